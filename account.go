@@ -1,0 +1,23 @@
+package chat
+
+import "time"
+
+// Account is a person who can log in.
+type Account struct {
+	ID           UserID
+	Email        string // as given, trimmed; unique without regard to case
+	Nickname     string
+	PasswordHash string // PHC string; empty when the account has no password
+	Created      time.Time
+}
+
+// Session is one login: the family of refresh tokens that descend from it. The
+// access tokens carry its ID as claim "sid".
+type Session struct {
+	ID      string
+	User    UserID
+	Refresh string // hash of the only refresh token that is valid now
+	Created time.Time
+	Expires time.Time // of the refresh token
+	Revoked bool
+}

@@ -1,0 +1,87 @@
+// Package serve is the HTTP edge of the functions: problem documents, JSON
+// bodies, and the adapter that makes a [chat.Handler] an HTTP event function.
+package serve
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+
+	"knatter.dev/chat"
+)
+
+// Problem is an RFC 9457 problem document; error frames carry the same members.
+type Problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail,omitempty"`
+}
+
+// problems has the stable type URIs. They are names, not addresses to fetch.
+var problems = map[chat.Kind]Problem{
+	chat.Internal:        {Type: "https://knatter.dev/problems/internal", Title: "Internal error", Status: http.StatusInternalServerError},
+	chat.Malformed:       {Type: "https://knatter.dev/problems/malformed", Title: "Malformed request", Status: http.StatusBadRequest},
+	chat.Unauthenticated: {Type: "https://knatter.dev/problems/unauthenticated", Title: "Not logged in", Status: http.StatusUnauthorized},
+	chat.Forbidden:       {Type: "https://knatter.dev/problems/forbidden", Title: "Not allowed", Status: http.StatusForbidden},
+	chat.NotFound:        {Type: "https://knatter.dev/problems/not-found", Title: "Not found", Status: http.StatusNotFound},
+	chat.Conflict:        {Type: "https://knatter.dev/problems/conflict", Title: "Conflict", Status: http.StatusConflict},
+	chat.TooLarge:        {Type: "https://knatter.dev/problems/too-large", Title: "Too large", Status: http.StatusRequestEntityTooLarge},
+	chat.Invalid:         {Type: "https://knatter.dev/problems/invalid", Title: "Invalid", Status: http.StatusUnprocessableEntity},
+	chat.TooMany:         {Type: "https://knatter.dev/problems/too-many", Title: "Too many requests", Status: http.StatusTooManyRequests},
+	chat.Unavailable:     {Type: "https://knatter.dev/problems/unavailable", Title: "Temporarily unavailable", Status: http.StatusServiceUnavailable},
+}
+
+// ProblemOf translates an error. What went wrong inside (Internal, Unavailable)
+// is not told to the caller.
+func ProblemOf(err error) Problem {
+	p := problems[chat.KindOf(err)]
+	var e *chat.Error
+	if p.Status < 500 && errors.As(err, &e) {
+		p.Detail = e.Detail
+	}
+	return p
+}
+
+// Fail answers a request with err as a problem document and logs faults of ours.
+func Fail(w http.ResponseWriter, r *http.Request, err error) {
+	p := ProblemOf(err)
+	if p.Status >= 500 {
+		slog.ErrorContext(r.Context(), "request failed", slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Any("error", err))
+	}
+	write(w, "application/problem+json", p.Status, p)
+}
+
+// JSON answers a request with v.
+func JSON(w http.ResponseWriter, status int, v any) {
+	write(w, "application/json", status, v)
+}
+
+func write(w http.ResponseWriter, contentType string, status int, v any) {
+	w.Header().Set("Content-Type", contentType)
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	_ = enc.Encode(v) // the client is gone: nobody to tell
+}
+
+// MaxBody is the largest request body that the functions read, in bytes.
+const MaxBody = 1 << 20
+
+// Decode reads the request's JSON body into v. Errors: Malformed, TooLarge.
+func Decode(w http.ResponseWriter, r *http.Request, v any) error {
+	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, MaxBody)).Decode(v)
+	var tooLarge *http.MaxBytesError
+	var kind *chat.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &tooLarge):
+		return chat.Errorf(chat.TooLarge, "the body is over %d bytes", MaxBody)
+	case errors.As(err, &kind):
+		return err
+	}
+	return chat.Errorf(chat.Malformed, "the body is not the JSON expected here: %w", err)
+}

@@ -1,0 +1,119 @@
+package chat
+
+import (
+	"encoding/json"
+	"unicode/utf8"
+)
+
+// MaxText is the longest message text, in Unicode code points.
+const MaxText = 4000
+
+// Posted is the data of [MessagePosted].
+type Posted struct {
+	Text        string          `json:"text"`
+	ReplyTo     Sequence        `json:"replyTo,omitzero"`
+	Mentions    []UserID        `json:"mentions,omitempty"`
+	Attachments json.RawMessage `json:"attachments,omitempty"`
+}
+
+// ReadData is the data of [ReadAdvanced].
+type ReadData struct {
+	UpTo Sequence `json:"upTo"`
+}
+
+// MemberData is the data of the member events.
+type MemberData struct {
+	User     UserID `json:"user"`
+	Nickname string `json:"nickname"`
+	Role     Role   `json:"role"`
+}
+
+// RoomData is the data of [RoomCreated] and [RoomUpdated]. Kind is empty on an
+// update.
+type RoomData struct {
+	Name string   `json:"name"`
+	Kind RoomKind `json:"kind,omitempty"`
+}
+
+// RouteData is the data of [RouteOpened] and [RouteClosed].
+type RouteData struct {
+	Connector int `json:"connector"`
+}
+
+// RevokedData is the data of [SessionRevoked].
+type RevokedData struct {
+	Session string `json:"session"`
+}
+
+// CheckSent checks a room event that a client sends and puts its data into the
+// canonical form: members that the protocol does not know are dropped, so that
+// no two readers of the same JSON can see different things in it. Source, time,
+// stream and sequence are the connector's to set and not looked at.
+//
+// Errors: Invalid for an id, room, type or data against the protocol, Forbidden
+// for a type that clients may not send.
+func CheckSent(e *Event) error {
+	if err := checkID(e.ID); err != nil {
+		return err
+	}
+	if _, stream := e.Room.Stream(); stream || !e.Room.Valid() {
+		return Errorf(Invalid, "subject must be a room's id")
+	}
+	var data any
+	switch e.Type {
+	case MessagePosted:
+		var d Posted
+		if err := e.Decode(&d); err != nil {
+			return err
+		}
+		n := utf8.RuneCountInString(d.Text)
+		if n == 0 || n > MaxText {
+			return Errorf(Invalid, "text must have 1 to %d characters, it has %d", MaxText, n)
+		}
+		if d.ReplyTo < 0 {
+			return Errorf(Invalid, "replyTo must be a sequence")
+		}
+		for _, u := range d.Mentions {
+			if !u.Valid() {
+				return Errorf(Invalid, "mentions must be users' ids")
+			}
+		}
+		if len(d.Attachments) > 0 && d.Attachments[0] != '[' {
+			return Errorf(Invalid, "attachments must be an array")
+		}
+		data = d
+	case ReadAdvanced:
+		var d ReadData
+		if err := e.Decode(&d); err != nil {
+			return err
+		}
+		if d.UpTo <= 0 {
+			return Errorf(Invalid, "upTo must be a sequence")
+		}
+		data = d
+	case MemberJoined, MemberLeft, MemberRemoved, MemberUpdated, RoomCreated, RoomUpdated:
+		return Errorf(Forbidden, "%s is sent by the rooms function; use the HTTP interface", e.Type.Short())
+	case RouteOpened, RouteClosed, SessionRevoked:
+		return Errorf(Forbidden, "clients may not send %s", e.Type.Short())
+	default:
+		return Errorf(Invalid, "unknown event type")
+	}
+	canonical, err := marshal(data)
+	if err != nil {
+		return Errorf(Invalid, "data: %w", err)
+	}
+	e.Data = canonical
+	return nil
+}
+
+func checkID(id string) error {
+	if len(id) == 0 || len(id) > 64 {
+		return Errorf(Invalid, "id must have 1 to 64 characters")
+	}
+	for i := range len(id) {
+		if id[i] < 0x20 || id[i] > 0x7e {
+			return Errorf(Invalid, "id must be printable ASCII")
+		}
+	}
+	return nil
+}

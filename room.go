@@ -1,0 +1,83 @@
+package chat
+
+import (
+	"strings"
+	"time"
+)
+
+// RoomID names a room, and is the code that people share: 1 to 64 characters of
+// a–z, A–Z, 0–9, '-' and '_'. With a leading '@' it names a user's own stream,
+// see [StreamOf].
+type RoomID string
+
+// UserID names a user: 1 to 64 characters of a–z, A–Z, 0–9, '-' and '_'.
+type UserID string
+
+// StreamOf is the stream on which a user's own matters travel: added to a room,
+// removed, read elsewhere, a session revoked. Only that user may follow it.
+func StreamOf(user UserID) RoomID { return "@" + RoomID(user) }
+
+// Stream tells whether r is a user's own stream, and whose.
+func (r RoomID) Stream() (UserID, bool) {
+	user, ok := strings.CutPrefix(string(r), "@")
+	return UserID(user), ok
+}
+
+// Valid tells whether r has the form of a room's id or of a user's stream.
+func (r RoomID) Valid() bool { return validName(strings.TrimPrefix(string(r), "@")) }
+
+// Valid tells whether u has the form of a user's id.
+func (u UserID) Valid() bool { return validName(string(u)) }
+
+func validName(s string) bool {
+	if len(s) == 0 || len(s) > 64 {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_') {
+			return false
+		}
+	}
+	return true
+}
+
+// RoomKind tells rooms that people join by code from the direct room of two.
+type RoomKind string
+
+// The kinds of room.
+const (
+	Group  RoomKind = "group"
+	Direct RoomKind = "direct"
+)
+
+// Room is a room as last created or updated.
+type Room struct {
+	ID       RoomID
+	Name     string
+	Kind     RoomKind
+	Created  time.Time
+	Sequence Sequence // of the event that last changed it
+}
+
+// Role is what a member may do in a room.
+type Role string
+
+// The roles.
+const (
+	Owner     Role = "owner"     // may rename the room, remove members, change roles
+	Moderator Role = "moderator" // may remove plain members, delete messages
+	Plain     Role = "member"
+)
+
+// Membership is one user's relation to one room, kept after leaving so that the
+// nickname of old messages' senders stays known.
+type Membership struct {
+	Room     RoomID
+	User     UserID
+	Nickname string
+	Role     Role
+	Active   bool     // a member now
+	Sequence Sequence // of the member event that last changed it
+	Read     Sequence // highest read.advanced; 0 when nothing was read
+}

@@ -1,0 +1,71 @@
+package chat
+
+import "strings"
+
+// Topics of the log.
+const (
+	TopicRooms      = "chat.rooms"
+	TopicSignals    = "chat.signals"
+	TopicDeliveries = "chat.deliveries"
+	TopicDead       = "chat.dead"
+)
+
+// EventFunction says how an event function follows the log.
+type EventFunction struct {
+	Name    string
+	Group   string // consumer group
+	Ordered bool   // one event after the other in each partition; otherwise in any order
+	Types   []Type // what it handles; nil means everything
+}
+
+// EventFunctions is the table of event functions.
+var EventFunctions = []EventFunction{
+	{Name: "persist", Group: "knatter-persist", Types: []Type{
+		MessagePosted, MemberJoined, MemberLeft, MemberRemoved, MemberUpdated, RoomCreated, RoomUpdated, ReadAdvanced,
+	}},
+	{Name: "index", Group: "knatter-index", Types: []Type{MessagePosted}},
+	{Name: "fanout", Group: "knatter-fanout", Ordered: true},
+}
+
+// Handles tells whether the function is to be given events of the type.
+func (f EventFunction) Handles(t Type) bool {
+	if f.Types == nil {
+		return true
+	}
+	for _, typ := range f.Types {
+		if typ == t {
+			return true
+		}
+	}
+	return false
+}
+
+// RequestFunctions are the functions that answer HTTP requests.
+var RequestFunctions = []string{"accounts", "rooms", "history", "search"}
+
+// FunctionFor is the name of the function that answers an HTTP path; "" when none
+// does.
+func FunctionFor(path string) string {
+	if path == "/.well-known/jwks.json" {
+		return "accounts"
+	}
+	rest, ok := strings.CutPrefix(path, "/v1/")
+	if !ok {
+		return ""
+	}
+	part := strings.Split(rest, "/")
+	switch part[0] {
+	case "accounts", "sessions", "me", "oauth":
+		return "accounts"
+	case "direct":
+		return "rooms"
+	case "search":
+		return "search"
+	case "rooms":
+		if len(part) == 3 && (part[2] == "messages" || part[2] == "events") {
+			return "history"
+		}
+		return "rooms"
+	}
+	return ""
+}

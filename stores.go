@@ -1,0 +1,226 @@
+package chat
+
+import (
+	"context"
+	"time"
+)
+
+// EventStore holds the rooms' events for history: a projection of the log.
+type EventStore interface {
+	// Put stores logged events of rooms, durably when it returns; hidden types and
+	// users' own streams are ignored. It is idempotent by
+	// (Stream, Sequence). Of events of one stream with the same Source and ID
+	// only the one with the lowest Sequence stays, in whatever order and however
+	// often they are put. On an error any part may be stored; put all again.
+	Put(ctx context.Context, events []Event) error
+
+	// Events returns stored events of a stream, oldest first, and whether there
+	// are more in the direction of the range.
+	Events(ctx context.Context, room RoomID, r Range) (events []Event, more bool, err error)
+
+	// Messages is as Events, with MessagePosted only. Its cost depends on the
+	// number of messages returned, not on the other events or the room's size.
+	Messages(ctx context.Context, room RoomID, r Range) (messages []Event, more bool, err error)
+
+	// First is the sequence under which the event with this source and id is
+	// stored in the stream; 0 when it is not.
+	First(ctx context.Context, room RoomID, source, id string) (Sequence, error)
+
+	// Unread counts the messages after a sequence that others than user sent,
+	// and stops counting at limit.
+	Unread(ctx context.Context, room RoomID, after Sequence, user UserID, limit int) (int, error)
+}
+
+// Range selects events of one room.
+type Range struct {
+	After  Sequence // exclusive
+	Before Sequence // exclusive; 0 means no bound
+	Limit  int      // at most this many; required
+	Newest bool     // the newest of the range instead of the oldest; still answered oldest first
+}
+
+// RoomStore holds rooms, members and read positions: a projection of the log.
+type RoomStore interface {
+	// Apply applies logged room, member and read events and ignores all other
+	// types, and everything on users' own streams. An event changes something only if its Sequence is above that of the
+	// last applied to the same thing (the room, the membership, the read
+	// position), so order, repetition and replay make no difference. Durable when
+	// it returns.
+	Apply(ctx context.Context, events []Event) error
+
+	// Room returns a room. Errors: NotFound.
+	Room(ctx context.Context, room RoomID) (Room, error)
+
+	// Membership returns the user's relation to the room, active or not.
+	// Errors: NotFound when the user never was a member.
+	Membership(ctx context.Context, room RoomID, user UserID) (Membership, error)
+
+	// Members returns all who are or were members, by user.
+	Members(ctx context.Context, room RoomID) ([]Membership, error)
+
+	// RoomsOf returns the user's active memberships, by room.
+	RoomsOf(ctx context.Context, user UserID) ([]Membership, error)
+}
+
+// AccountStore holds accounts and friends. It is not a projection: what it holds
+// is nowhere else.
+type AccountStore interface {
+	// Create stores a new account, durably. Errors: Conflict when the ID or the
+	// email address (without regard to case) is taken, atomically so.
+	Create(ctx context.Context, a Account) error
+
+	// Account and ByEmail return an account. Errors: NotFound.
+	Account(ctx context.Context, user UserID) (Account, error)
+	ByEmail(ctx context.Context, email string) (Account, error)
+
+	// SetNickname changes the nickname, durably. Errors: NotFound.
+	SetNickname(ctx context.Context, user UserID, nickname string) error
+
+	// Befriend and Unfriend add and remove an entry of user's list, idempotently.
+	// Friends lists it by ID.
+	Befriend(ctx context.Context, user, friend UserID) error
+	Unfriend(ctx context.Context, user, friend UserID) error
+	Friends(ctx context.Context, user UserID) ([]UserID, error)
+}
+
+// SessionStore holds logins. Like accounts it is not a projection.
+type SessionStore interface {
+	// Open stores a new session, durably.
+	Open(ctx context.Context, s Session) error
+
+	// Session returns a session, revoked or not. Errors: NotFound.
+	Session(ctx context.Context, id string) (Session, error)
+
+	// Rotate replaces the refresh hash old by its successor, atomically and
+	// durably. When old is not the current one it has been used before: the
+	// session is revoked and the error is Forbidden. A revoked or expired session
+	// is Unauthenticated, an unknown one NotFound.
+	Rotate(ctx context.Context, id, old, successor string, expires time.Time) (Session, error)
+
+	// Revoke ends a session, durably and idempotently. Errors: NotFound.
+	Revoke(ctx context.Context, id string) error
+}
+
+// AttemptStore counts attempts, to limit their rate.
+type AttemptStore interface {
+	// Attempt counts one attempt for key and returns how many there were in the
+	// window that now falls into, this one included. Windows are aligned to
+	// multiples of their length. Counts need not survive a crash.
+	Attempt(ctx context.Context, key string, window time.Duration, now time.Time) (int, error)
+}
+
+// RouteStore holds which connectors have subscribers of which rooms: a
+// projection of the route events.
+type RouteStore interface {
+	// Apply opens or closes routes. A change is applied only if its Sequence is
+	// above that of the last one for the same room and connector. Durable when it
+	// returns.
+	Apply(ctx context.Context, changes []RouteChange) error
+
+	// Connectors returns the ordinals of the connectors with an open route of the
+	// room, ascending.
+	Connectors(ctx context.Context, room RoomID) ([]int, error)
+}
+
+// RouteChange is one route.opened or route.closed.
+type RouteChange struct {
+	Room      RoomID
+	Connector int
+	Open      bool
+	Sequence  Sequence
+}
+
+// SearchIndex is the inverted index over messages: a projection of the log.
+type SearchIndex interface {
+	// Put indexes messages, durably when it returns. It is idempotent, and of
+	// messages of one room with the same Source and ID only the one with the
+	// lowest Sequence stays, as in [EventStore].
+	Put(ctx context.Context, docs []Document) error
+
+	// Search returns the newest matches in the rooms, newest first by (Time,
+	// Room, Sequence), and whether there are more.
+	Search(ctx context.Context, q Query) (hits []Hit, more bool, err error)
+
+	// Wipe empties the index.
+	Wipe(ctx context.Context) error
+
+	// Dump calls f with every posting in a fixed order, for comparing two
+	// indexes. It stops with f's error.
+	Dump(ctx context.Context, f func(room RoomID, term string, hit Hit) error) error
+}
+
+// Document is a message as the index takes it.
+type Document struct {
+	Room     RoomID
+	Sequence Sequence
+	Source   string
+	ID       string
+	Time     time.Time
+	Terms    []string // distinct
+}
+
+// Query selects messages: in Rooms, every word matches, within the bounds.
+type Query struct {
+	Rooms  []RoomID
+	Words  []Word // at least one
+	From   UserID // sender; "" for any
+	After  time.Time
+	Before time.Time // exclusive; zero means no bound
+	Cursor Hit       // hits strictly older than this one; zero for the first page
+	Limit  int       // required
+}
+
+// Word is one word of a query: it matches a message if any of its alternatives
+// does, and an alternative does if all its terms are in the message.
+type Word struct {
+	Any [][]string
+}
+
+// Hit is a match.
+type Hit struct {
+	Room     RoomID
+	Sequence Sequence
+	Time     time.Time
+}
+
+// Delivery is what one connector has to send to the subscribers of a stream.
+type Delivery struct {
+	Connector int
+	Stream    RoomID
+	Sequence  Sequence
+	Type      Type
+	Frame     []byte // the finished frame
+}
+
+// Log is where events become true.
+type Log interface {
+	// Append logs events in their order and returns when all are acknowledged by
+	// all in-sync replicas; it sets each one's Sequence. Errors: Unavailable, and
+	// then any of them may be in the log nevertheless; append again with the same
+	// IDs.
+	Append(ctx context.Context, events ...*Event) error
+
+	// Tail returns a stream's events that the persist group has not committed
+	// yet, oldest first, up to the log's end at the time of the call: everything
+	// acknowledged that [EventStore] may not hold. Resent events are among them
+	// again. Errors: Unavailable.
+	Tail(ctx context.Context, stream RoomID) ([]Event, error)
+}
+
+// Deliverer passes finished frames to connectors.
+type Deliverer interface {
+	// Deliver appends deliveries in their order, for each connector, and returns
+	// when all are acknowledged. Errors: Unavailable; deliver all again.
+	Deliver(ctx context.Context, deliveries []Delivery) error
+}
+
+// Handler is the core of an event function.
+type Handler interface {
+	// HandleEvents handles logged events (Stream and Sequence set), in their
+	// order, and returns when it is durably done with all of them. It is
+	// idempotent. On an error nothing is promised about any of them: each is to be
+	// handled again, alone if the batch had several. An error whose kind is
+	// [Kind.Never] means that a lone event will never be handled. Types that are
+	// not the handler's are ignored without an error.
+	HandleEvents(ctx context.Context, events []Event) error
+}
