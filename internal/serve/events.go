@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"strconv"
 	"strings"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2/event"
-	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
 
 	"knatter.dev/chat"
 )
@@ -34,7 +35,7 @@ func Events(h chat.Handler, generation int) http.Handler {
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, MaxBody)
-		events, err := decodeEvents(r)
+		events, err := DecodeEvents(r)
 		if err == nil {
 			err = place(events, generation)
 		}
@@ -49,19 +50,29 @@ func Events(h chat.Handler, generation int) http.Handler {
 	})
 }
 
-func decodeEvents(r *http.Request) ([]chat.Event, error) {
-	if strings.HasPrefix(r.Header.Get("Content-Type"), cloudevents.ApplicationCloudEventsBatchJSON) {
-		body, err := io.ReadAll(r.Body)
-		if err != nil {
-			return nil, bodyError(err)
-		}
-		return chat.DecodeBatch(body)
-	}
-	ce, err := cehttp.NewEventFromHTTPRequest(r)
+// decodeEvents reads the CloudEvents HTTP binding. The SDK's reader is not used:
+// it panics on some headers, and on some of the bodies that chat.DecodeFrame
+// tells of. Binary mode has the attributes that a record has, so the record's
+// decoder reads them; their values stand as they are, since neither the SDK nor
+// KafkaSource writes them percent-encoded.
+// DecodeEvents reads a request of the CloudEvents HTTP binding: binary or
+// structured mode, or a batch. Errors: Malformed, TooLarge.
+func DecodeEvents(r *http.Request) ([]chat.Event, error) {
+	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return nil, bodyError(err)
 	}
-	e, err := chat.FromCloudEvent(ce)
+	contentType := r.Header.Get("Content-Type")
+	if strings.HasPrefix(contentType, cloudevents.ApplicationCloudEventsBatchJSON) {
+		return chat.DecodeBatch(body)
+	}
+	headers := []chat.Header{{Key: "content-type", Value: []byte(contentType)}}
+	for name, values := range r.Header {
+		if attribute, ok := strings.CutPrefix(name, "Ce-"); ok && len(values) > 0 {
+			headers = append(headers, chat.Header{Key: "ce_" + strings.ToLower(attribute), Value: []byte(values[0])})
+		}
+	}
+	e, err := chat.DecodeRecord(headers, body)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +84,7 @@ func bodyError(err error) error {
 	if errors.As(err, &tooLarge) {
 		return chat.Errorf(chat.TooLarge, "the body is over %d bytes", MaxBody)
 	}
-	return chat.Errorf(chat.Malformed, "not a CloudEvent: %w", err)
+	return chat.Errorf(chat.Malformed, "the body cannot be read: %w", err)
 }
 
 // place sets what a source says with other words: the stream and the sequence.
@@ -86,12 +97,15 @@ func place(events []chat.Event, generation int) error {
 		if !e.Stream.Valid() || !e.Room.Valid() {
 			return chat.Errorf(chat.Invalid, "subject and partitionkey must be a room's id")
 		}
-		if e.Sequence == 0 {
-			offset, err := strconv.ParseInt(e.Extensions[extKafkaOffset], 10, 48)
+		if text, ok := e.Extensions[extKafkaOffset]; ok { // where the record is: nothing else knows better
+			offset, err := strconv.ParseInt(text, 10, 48)
 			if err != nil || offset < 0 {
-				return chat.Errorf(chat.Invalid, "the event has neither sequence nor %s", extKafkaOffset)
+				return chat.Errorf(chat.Invalid, "%s must be an offset", extKafkaOffset)
 			}
 			e.Sequence = chat.SequenceAt(generation, offset)
+		}
+		if e.Sequence == 0 {
+			return chat.Errorf(chat.Invalid, "the event has neither sequence nor %s", extKafkaOffset)
 		}
 		delete(e.Extensions, extKafkaOffset)
 		delete(e.Extensions, extKafkaPartition)
@@ -162,13 +176,25 @@ func (g *Group) handleGathered() {
 	if len(calls) == 0 {
 		return
 	}
-	// A caller that gave up must not fail the others, so its context is not used.
-	err := g.h.HandleEvents(context.WithoutCancel(calls[0].ctx), events)
+	err := g.handle(calls[0].ctx, events)
 	for _, c := range calls {
-		if err != nil && len(calls) > 1 {
-			c.done <- g.h.HandleEvents(context.WithoutCancel(c.ctx), c.events)
+		// What is away is away for each; anything else may be one event's fault.
+		if err != nil && len(calls) > 1 && chat.KindOf(err) != chat.Unavailable {
+			c.done <- g.handle(c.ctx, c.events)
 			continue
 		}
 		c.done <- err
 	}
+}
+
+// handle calls h. A caller that gave up must not fail the others, so its context
+// does not end the call; nor must a panic, which would leave them waiting.
+func (g *Group) handle(ctx context.Context, events []chat.Event) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			slog.ErrorContext(ctx, "handler panicked", slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+			err = chat.Errorf(chat.Internal, "handler panicked")
+		}
+	}()
+	return g.h.HandleEvents(context.WithoutCancel(ctx), events)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"strconv"
 )
 
 // Local is a RoundTripper that calls a handler in this process, for functions
@@ -18,13 +19,14 @@ func (l Local) RoundTrip(r *http.Request) (*http.Response, error) {
 		r = r.WithContext(r.Context())
 		r.Body = http.NoBody
 	}
+	defer r.Body.Close()
 	w := &answer{header: make(http.Header)}
 	l.Handler.ServeHTTP(w, r)
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}
 	return &http.Response{
-		Status:        http.StatusText(w.status),
+		Status:        strconv.Itoa(w.status) + " " + http.StatusText(w.status),
 		StatusCode:    w.status,
 		Proto:         "HTTP/1.1",
 		ProtoMajor:    1,

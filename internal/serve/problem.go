@@ -5,6 +5,7 @@ package serve
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 
@@ -70,17 +71,16 @@ func write(w http.ResponseWriter, contentType string, status int, v any) {
 // MaxBody is the largest request body that the functions read, in bytes.
 const MaxBody = 1 << 20
 
-// Decode reads the request's JSON body into v. Errors: Malformed, TooLarge.
+// Decode reads the request's body, one JSON value, into v. Errors: Malformed,
+// TooLarge, or what v's own unmarshalling says.
 func Decode(w http.ResponseWriter, r *http.Request, v any) error {
-	err := json.NewDecoder(http.MaxBytesReader(w, r.Body, MaxBody)).Decode(v)
-	var tooLarge *http.MaxBytesError
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	if err != nil {
+		return bodyError(err)
+	}
+	err = json.Unmarshal(body, v)
 	var kind *chat.Error
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &tooLarge):
-		return chat.Errorf(chat.TooLarge, "the body is over %d bytes", MaxBody)
-	case errors.As(err, &kind):
+	if err == nil || errors.As(err, &kind) {
 		return err
 	}
 	return chat.Errorf(chat.Malformed, "the body is not the JSON expected here: %w", err)

@@ -1,0 +1,76 @@
+package connector
+
+import (
+	"cmp"
+	"context"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"knatter.dev/chat"
+	"knatter.dev/chat/internal/auth"
+)
+
+// Config are a connector's settings; every zero value means the default.
+type Config struct {
+	Ordinal           int           // which partition of chat.deliveries is this connector's; default 0
+	Heartbeat         time.Duration // between pings; a peer silent for two is closed; default 25 s
+	OpenTimeout       time.Duration // for the token to come; default 10 s
+	FrameBytes        int           // largest frame a client may send; default 64 KiB
+	FramesPerSecond   int           // of one socket, and of one user over HTTP; default 100
+	Burst             int           // frames at once; default 1,000
+	Subscriptions     int           // rooms of one socket; default 2,000
+	SocketsPerUser    int           // default 50
+	QueueFrames       int           // waiting for one socket; default 4,096
+	QueueBytes        int           // waiting for one socket; default 4 MiB
+	Origins           []string      // allowed beside the page's own, e.g. "https://chat.example"; "*" allows all
+	DrainTimeout      time.Duration // for acks in flight when stopping; default 5 s
+	MaxRequestBody    int           // of HTTP requests; default 1 MiB
+	FunctionTimeout   time.Duration // for a function's answer; default 30 s
+	TrustForwardedFor bool          // believe X-Forwarded-For, as behind a proxy that sets it
+}
+
+func (c Config) withDefaults() Config {
+	c.Heartbeat = cmp.Or(c.Heartbeat, 25*time.Second)
+	c.OpenTimeout = cmp.Or(c.OpenTimeout, 10*time.Second)
+	c.FrameBytes = cmp.Or(c.FrameBytes, 64<<10)
+	c.FramesPerSecond = cmp.Or(c.FramesPerSecond, 100)
+	c.Burst = cmp.Or(c.Burst, 1000)
+	c.Subscriptions = cmp.Or(c.Subscriptions, 2000)
+	c.SocketsPerUser = cmp.Or(c.SocketsPerUser, 50)
+	c.QueueFrames = cmp.Or(c.QueueFrames, 4096)
+	c.QueueBytes = cmp.Or(c.QueueBytes, 4<<20)
+	c.DrainTimeout = cmp.Or(c.DrainTimeout, 5*time.Second)
+	c.MaxRequestBody = cmp.Or(c.MaxRequestBody, 1<<20)
+	c.FunctionTimeout = cmp.Or(c.FunctionTimeout, 30*time.Second)
+	return c
+}
+
+// Log is the part of the log that a connector writes.
+type Log interface {
+	// Append is as in [chat.Log].
+	Append(ctx context.Context, events ...*chat.Event) error
+	// AppendAsync logs e after everything appended before it with the same
+	// stream, and calls done once: with nil when it is acknowledged and
+	// e.Sequence is set, or with the reason, Unavailable. It never blocks.
+	AppendAsync(ctx context.Context, e *chat.Event, done func(error))
+	// Ping tells whether the log can be reached.
+	Ping(ctx context.Context) error
+}
+
+// Follow consumes the connector's partition of chat.deliveries from its end on
+// until ctx ends. It calls ready when the position is fixed, then handle with
+// what comes, in order. It returns when records were lost unread.
+type Follow func(ctx context.Context, ready func(), handle func([]chat.Delivery)) error
+
+// Parts is what a connector works with.
+type Parts struct {
+	Log       Log
+	Follow    Follow
+	Rooms     chat.RoomStore
+	Verifier  *auth.Verifier
+	Functions map[string]http.RoundTripper // by name, see [chat.FunctionFor]
+	Web       []fs.FS                      // files that are served: the web client, the API documents
+	Logger    *slog.Logger
+}

@@ -1,0 +1,301 @@
+// Package connector is the gateway: it holds the sockets, logs what clients send,
+// and sends them what fan-out delivers; it serves the web client and passes HTTP
+// requests on to the functions.
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/fasthttp/websocket"
+	"github.com/valyala/fasthttp"
+	"golang.org/x/time/rate"
+
+	"knatter.dev/chat"
+	"knatter.dev/chat/internal/auth"
+)
+
+const (
+	sweepEvery       = time.Second
+	streamSweepEvery = 5 * time.Minute // a route that nobody follows for so long is closed
+	followRetry      = time.Second
+	pingTimeout      = 2 * time.Second
+	headerBytes      = 8 << 10
+)
+
+// Connector is one gateway process's state.
+type Connector struct {
+	cfg       Config
+	source    string // of its own frames and route events
+	log       Log
+	follow    Follow
+	rooms     chat.RoomStore
+	verifier  *auth.Verifier
+	functions map[string]http.RoundTripper
+	logger    *slog.Logger
+	metrics   *metrics
+	assets    map[string]asset
+	upgrader  websocket.FastHTTPUpgrader
+	server    *fasthttp.Server
+	hub       *hub
+	limits    limits
+	replays   chan struct{} // held while a replay is in memory
+
+	ctx      context.Context // of everything that outlives a request
+	cancel   context.CancelFunc
+	draining atomic.Bool
+	ready    atomic.Bool // deliveries are being followed
+
+	mu       sync.Mutex
+	sessions map[*session]struct{}
+	users    map[chat.UserID]int // sockets
+}
+
+// New returns a connector that does nothing yet.
+func New(cfg Config, parts Parts) (*Connector, error) {
+	assets, err := loadAssets(parts.Web)
+	if err != nil {
+		return nil, err
+	}
+	cfg = cfg.withDefaults()
+	c := &Connector{
+		cfg:       cfg,
+		source:    "/connectors/" + strconv.Itoa(cfg.Ordinal),
+		log:       parts.Log,
+		follow:    parts.Follow,
+		rooms:     parts.Rooms,
+		verifier:  parts.Verifier,
+		functions: parts.Functions,
+		logger:    parts.Logger,
+		metrics:   newMetrics(),
+		assets:    assets,
+		limits:    limits{rate: rate.Limit(cfg.FramesPerSecond), burst: cfg.Burst, users: make(map[chat.UserID]*rate.Limiter)},
+		replays:   make(chan struct{}, parallelReplays),
+		sessions:  make(map[*session]struct{}),
+		users:     make(map[chat.UserID]int),
+	}
+	if c.logger == nil {
+		c.logger = slog.Default()
+	}
+	c.hub = newHub(c)
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.upgrader = websocket.FastHTTPUpgrader{
+		// Sizes for many idle sockets: frames are read through a pooled buffer and
+		// written through the queue's.
+		ReadBufferSize:  512,
+		WriteBufferSize: 128,
+		WriteBufferPool: new(sync.Pool),
+		Subprotocols:    []string{subprotocol},
+		CheckOrigin:     func(*fasthttp.RequestCtx) bool { return true }, // checked before
+	}
+	c.server = &fasthttp.Server{
+		Handler:               c.serveHTTP,
+		Name:                  "knatter",
+		KeepHijackedConns:     true,
+		MaxRequestBodySize:    cfg.MaxRequestBody,
+		ReadBufferSize:        headerBytes,
+		ReadTimeout:           30 * time.Second,
+		WriteTimeout:          30 * time.Second,
+		IdleTimeout:           2 * time.Minute,
+		CloseOnShutdown:       true,
+		NoDefaultServerHeader: true,
+		ErrorHandler:          c.badRequest,
+		Logger:                slog.NewLogLogger(c.logger.Handler(), slog.LevelDebug),
+	}
+	return c, nil
+}
+
+// badRequest answers what fasthttp cannot read as a request.
+func (c *Connector) badRequest(ctx *fasthttp.RequestCtx, err error) {
+	if errors.Is(err, fasthttp.ErrBodyTooLarge) {
+		c.problem(ctx, chat.Errorf(chat.TooLarge, "the body is over %d bytes", c.cfg.MaxRequestBody))
+		return
+	}
+	c.problem(ctx, chat.Errorf(chat.Malformed, "not a request: %w", err))
+}
+
+// Serve accepts connections from ln and follows the deliveries until ctx ends,
+// then drains: no new sockets, in-flight acks, close code 1001, routes closed.
+func (c *Connector) Serve(ctx context.Context, ln net.Listener) error {
+	var wg sync.WaitGroup
+	wg.Go(c.followDeliveries)
+	wg.Go(c.sweeps)
+	failed := make(chan error, 1)
+	wg.Go(func() { failed <- c.server.Serve(ln) })
+
+	var err error
+	select {
+	case <-ctx.Done():
+		err = c.drain()
+	case err = <-failed:
+		err = fmt.Errorf("listening: %w", err)
+	}
+	c.cancel()
+	stop, cancel := context.WithTimeout(context.Background(), c.cfg.DrainTimeout)
+	defer cancel()
+	err = errors.Join(err, c.server.ShutdownWithContext(stop))
+	wg.Wait()
+	return err
+}
+
+// Ready tells whether the connector can serve: it follows its deliveries and
+// reaches the log. Errors: Unavailable.
+func (c *Connector) Ready(ctx context.Context) error {
+	if c.draining.Load() {
+		return chat.Errorf(chat.Unavailable, "draining")
+	}
+	if !c.ready.Load() {
+		return chat.Errorf(chat.Unavailable, "not following the deliveries yet")
+	}
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	if err := c.log.Ping(ctx); err != nil {
+		return chat.Errorf(chat.Unavailable, "the log: %w", err)
+	}
+	return nil
+}
+
+func (c *Connector) followDeliveries() {
+	for c.ctx.Err() == nil {
+		err := c.follow(c.ctx, func() { c.ready.Store(true) }, func(deliveries []chat.Delivery) {
+			c.metrics.delivered.Add(float64(len(deliveries)))
+			for i := range deliveries {
+				c.hub.deliver(&deliveries[i])
+			}
+		})
+		if c.ctx.Err() != nil {
+			return
+		}
+		// Whatever was delivered meanwhile is gone: clients resume from the log.
+		c.logger.Error("deliveries lost", "error", err)
+		c.ready.Store(false)
+		c.hub.lost()
+		select {
+		case <-time.After(followRetry):
+		case <-c.ctx.Done():
+		}
+	}
+}
+
+// drain lets clients go without a loss.
+func (c *Connector) drain() error {
+	c.draining.Store(true)
+	deadline := time.Now().Add(c.cfg.DrainTimeout)
+	for _, s := range c.list() {
+		for s.inflight.Load() > 0 && time.Now().Before(deadline) {
+			time.Sleep(time.Millisecond)
+		}
+		s.close(CloseDraining, "draining")
+	}
+	ctx, cancel := context.WithDeadline(context.Background(), deadline.Add(c.cfg.DrainTimeout))
+	defer cancel()
+	err := c.hub.closeRoutes(ctx)
+	for c.count() > 0 && time.Now().Before(deadline) {
+		time.Sleep(time.Millisecond)
+	}
+	for _, s := range c.list() {
+		_ = s.net.Close()
+	}
+	return err
+}
+
+// sweeps looks after what no event tells of: silence, expiry, disuse.
+func (c *Connector) sweeps() {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	streams := time.Now()
+	for {
+		select {
+		case <-c.ctx.Done():
+			return
+		case now := <-tick.C:
+			for _, s := range c.list() {
+				s.sweep(now)
+			}
+			c.limits.sweep()
+			if now.Sub(streams) >= streamSweepEvery {
+				streams = now
+				c.hub.sweep()
+			}
+		}
+	}
+}
+
+// sweep pings the peer when it is time, and closes a session without a token,
+// with an expired one, or with a silent peer.
+func (s *session) sweep(now time.Time) {
+	s.mu.Lock()
+	claims := s.claims
+	s.mu.Unlock()
+	seen := time.Unix(0, s.seen.Load())
+	pinged := time.Unix(0, s.pinged.Load())
+	switch {
+	case claims.User == "" && now.Sub(s.opened) > s.c.cfg.OpenTimeout:
+		s.close(CloseUnauthorized, "no token")
+	case claims.User != "" && !now.Before(claims.Expires):
+		s.close(CloseUnauthorized, "the token expired")
+	case now.Sub(seen) > 2*s.c.cfg.Heartbeat:
+		s.close(closeAbnormal, "")
+	case now.Sub(pinged) >= s.c.cfg.Heartbeat:
+		s.pinged.Store(now.UnixNano())
+		s.out.push(pingFrame)
+	}
+}
+
+var pingFrame = wireFrame(opPing, nil)
+
+// enter lists a new session; false when the connector is draining.
+func (c *Connector) enter(s *session) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.draining.Load() {
+		_ = s.net.Close()
+		return false
+	}
+	c.sessions[s] = struct{}{}
+	c.metrics.sockets.Inc()
+	return true
+}
+
+// admit counts an opened session to its user; false when there are too many.
+func (c *Connector) admit(user chat.UserID) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.users[user]++
+	return c.users[user] <= c.cfg.SocketsPerUser
+}
+
+func (c *Connector) drop(s *session, user chat.UserID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.sessions, s)
+	c.metrics.sockets.Dec()
+	if user == "" {
+		return
+	}
+	if c.users[user]--; c.users[user] == 0 {
+		delete(c.users, user)
+	}
+}
+
+func (c *Connector) list() []*session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Keys(c.sessions))
+}
+
+func (c *Connector) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.sessions)
+}

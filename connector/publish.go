@@ -1,0 +1,151 @@
+package connector
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/valyala/fasthttp"
+	"golang.org/x/time/rate"
+
+	"knatter.dev/chat"
+	"knatter.dev/chat/internal/auth"
+	"knatter.dev/chat/internal/serve"
+)
+
+// ackData is the data of an ack, and one of the acks of POST /v1/events.
+type ackData struct {
+	Event    string        `json:"event"`
+	Sequence chat.Sequence `json:"sequence"`
+}
+
+// publish logs a room event and answers when it is acknowledged.
+func (s *session) publish(e chat.Event) {
+	s.mu.Lock()
+	user, member := s.claims.User, s.rooms[e.Room] != nil
+	s.mu.Unlock()
+	if err := s.c.prepare(&e, user, member); err != nil {
+		s.refuse(e.ID, err)
+		return
+	}
+	if s.c.draining.Load() {
+		s.refused(e.ID, "", chat.Errorf(chat.Unavailable, "draining"))
+		return
+	}
+	s.inflight.Add(1)
+	start := time.Now()
+	s.c.log.AppendAsync(s.c.ctx, &e, func(err error) {
+		if err != nil {
+			s.refused(e.ID, "", err)
+		} else {
+			s.c.metrics.acked.Observe(time.Since(start).Seconds())
+			s.send(chat.Ack, ackData{Event: e.ID, Sequence: e.Sequence})
+		}
+		s.inflight.Add(-1)
+	})
+}
+
+// prepare checks a client's event and stamps what is not the client's to say.
+// member is true when the user is known to be in the room. Errors: Invalid,
+// Forbidden, Unavailable.
+func (c *Connector) prepare(e *chat.Event, user chat.UserID, member bool) error {
+	if err := chat.CheckSent(e); err != nil {
+		return err
+	}
+	if !member {
+		m, err := c.rooms.Membership(c.ctx, e.Room, user)
+		if err != nil && chat.KindOf(err) != chat.NotFound {
+			return chat.Errorf(chat.Unavailable, "membership: %w", err)
+		}
+		if err != nil || !m.Active {
+			return chat.Errorf(chat.Forbidden, "not a member of the room")
+		}
+	}
+	for name := range e.Extensions {
+		if strings.HasPrefix(name, "knative") { // what a source or a channel would say of the event
+			delete(e.Extensions, name)
+		}
+	}
+	e.Source, e.Stream, e.Time, e.Sequence = chat.SourceOf(user), e.Room, chat.Now(), 0
+	return nil
+}
+
+// publishHTTP is POST /v1/events, the CloudEvents HTTP binding. Events are logged
+// in their order; when one is against the rules none is.
+func (c *Connector) publishHTTP(ctx *fasthttp.RequestCtx, r *http.Request) {
+	claims, err := c.verifier.Request(r)
+	if err != nil {
+		c.problem(ctx, err)
+		return
+	}
+	events, err := serve.DecodeEvents(r)
+	if err != nil {
+		c.problem(ctx, err)
+		return
+	}
+	acks, err := c.appendAll(r, claims, events)
+	if err != nil {
+		c.problem(ctx, err)
+		return
+	}
+	c.json(ctx, http.StatusAccepted, map[string]any{"acks": acks})
+}
+
+func (c *Connector) appendAll(r *http.Request, claims auth.Claims, events []chat.Event) ([]ackData, error) {
+	if len(events) == 0 {
+		return nil, chat.Errorf(chat.Invalid, "no events")
+	}
+	if !c.limits.allow(claims.User, len(events)) {
+		return nil, chat.Errorf(chat.TooMany, "over %d events a second", c.cfg.FramesPerSecond)
+	}
+	all := make([]*chat.Event, len(events))
+	for i := range events {
+		if err := c.prepare(&events[i], claims.User, false); err != nil {
+			return nil, err
+		}
+		all[i] = &events[i]
+	}
+	if c.draining.Load() {
+		return nil, chat.Errorf(chat.Unavailable, "draining")
+	}
+	if err := c.log.Append(r.Context(), all...); err != nil {
+		return nil, err
+	}
+	acks := make([]ackData, len(all))
+	for i, e := range all {
+		acks[i] = ackData{Event: e.ID, Sequence: e.Sequence}
+	}
+	return acks, nil
+}
+
+// limits are the rates of users over HTTP.
+type limits struct {
+	rate  rate.Limit
+	burst int
+
+	mu    sync.Mutex
+	users map[chat.UserID]*rate.Limiter
+}
+
+func (l *limits) allow(user chat.UserID, n int) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lim := l.users[user]
+	if lim == nil {
+		lim = rate.NewLimiter(l.rate, l.burst)
+		l.users[user] = lim
+	}
+	return lim.AllowN(time.Now(), n)
+}
+
+// sweep forgets the users whose buckets are full again.
+func (l *limits) sweep() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for user, lim := range l.users {
+		if lim.Tokens() >= float64(l.burst) {
+			delete(l.users, user)
+		}
+	}
+}

@@ -1,0 +1,386 @@
+package connector
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"knatter.dev/chat"
+)
+
+const (
+	maxReplay       = 1000             // missed events that are sent; what is beyond the client pages
+	replayTimeout   = 30 * time.Second // for the missed events of one room
+	parallelFollows = 8                // rooms of one session at once
+	parallelReplays = 64               // of the whole connector, to bound its memory
+	ownRetry        = time.Second      // between tries to follow the user's own stream
+)
+
+// subscribeData is the data of room.subscribe and room.unsubscribe.
+type subscribeData struct {
+	Rooms []struct {
+		Room  chat.RoomID    `json:"room"`
+		After *chat.Sequence `json:"after,omitempty"`
+	} `json:"rooms"`
+	Room chat.RoomID `json:"room,omitempty"` // room.unsubscribe of one room, in short
+	All  bool        `json:"all"`
+}
+
+// subscribedData is the data of room.subscribed.
+type subscribedData struct {
+	Room     chat.RoomID   `json:"room"`
+	Sequence chat.Sequence `json:"sequence"`
+	Complete bool          `json:"complete"`
+}
+
+func (s *session) subscribeFrame(e *chat.Event) {
+	var data subscribeData
+	err := e.Decode(&data)
+	if err == nil && len(data.Rooms) == 0 && !data.All {
+		err = chat.Errorf(chat.Invalid, `room.subscribe needs "rooms" or "all"`)
+	}
+	if err == nil && len(data.Rooms) > s.c.cfg.Subscriptions {
+		err = chat.Errorf(chat.TooMany, "over %d subscriptions", s.c.cfg.Subscriptions)
+	}
+	for _, r := range data.Rooms {
+		if _, own := r.Room.Stream(); own || !r.Room.Valid() {
+			err = chat.Errorf(chat.Invalid, "rooms must have rooms' ids")
+		}
+	}
+	if err != nil {
+		s.refuse(e.ID, err)
+		return
+	}
+	id := e.ID
+	s.request(func() { s.subscribe(id, &data) })
+}
+
+// subscribe follows rooms, several at once. It runs as a task.
+func (s *session) subscribe(event string, data *subscribeData) {
+	var g errgroup.Group
+	g.SetLimit(parallelFollows)
+	named := make(map[chat.RoomID]bool, len(data.Rooms))
+	for _, r := range data.Rooms {
+		if named[r.Room] {
+			continue
+		}
+		named[r.Room] = true
+		g.Go(func() error {
+			if err := s.follow(r.Room, r.After); err != nil {
+				s.refused(event, r.Room, err)
+			}
+			return nil
+		})
+	}
+	if data.All {
+		// From now on rooms that the user joins are followed as their events come on
+		// the user's own stream; those of before are in the store.
+		s.mu.Lock()
+		s.all = true
+		user := s.claims.User
+		s.mu.Unlock()
+		rooms, err := s.c.rooms.RoomsOf(s.c.ctx, user)
+		if err != nil {
+			s.refused(event, "", err)
+		}
+		for _, m := range rooms {
+			if named[m.Room] {
+				continue
+			}
+			g.Go(func() error {
+				if err := s.follow(m.Room, nil); err != nil {
+					s.refused(event, m.Room, err)
+				}
+				return nil
+			})
+		}
+	}
+	_ = g.Wait() // each has told its own error
+}
+
+// follow subscribes to one room: the events missed since after, then
+// room.subscribed with the border, then live events. after is nil when nothing is
+// to be repeated. Errors: Forbidden for a room that the user is not in, TooMany,
+// Unavailable.
+func (s *session) follow(room chat.RoomID, after *chat.Sequence) error {
+	s.mu.Lock()
+	user, token, st := s.claims.User, s.token, s.rooms[room]
+	count := len(s.rooms)
+	s.mu.Unlock()
+	m, err := s.c.rooms.Membership(s.c.ctx, room, user)
+	if err != nil && chat.KindOf(err) != chat.NotFound {
+		return chat.Errorf(chat.Unavailable, "membership: %w", err)
+	}
+	if err != nil || !m.Active {
+		return chat.Errorf(chat.Forbidden, "not a member of the room")
+	}
+	switch {
+	case st != nil && after == nil:
+		return s.confirm(st)
+	case st != nil:
+		st.unsubscribe(s)
+		s.removeRoom(room)
+	case count >= s.c.cfg.Subscriptions:
+		return chat.Errorf(chat.TooMany, "over %d subscriptions", s.c.cfg.Subscriptions)
+	}
+
+	sub := &subscription{session: s, replay: true}
+	st, border, err := s.c.hub.subscribe(s.c.ctx, room, sub)
+	if err != nil {
+		return err
+	}
+	if !s.addRoom(room, st) {
+		st.unsubscribe(s)
+		return nil
+	}
+	complete := true
+	if after != nil && *after < border {
+		if complete, err = s.replay(room, token, *after, border); err != nil {
+			st.unsubscribe(s)
+			s.removeRoom(room)
+			return err
+		}
+	}
+	return s.golive(st, sub, subscribedData{Room: room, Sequence: border, Complete: complete})
+}
+
+// confirm answers a repeated subscription at its place among the live events.
+func (s *session) confirm(st *stream) error {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	s.send(chat.RoomSubscribed, subscribedData{Room: st.id, Sequence: st.last, Complete: true})
+	return nil
+}
+
+// golive ends a replay: room.subscribed, the live events that came meanwhile, and
+// from then on what is delivered.
+func (s *session) golive(st *stream, sub *subscription, data subscribedData) error {
+	frames := [][]byte{s.frame(chat.RoomSubscribed, data)}
+	for {
+		for _, f := range frames {
+			if !s.out.pushWait(f, s.done) {
+				return nil
+			}
+		}
+		st.mu.Lock()
+		if sub.canceled {
+			st.mu.Unlock()
+			return chat.Errorf(chat.Forbidden, "no longer a member of the room")
+		}
+		if len(sub.pending) == 0 {
+			sub.replay, sub.pending = false, nil
+			st.mu.Unlock()
+			return nil
+		}
+		frames, sub.pending = sub.pending, nil
+		st.mu.Unlock()
+	}
+}
+
+// replay sends the events after one sequence up to another from history, which is
+// complete up to every acknowledged event. It tells whether that was all.
+func (s *session) replay(room chat.RoomID, token string, after, upTo chat.Sequence) (complete bool, err error) {
+	select {
+	case s.c.replays <- struct{}{}:
+		defer func() { <-s.c.replays }()
+	case <-s.done:
+		return true, nil
+	}
+	ctx, cancel := context.WithTimeout(s.c.ctx, replayTimeout)
+	defer cancel()
+	frames, more, err := s.c.missed(ctx, room, token, after, upTo)
+	if err != nil {
+		return false, err
+	}
+	for _, f := range frames {
+		if !s.out.pushWait(wireFrame(opText, f), s.done) {
+			return false, nil
+		}
+	}
+	return !more, nil
+}
+
+// missed asks the history function for a room's events.
+func (c *Connector) missed(ctx context.Context, room chat.RoomID, token string, after, upTo chat.Sequence) (frames []json.RawMessage, more bool, err error) {
+	query := url.Values{
+		"after":  {after.String()},
+		"before": {(upTo + 1).String()},
+		"limit":  {strconv.Itoa(maxReplay)},
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://history/v1/rooms/"+string(room)+"/events?"+query.Encode(), nil)
+	if err != nil {
+		return nil, false, fmt.Errorf("history request: %w", err)
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	resp, err := c.roundTrip("history", req)
+	if err != nil {
+		return nil, false, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		return nil, false, chat.Errorf(chat.Unavailable, "history answered %d", resp.StatusCode)
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&frames); err != nil {
+		return nil, false, chat.Errorf(chat.Unavailable, "history: %w", err)
+	}
+	return frames, resp.Header.Get("Knatter-More") == "true", nil
+}
+
+func (s *session) unsubscribeFrame(e *chat.Event) {
+	var data subscribeData
+	if err := e.Decode(&data); err != nil {
+		s.refuse(e.ID, err)
+		return
+	}
+	rooms := make([]chat.RoomID, 0, 1+len(data.Rooms))
+	if data.Room != "" {
+		rooms = append(rooms, data.Room)
+	}
+	for _, r := range data.Rooms {
+		rooms = append(rooms, r.Room)
+	}
+	if len(rooms) == 0 && !data.All {
+		s.refuse(e.ID, chat.Errorf(chat.Invalid, `room.unsubscribe needs "rooms" or "all"`))
+		return
+	}
+	s.request(func() {
+		if data.All {
+			s.mu.Lock()
+			s.all = false
+			for room := range s.rooms {
+				rooms = append(rooms, room)
+			}
+			s.mu.Unlock()
+		}
+		for _, room := range rooms {
+			s.unfollow(room)
+			s.send(chat.RoomUnsubscribed, map[string]any{"room": room})
+		}
+	})
+}
+
+func (s *session) unfollow(room chat.RoomID) {
+	if st := s.removeRoom(room); st != nil {
+		st.unsubscribe(s)
+	}
+}
+
+// addRoom notes a subscription; false when the session has ended.
+func (s *session) addRoom(room chat.RoomID, st *stream) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended() {
+		return false
+	}
+	if s.rooms == nil {
+		s.rooms = make(map[chat.RoomID]*stream)
+	}
+	s.rooms[room] = st
+	return true
+}
+
+func (s *session) removeRoom(room chat.RoomID) *stream {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.rooms[room]
+	delete(s.rooms, room)
+	return st
+}
+
+// followOwn follows the user's own stream. Its border also closes the gap in the
+// check of the token: a revocation is in the store before it is in the stream.
+func (s *session) followOwn() {
+	s.mu.Lock()
+	user := s.claims.User
+	s.mu.Unlock()
+	st, _, err := s.c.hub.subscribe(s.c.ctx, chat.StreamOf(user), &subscription{session: s, control: true})
+	if err != nil {
+		time.AfterFunc(ownRetry, func() { s.task(s.followOwn) })
+		return
+	}
+	if s.ended() {
+		st.unsubscribe(s)
+		return
+	}
+	s.mu.Lock()
+	token := s.token
+	s.mu.Unlock()
+	if _, err := s.c.verifier.Verify(s.c.ctx, token); chat.KindOf(err) == chat.Unauthenticated && err != nil {
+		s.close(CloseUnauthorized, "the session was revoked")
+	}
+}
+
+// onOwn acts on an event of the user's own stream. It must not block.
+func (s *session) onOwn(d *chat.Delivery) {
+	if d.Type != chat.SessionRevoked && !d.Type.Member() {
+		return
+	}
+	e, err := chat.DecodeFrame(d.Frame)
+	if err != nil {
+		s.c.logger.Error("own stream", "error", err)
+		return
+	}
+	if d.Type.Member() {
+		s.task(func() { s.review(e.Room) })
+		return
+	}
+	var data chat.RevokedData
+	if err := e.Decode(&data); err != nil {
+		s.c.logger.Error("own stream", "error", err)
+		return
+	}
+	s.mu.Lock()
+	mine := data.Session == s.claims.Session
+	s.mu.Unlock()
+	if mine {
+		s.close(CloseUnauthorized, "logged out")
+	}
+}
+
+// review brings the session in line with the store after the user joined or left
+// a room. The room's own stream may have said so before.
+func (s *session) review(room chat.RoomID) {
+	s.mu.Lock()
+	user, all, st := s.claims.User, s.all, s.rooms[room]
+	s.mu.Unlock()
+	m, err := s.c.rooms.Membership(s.c.ctx, room, user)
+	switch {
+	case err != nil && chat.KindOf(err) != chat.NotFound:
+		s.close(CloseDraining, "resume") // better to start anew than to guess
+	case err != nil || !m.Active:
+		s.unfollow(room)
+	case all && st == nil:
+		after := m.Sequence - 1 // so that joining is the first that is seen
+		if err := s.follow(room, &after); err != nil {
+			s.c.logger.Warn("following a joined room", "error", err)
+		}
+	}
+}
+
+// expel ends the subscriptions of a user who left or was removed, right behind
+// the event that says so. It is called with st.mu held.
+func (c *Connector) expel(st *stream, d *chat.Delivery) {
+	e, err := chat.DecodeFrame(d.Frame)
+	if err != nil {
+		c.logger.Error("member event", "error", err)
+		return
+	}
+	var data chat.MemberData
+	if err := e.Decode(&data); err != nil {
+		c.logger.Error("member event", "error", err)
+		return
+	}
+	for s, sub := range st.subs {
+		if s.user() == data.User {
+			sub.canceled, sub.pending = true, nil
+			delete(st.subs, s)
+			s.removeRoom(st.id)
+		}
+	}
+}

@@ -1,0 +1,38 @@
+package serve
+
+import (
+	"net/http"
+
+	"knatter.dev/chat"
+)
+
+// Routes answers requests by a table from patterns of [http.ServeMux] to
+// handlers. A handler's error, a path that is not in the table and a method that
+// the path does not know are answered by problem documents.
+func Routes(table map[string]func(http.ResponseWriter, *http.Request) error) http.Handler {
+	mux := http.NewServeMux()
+	for pattern, handle := range table {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			if err := handle(w, r); err != nil {
+				Fail(w, r, err)
+			}
+		})
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		refuse, pattern := mux.Handler(r)
+		if pattern != "" {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		refused := &answer{header: make(http.Header)}
+		refuse.ServeHTTP(refused, r) // plain text; but it knows the methods of the path
+		if refused.status != http.StatusMethodNotAllowed {
+			Fail(w, r, chat.Errorf(chat.NotFound, "nothing is here"))
+			return
+		}
+		w.Header().Set("Allow", refused.header.Get("Allow"))
+		write(w, "application/problem+json", http.StatusMethodNotAllowed, Problem{
+			Type: "about:blank", Title: "Method not allowed", Status: http.StatusMethodNotAllowed,
+		})
+	})
+}

@@ -1,0 +1,113 @@
+// Command local runs the whole of Knatter in one process: connector, functions,
+// dispatcher, and a log and stores that are embedded unless flags name others.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"knatter.dev/chat"
+)
+
+// config is what the flags say.
+type config struct {
+	listen    string
+	admin     string
+	data      string
+	brokers   string
+	store     string
+	functions map[string]*url.URL // served from elsewhere, by name
+	ephemeral bool
+	reindex   bool
+	origins   string
+	heartbeat time.Duration
+	retention int64
+	verbose   bool
+}
+
+func parse(args []string) (config, error) {
+	c := config{functions: make(map[string]*url.URL)}
+	fs := flag.NewFlagSet("knatter", flag.ContinueOnError)
+	fs.Usage = func() {
+		_, _ = fmt.Fprintf(fs.Output(), "Usage: knatter [flags]\n\nRuns Knatter in one process and serves the chat. Flags:\n\n")
+		fs.PrintDefaults()
+	}
+	fs.StringVar(&c.listen, "listen", "127.0.0.1:8080", "`address` of the chat: page, WebSocket and HTTP; \":8080\" serves the whole network")
+	fs.StringVar(&c.admin, "admin", "127.0.0.1:8081", "`address` of /metrics, /healthz, /readyz and /debug/pprof; \"\" for none")
+	fs.StringVar(&c.data, "data", ".knatter/", "`directory` for all that is kept: the log, the stores, the signing key")
+	fs.StringVar(&c.brokers, "brokers", "", "`host:port,...` of a Kafka-protocol log to use instead of the embedded one")
+	fs.StringVar(&c.store, "store", "", "`URL` of the store to use instead of the embedded one, e.g. pebble:/var/lib/knatter")
+	fs.Func("function", "`name=url`: one function that is served elsewhere, e.g. in a debugger; may be repeated. Names: "+strings.Join(functionNames(), ", "), c.setFunction)
+	fs.BoolVar(&c.ephemeral, "ephemeral", false, "keep nothing: log and stores in memory")
+	fs.BoolVar(&c.reindex, "reindex", false, "empty the search index first and rebuild it from the log")
+	fs.StringVar(&c.origins, "origins", "", "`origins`, comma separated, whose pages may connect beside our own; \"*\" for all")
+	fs.DurationVar(&c.heartbeat, "heartbeat", 25*time.Second, "`time` between pings; a peer silent for two is closed")
+	fs.Int64Var(&c.retention, "retention", 1<<30, "`bytes` that the log keeps of each of its 16 partitions; history and search keep everything; below 0 for no limit")
+	fs.BoolVar(&c.verbose, "verbose", false, "log more")
+	if err := fs.Parse(args); err != nil {
+		return c, err
+	}
+	if fs.NArg() > 0 {
+		return c, fmt.Errorf("unexpected argument %q; --help lists the flags", fs.Arg(0))
+	}
+	if c.ephemeral && (c.store != "" || c.brokers != "") {
+		return c, errors.New("--ephemeral is about the embedded log and store: it goes with neither --brokers nor --store")
+	}
+	return c, nil
+}
+
+func (c *config) setFunction(s string) error {
+	name, address, ok := strings.Cut(s, "=")
+	if !ok || !slices.Contains(functionNames(), name) {
+		return fmt.Errorf("must be name=url, with a name of %s", strings.Join(functionNames(), ", "))
+	}
+	u, err := url.Parse(address)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return fmt.Errorf("%q is not an http URL", address)
+	}
+	c.functions[name] = u
+	return nil
+}
+
+func functionNames() []string {
+	names := slices.Clone(chat.RequestFunctions)
+	for _, f := range chat.EventFunctions {
+		names = append(names, f.Name)
+	}
+	return names
+}
+
+func main() {
+	start := time.Now()
+	cfg, err := parse(os.Args[1:])
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "knatter:", err)
+		os.Exit(2)
+	}
+	level := slog.LevelWarn
+	if cfg.verbose {
+		level = slog.LevelDebug
+	}
+	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	if err := run(ctx, cfg, start); err != nil {
+		fmt.Fprintln(os.Stderr, "knatter:", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,284 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"knatter.dev/chat"
+	"knatter.dev/chat/connector"
+	"knatter.dev/chat/connector/api"
+	"knatter.dev/chat/connector/web"
+	"knatter.dev/chat/functions/accounts"
+	"knatter.dev/chat/functions/fanout"
+	"knatter.dev/chat/functions/history"
+	"knatter.dev/chat/functions/index"
+	"knatter.dev/chat/functions/persist"
+	"knatter.dev/chat/functions/rooms"
+	"knatter.dev/chat/functions/search"
+	"knatter.dev/chat/internal/analysis"
+	"knatter.dev/chat/internal/auth"
+	"knatter.dev/chat/internal/dispatch"
+	"knatter.dev/chat/internal/kafka"
+	"knatter.dev/chat/internal/open"
+	"knatter.dev/chat/internal/serve"
+)
+
+// run starts everything and stops it in reverse order when ctx ends: first the
+// connector drains, then the dispatchers finish and commit, then the log and the
+// stores close.
+func run(ctx context.Context, cfg config, start time.Time) (err error) {
+	ln, err := net.Listen("tcp", cfg.listen)
+	if err != nil {
+		return fmt.Errorf("cannot listen on %s: %w (another address: --listen)", cfg.listen, err)
+	}
+	defer func() { _ = ln.Close() }()
+
+	parts, err := openParts(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, parts.close()) }()
+
+	gateway, err := connector.New(connector.Config{
+		Heartbeat: cfg.heartbeat,
+		Origins:   splitList(cfg.origins),
+	}, connector.Parts{
+		Log: parts.log,
+		Follow: func(ctx context.Context, ready func(), handle func([]chat.Delivery)) error {
+			return kafka.FollowDeliveries(ctx, parts.kafka, 0, ready, handle)
+		},
+		Rooms:     parts.stores.Rooms,
+		Verifier:  parts.verifier,
+		Functions: parts.requests,
+		Web:       []fs.FS{web.Files, api.Files},
+	})
+	if err != nil {
+		return err
+	}
+	admin, err := listenAdmin(cfg.admin, gateway, parts)
+	if err != nil {
+		return err
+	}
+
+	// Two stages: the connector stops first, so that what it still logs is handled.
+	following, stopFollowing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopFollowing()
+	followers, following := errgroup.WithContext(following)
+	for _, d := range parts.dispatchers {
+		followers.Go(func() error { return d.Run(following) })
+	}
+	front, serving := errgroup.WithContext(ctx)
+	front.Go(func() error { return gateway.Serve(serving, ln) })
+	front.Go(func() error { return admin.serve(serving) })
+	front.Go(func() error { // a dispatcher that fails ends the process, not just itself
+		select {
+		case <-following.Done():
+			return errors.New("a dispatcher stopped")
+		case <-serving.Done():
+			return nil
+		}
+	})
+	front.Go(func() error { return announce(serving, cfg, gateway, ln, start) })
+	err = front.Wait()
+	stopFollowing()
+	if ferr := followers.Wait(); ferr != nil && !errors.Is(ferr, context.Canceled) {
+		err = errors.Join(err, ferr)
+	}
+	return err
+}
+
+// announce says where the chat is when it is ready. The Korean dictionary loads
+// after that: the chat does not wait for it, only search does.
+func announce(ctx context.Context, cfg config, gateway *connector.Connector, ln net.Listener, start time.Time) error {
+	for gateway.Ready(ctx) != nil {
+		select {
+		case <-time.After(5 * time.Millisecond):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	where := "in memory only, gone when it stops"
+	if !cfg.ephemeral {
+		dir, err := filepath.Abs(cfg.data)
+		if err != nil {
+			dir = cfg.data
+		}
+		where = dir
+	}
+	address := ln.Addr().(*net.TCPAddr)
+	host := address.IP.String()
+	if address.IP.IsLoopback() || address.IP.IsUnspecified() {
+		host = "localhost"
+	}
+	fmt.Printf("Knatter is ready after %s.\n\n  chat     http://%s\n  data     %s\n", time.Since(start).Round(time.Millisecond),
+		net.JoinHostPort(host, fmt.Sprint(address.Port)), where)
+	if cfg.admin != "" {
+		fmt.Printf("  metrics  http://%s/metrics\n", cfg.admin)
+	}
+	fmt.Print("\nCtrl-C stops it.\n")
+	if err := analysis.Load(ctx); err != nil && ctx.Err() == nil {
+		return fmt.Errorf("dictionary: %w", err)
+	}
+	return nil
+}
+
+// parts are what the connector and the functions work with.
+type parts struct {
+	kafka       kafka.Config
+	log         *kafka.Log
+	stores      *open.Stores
+	verifier    *auth.Verifier
+	requests    map[string]http.RoundTripper
+	dispatchers []*dispatch.Dispatcher
+	stopLog     func()
+}
+
+func (p *parts) close() error {
+	if p.log != nil {
+		p.log.Close()
+	}
+	if p.stopLog != nil {
+		p.stopLog()
+	}
+	if p.stores != nil {
+		return p.stores.Close()
+	}
+	return nil
+}
+
+func openParts(ctx context.Context, cfg config) (p *parts, err error) {
+	p = new(parts)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.close())
+		}
+	}()
+	if !cfg.ephemeral {
+		if err := os.MkdirAll(cfg.data, 0o700); err != nil {
+			return nil, fmt.Errorf("data directory: %w", err)
+		}
+	}
+	// The store comes first: its lock keeps a second process from the log too.
+	if p.stores, err = open.Store(ctx, storeURL(cfg)); err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	if p.kafka, p.stopLog, err = startLog(cfg); err != nil {
+		return nil, err
+	}
+	if err := kafka.EnsureTopics(ctx, p.kafka); err != nil {
+		return nil, fmt.Errorf("topics: %w", err)
+	}
+	if p.log, err = open.Log(ctx, p.kafka); err != nil {
+		return nil, fmt.Errorf("log: %w", err)
+	}
+	if cfg.reindex {
+		if err := p.wipeIndex(ctx); err != nil {
+			return nil, err
+		}
+	}
+	signer, err := signingKey(cfg)
+	if err != nil {
+		return nil, err
+	}
+	p.wire(cfg, signer)
+	return p, nil
+}
+
+func storeURL(cfg config) string {
+	switch {
+	case cfg.store != "":
+		return cfg.store
+	case cfg.ephemeral:
+		return "memory:"
+	}
+	return "pebble:" + filepath.Join(cfg.data, "store")
+}
+
+func signingKey(cfg config) (*auth.Signer, error) {
+	if cfg.ephemeral {
+		_, key, err := ed25519.GenerateKey(nil)
+		if err != nil {
+			return nil, fmt.Errorf("signing key: %w", err)
+		}
+		return auth.NewSigner(key), nil
+	}
+	signer, err := auth.LoadOrCreateKey(filepath.Join(cfg.data, "key.pem"))
+	if err != nil {
+		return nil, fmt.Errorf("signing key: %w", err)
+	}
+	return signer, nil
+}
+
+func (p *parts) wipeIndex(ctx context.Context) error {
+	if err := p.stores.Index.Wipe(ctx); err != nil {
+		return fmt.Errorf("emptying the index: %w", err)
+	}
+	for _, f := range chat.EventFunctions {
+		if f.Name == "index" {
+			return rewind(ctx, p.kafka, f.Group)
+		}
+	}
+	return nil
+}
+
+// wire makes the functions, each in this process or elsewhere, and the
+// dispatchers that call those that follow the log.
+func (p *parts) wire(cfg config, signer *auth.Signer) {
+	s := p.stores
+	p.requests = make(map[string]http.RoundTripper)
+	p.verifier = auth.NewVerifier(auth.JWKS("http://accounts/.well-known/jwks.json", late{p.requests, "accounts"}), s.Sessions)
+	handlers := map[string]http.HandlerFunc{
+		"accounts": accounts.With(s.Accounts, s.Sessions, s.Attempts, s.Rooms, p.log, signer, p.verifier).Handle,
+		"rooms":    rooms.With(s.Rooms, s.Events, s.Accounts, p.log, p.verifier).Handle,
+		"history":  history.With(s.Events, s.Rooms, p.log, p.verifier).Handle,
+		"search":   search.With(s.Index, s.Events, s.Rooms, p.verifier).Handle,
+	}
+	for name, handle := range handlers {
+		p.requests[name] = serve.Local{Handler: handle}
+		if u := cfg.functions[name]; u != nil {
+			p.requests[name] = serve.Remote{Base: u}
+		}
+	}
+	targets := map[string]chat.Handler{
+		"persist": persist.With(s.Events, s.Rooms),
+		"index":   index.With(s.Index),
+		"fanout":  fanout.With(s.Routes, p.log),
+	}
+	for _, fn := range chat.EventFunctions {
+		target := targets[fn.Name]
+		if u := cfg.functions[fn.Name]; u != nil {
+			target = dispatch.HTTP(u.String(), nil)
+		}
+		p.dispatchers = append(p.dispatchers, dispatch.New(p.kafka, fn, target, dispatch.Options{Logger: slog.Default()}))
+	}
+}
+
+// late looks a function up when it is called: accounts verifies tokens with the
+// keys that it serves itself.
+type late struct {
+	functions map[string]http.RoundTripper
+	name      string
+}
+
+func (l late) RoundTrip(r *http.Request) (*http.Response, error) {
+	return l.functions[l.name].RoundTrip(r)
+}
+
+func splitList(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return strings.Split(s, ",")
+}
