@@ -50,13 +50,13 @@ func Events(h chat.Handler, generation int) http.Handler {
 	})
 }
 
-// decodeEvents reads the CloudEvents HTTP binding. The SDK's reader is not used:
-// it panics on some headers, and on some of the bodies that chat.DecodeFrame
-// tells of. Binary mode has the attributes that a record has, so the record's
-// decoder reads them; their values stand as they are, since neither the SDK nor
-// KafkaSource writes them percent-encoded.
 // DecodeEvents reads a request of the CloudEvents HTTP binding: binary or
 // structured mode, or a batch. Errors: Malformed, TooLarge.
+//
+// The SDK's reader is not used: it panics on some headers, and on some of the
+// bodies that [chat.DecodeFrame] tells of. Binary mode has the attributes that a
+// record has, so the record's decoder reads them; their values stand as they are,
+// since neither the SDK nor KafkaSource writes them percent-encoded.
 func DecodeEvents(r *http.Request) ([]chat.Event, error) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {

@@ -1,0 +1,172 @@
+// Package accounts is the function that knows who people are: it signs them up,
+// logs them in, and lists their friends.
+package accounts
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/mail"
+	"strings"
+	"sync/atomic"
+
+	"golang.org/x/text/unicode/norm"
+
+	"knatter.dev/chat"
+	"knatter.dev/chat/internal/auth"
+	"knatter.dev/chat/internal/names"
+	"knatter.dev/chat/internal/serve"
+)
+
+// What a person may be called, in code points, and be reached at, in bytes.
+const (
+	maxNickname = 32
+	maxEmail    = 254 // RFC 5321's longest path
+)
+
+// Function answers /v1/accounts, /v1/sessions, /v1/me and the public keys.
+//
+// /v1/oauth has no routes: there is no identity provider to log in with yet, and
+// 404 says so.
+type Function struct {
+	Limits Limits // to be set before the first request
+
+	accounts chat.AccountStore
+	sessions chat.SessionStore
+	attempts chat.AttemptStore
+	rooms    chat.RoomStore
+	log      chat.Log
+	signer   *auth.Signer
+	verifier *auth.Verifier
+	genuine  *auth.Verifier // looks at the token alone: who has logged out may log out again
+	hasher   hasher
+	keys     []byte // the public key set
+
+	routes http.Handler
+	ready  atomic.Bool // the fields above are set
+	close  func() error
+}
+
+// New returns a function that has yet to be started.
+func New() *Function { return &Function{} }
+
+// With returns a function over what is open already.
+func With(accounts chat.AccountStore, sessions chat.SessionStore, attempts chat.AttemptStore, rooms chat.RoomStore, log chat.Log, signer *auth.Signer, v *auth.Verifier) *Function {
+	f := New()
+	f.use(accounts, sessions, attempts, rooms, log, signer, v)
+	return f
+}
+
+func (f *Function) use(accounts chat.AccountStore, sessions chat.SessionStore, attempts chat.AttemptStore, rooms chat.RoomStore, log chat.Log, signer *auth.Signer, v *auth.Verifier) {
+	f.accounts, f.sessions, f.attempts, f.rooms, f.log = accounts, sessions, attempts, rooms, log
+	f.signer, f.verifier, f.genuine = signer, v, auth.NewVerifier(signer.Keys, nil)
+	f.hasher = newHasher()
+	f.keys, _ = json.Marshal(signer.KeySet()) // a public Ed25519 key always marshals
+	f.routes = serve.Routes(map[string]func(http.ResponseWriter, *http.Request) error{
+		"POST /v1/accounts":            f.signUp,
+		"POST /v1/sessions":            f.logIn,
+		"POST /v1/sessions/refresh":    f.refresh,
+		"DELETE /v1/sessions":          f.logOut,
+		"GET /v1/me":                   f.me,
+		"PATCH /v1/me":                 f.changeMe,
+		"GET /v1/me/friends":           f.friends,
+		"POST /v1/me/friends":          f.befriend,
+		"DELETE /v1/me/friends/{user}": f.unfriend,
+		"GET /.well-known/jwks.json":   f.publishKeys,
+	})
+	f.ready.Store(true)
+}
+
+// Handle answers one request.
+func (f *Function) Handle(w http.ResponseWriter, r *http.Request) {
+	if !f.ready.Load() {
+		serve.Fail(w, r, chat.Errorf(chat.Unavailable, "not started yet"))
+		return
+	}
+	f.routes.ServeHTTP(w, r)
+}
+
+// profile is an account as its own user sees it.
+type profile struct {
+	ID       chat.UserID `json:"id"`
+	Email    string      `json:"email"`
+	Nickname string      `json:"nickname"`
+}
+
+func profileOf(a chat.Account) profile {
+	return profile{ID: a.ID, Email: a.Email, Nickname: a.Nickname}
+}
+
+func (f *Function) signUp(w http.ResponseWriter, r *http.Request) error {
+	var in struct{ Email, Password, Nickname string }
+	if err := serve.Decode(w, r, &in); err != nil {
+		return err
+	}
+	email, err := cleanEmail(in.Email)
+	if err != nil {
+		return err
+	}
+	nickname, err := names.Clean("nickname", in.Nickname, maxNickname)
+	if err != nil {
+		return err
+	}
+	if err := f.allow(w, r, "signup", client(r), f.Limits.SignUp, defaults.SignUp); err != nil {
+		return err
+	}
+	hash, err := f.hasher.hash(r.Context(), in.Password)
+	if err != nil {
+		return err
+	}
+	account := chat.Account{ID: names.NewUser(), Email: email, Nickname: nickname, PasswordHash: hash, Created: chat.Now()}
+	err = f.accounts.Create(r.Context(), account)
+	if chat.KindOf(err) == chat.Conflict {
+		return chat.Errorf(chat.Conflict, "there is an account with this email address")
+	}
+	if err != nil {
+		return fmt.Errorf("creating an account: %w", err)
+	}
+	serve.JSON(w, http.StatusCreated, profileOf(account))
+	return nil
+}
+
+// cleanEmail returns an email address in its one form. Whether it exists only a
+// message to it could tell. Errors: Invalid.
+func cleanEmail(email string) (string, error) {
+	email = norm.NFC.String(strings.TrimSpace(email))
+	// Besides addresses the parser takes names, comments and quotes, which it
+	// removes; and of what is left only what is printed as such is wanted.
+	parsed, err := mail.ParseAddress(email)
+	if err != nil || parsed.Address != email || len(email) > maxEmail {
+		return "", chat.Errorf(chat.Invalid, "email must be an email address of at most %d bytes", maxEmail)
+	}
+	return email, nil
+}
+
+// account is the caller's own account. Errors: Unauthenticated also when the
+// account is gone.
+func (f *Function) account(r *http.Request) (chat.Account, error) {
+	claims, err := f.verifier.Request(r)
+	if err != nil {
+		return chat.Account{}, err
+	}
+	return f.accountOf(r.Context(), claims.User)
+}
+
+func (f *Function) accountOf(ctx context.Context, user chat.UserID) (chat.Account, error) {
+	a, err := f.accounts.Account(ctx, user)
+	if chat.KindOf(err) == chat.NotFound {
+		return a, chat.Errorf(chat.Unauthenticated, "the account is no more")
+	}
+	if err != nil {
+		return a, fmt.Errorf("reading an account: %w", err)
+	}
+	return a, nil
+}
+
+func (f *Function) publishKeys(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "public, max-age=300")
+	_, _ = w.Write(f.keys) // the client is gone: nobody to tell
+	return nil
+}

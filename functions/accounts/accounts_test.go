@@ -1,0 +1,210 @@
+package accounts
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"knatter.dev/chat"
+	"knatter.dev/chat/internal/auth"
+	"knatter.dev/chat/internal/kafka"
+	"knatter.dev/chat/internal/kafka/kafkatest"
+	"knatter.dev/chat/internal/pebble"
+)
+
+const password = "correct horse battery staple"
+
+// fixture is the function over a real store and a real log.
+type fixture struct {
+	*testing.T
+	f     *Function
+	store *pebble.Store
+	log   *kafka.Log
+}
+
+func setUp(t *testing.T) *fixture {
+	t.Helper()
+	return setUpWithLog(t, kafkatest.Log(t, kafkatest.Start(t)))
+}
+
+// setUpWithLog takes a nil log for tests that append nothing.
+func setUpWithLog(t *testing.T, log *kafka.Log) *fixture {
+	t.Helper()
+	store, err := pebble.OpenMemory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	_, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer := auth.NewSigner(private)
+	f := With(store.Accounts(), store.Sessions(), store.Attempts(), store.Rooms(), log, signer,
+		auth.NewVerifier(signer.Keys, store.Sessions()))
+	return &fixture{T: t, f: f, store: store, log: log}
+}
+
+type answer struct {
+	*httptest.ResponseRecorder
+	t testing.TB
+}
+
+// body is the answer's JSON.
+func (a answer) body() (m map[string]any) {
+	a.t.Helper()
+	if err := json.Unmarshal(a.Body.Bytes(), &m); err != nil {
+		a.t.Fatalf("answer %q: %v", a.Body, err)
+	}
+	return m
+}
+
+func (a answer) want(status int) answer {
+	a.t.Helper()
+	if a.Code != status {
+		a.t.Fatalf("status %d, want %d: %s", a.Code, status, a.Body)
+	}
+	if status >= 400 {
+		if p := a.body(); p["status"] != float64(status) || p["type"] == "" || a.Header().Get("Content-Type") != "application/problem+json" {
+			a.t.Errorf("not a problem document: %v %s", a.Header(), a.Body)
+		}
+	}
+	return a
+}
+
+func (a answer) into(v any) {
+	a.t.Helper()
+	if err := json.Unmarshal(a.Body.Bytes(), v); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+func (x *fixture) do(method, path, token string, body any) answer {
+	x.Helper()
+	return x.from("192.0.2.1", method, path, token, body)
+}
+
+func (x *fixture) from(address, method, path, token string, body any) answer {
+	x.Helper()
+	raw, ok := body.(string)
+	if !ok && body != nil {
+		b, err := json.Marshal(body)
+		if err != nil {
+			x.Fatal(err)
+		}
+		raw = string(b)
+	}
+	r := httptest.NewRequest(method, path, bytes.NewReader([]byte(raw)))
+	r.Header.Set("X-Forwarded-For", address)
+	if token != "" {
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	w := httptest.NewRecorder()
+	x.f.Handle(w, r)
+	return answer{ResponseRecorder: w, t: x}
+}
+
+type object = map[string]any
+
+func (x *fixture) signUp(nickname string) chat.UserID {
+	x.Helper()
+	a := x.do("POST", "/v1/accounts", "", object{"email": nickname + "@example.org", "password": password, "nickname": nickname}).want(201)
+	return chat.UserID(a.body()["id"].(string))
+}
+
+func (x *fixture) logIn(nickname string) tokens {
+	x.Helper()
+	var t tokens
+	x.do("POST", "/v1/sessions", "", object{"email": nickname + "@example.org", "password": password}).want(200).into(&t)
+	return t
+}
+
+func TestSignUp(t *testing.T) {
+	x := setUpWithLog(t, nil)
+	a := x.do("POST", "/v1/accounts", "", object{"email": " Minji@Example.org ", "password": password, "nickname": " 민지 "}).want(201)
+	got := a.body()
+	if len(got) != 3 || got["email"] != "Minji@Example.org" || got["nickname"] != "민지" || !chat.UserID(got["id"].(string)).Valid() {
+		t.Errorf("answer %v", got)
+	}
+	if strings.Contains(a.Body.String(), "argon2") {
+		t.Error("the answer holds the hash")
+	}
+	x.do("POST", "/v1/accounts", "", object{"email": "minji@example.ORG", "password": password, "nickname": "x"}).want(409)
+}
+
+func TestSignUpRefuses(t *testing.T) {
+	x := setUpWithLog(t, nil)
+	valid := func(change object) object {
+		o := object{"email": "a@example.org", "password": password, "nickname": "a"}
+		for k, v := range change {
+			o[k] = v
+		}
+		return o
+	}
+	for name, c := range map[string]struct {
+		body   any
+		status int
+	}{
+		"no body":             {"", 400},
+		"not JSON":            {"{", 400},
+		"wrong types":         {`{"email":1}`, 400},
+		"too large":           {`{"email":"` + strings.Repeat("a", 2<<20) + `"}`, 413},
+		"no email":            {valid(object{"email": ""}), 422},
+		"not an email":        {valid(object{"email": "a"}), 422},
+		"two emails":          {valid(object{"email": "a@example.org, b@example.org"}), 422},
+		"named email":         {valid(object{"email": "A <a@example.org>"}), 422},
+		"quoted email":        {valid(object{"email": `"a b"@example.org`}), 422},
+		"email with a header": {valid(object{"email": "a@example.org\r\nBcc: b@example.org"}), 422},
+		"long email":          {valid(object{"email": strings.Repeat("a", 250) + "@b.org"}), 422},
+		"short password":      {valid(object{"password": "1234567"}), 422},
+		"long password":       {valid(object{"password": strings.Repeat("가", 129)}), 422},
+		"no nickname":         {valid(object{"nickname": "  "}), 422},
+		"long nickname":       {valid(object{"nickname": strings.Repeat("가", 33)}), 422},
+		"control characters":  {valid(object{"nickname": "a\u0007"}), 422},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := *x
+			x.T = t
+			x.do("POST", "/v1/accounts", "", c.body).want(c.status)
+		})
+	}
+	x.do("POST", "/v1/accounts", "", valid(object{"password": strings.Repeat("가", 8)})).want(201)
+}
+
+func TestKeysArePublished(t *testing.T) {
+	x := setUpWithLog(t, nil)
+	x.signUp("minji")
+	a := x.do("GET", "/.well-known/jwks.json", "", nil).want(200)
+	if got := a.Header().Get("Cache-Control"); got != "public, max-age=300" {
+		t.Errorf("Cache-Control %q", got)
+	}
+	if strings.Contains(a.Body.String(), `"d"`) {
+		t.Fatal("the private key is published")
+	}
+	server := httptest.NewServer(http.HandlerFunc(x.f.Handle))
+	defer server.Close()
+	v := auth.NewVerifier(auth.JWKS(server.URL+"/.well-known/jwks.json", nil), nil)
+	if _, err := v.Verify(t.Context(), x.logIn("minji").Access); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOtherRequests(t *testing.T) {
+	x := setUpWithLog(t, nil)
+	x.do("GET", "/v1/oauth/somewhere", "", nil).want(404)
+	x.do("GET", "/v1/else", "", nil).want(404)
+	for path, allow := range map[string]string{"/v1/accounts": "POST", "/v1/sessions": "DELETE, POST", "/v1/me": "GET, HEAD, PATCH"} {
+		if got := x.do("PUT", path, "", nil).want(405).Header().Get("Allow"); got != allow {
+			t.Errorf("%s: Allow %q, want %q", path, got, allow)
+		}
+	}
+	w := httptest.NewRecorder()
+	New().Handle(w, httptest.NewRequest("GET", "/v1/me", nil))
+	if w.Code != http.StatusServiceUnavailable {
+		t.Errorf("before Start: %d", w.Code)
+	}
+}

@@ -1,0 +1,184 @@
+package accounts
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"knatter.dev/chat"
+	"knatter.dev/chat/internal/auth"
+	"knatter.dev/chat/internal/names"
+	"knatter.dev/chat/internal/serve"
+)
+
+// How long the tokens count.
+const (
+	accessFor  = 15 * time.Minute
+	refreshFor = 30 * 24 * time.Hour
+)
+
+// tokens is the answer to a login and to a refresh.
+type tokens struct {
+	Access    string  `json:"accessToken"`
+	Refresh   string  `json:"refreshToken"`
+	ExpiresIn int     `json:"expiresIn"` // seconds, of the access token
+	User      profile `json:"user"`
+}
+
+// newRefresh makes a refresh token: the session's ID, a dot, and a secret of 256
+// random bits, of which the store holds the hash. A secret like this needs no slow
+// hash.
+func newRefresh(session string) (token, hash string) {
+	secret := base64.RawURLEncoding.EncodeToString(randomBytes(32))
+	return session + "." + secret, hashOf(secret)
+}
+
+func hashOf(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:])
+}
+
+// logIn does not tell whether an address has an account: an unknown one is
+// counted, takes as long, and is answered just as one with a wrong password.
+func (f *Function) logIn(w http.ResponseWriter, r *http.Request) error {
+	var in struct{ Email, Password string }
+	if err := serve.Decode(w, r, &in); err != nil {
+		return err
+	}
+	if err := f.allow(w, r, "client", client(r), f.Limits.Client, defaults.Client); err != nil {
+		return err
+	}
+	email, err := cleanEmail(in.Email)
+	valid := err == nil
+	if !valid {
+		email = in.Email
+	}
+	if err := f.allow(w, r, "login", client(r)+" "+folded(email), f.Limits.Login, defaults.Login); err != nil {
+		return err
+	}
+	account := chat.Account{PasswordHash: decoy}
+	if valid {
+		found, err := f.accounts.ByEmail(r.Context(), email)
+		if err != nil && chat.KindOf(err) != chat.NotFound {
+			return fmt.Errorf("reading an account: %w", err)
+		}
+		if err == nil && found.PasswordHash != "" {
+			account = found
+		}
+	}
+	ok, err := f.hasher.verify(r.Context(), account.PasswordHash, in.Password)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return chat.Errorf(chat.Unauthenticated, "the email address or the password is wrong")
+	}
+	s := chat.Session{ID: names.NewSession(), User: account.ID, Created: chat.Now(), Expires: chat.Now().Add(refreshFor)}
+	token, hash := newRefresh(s.ID)
+	s.Refresh = hash
+	if err := f.sessions.Open(r.Context(), s); err != nil {
+		return fmt.Errorf("opening a session: %w", err)
+	}
+	return f.issue(w, account, s.ID, token)
+}
+
+// folded is an address without regard to case, as the store compares it: to upper
+// and back, because there are letters that only share a capital.
+func folded(email string) string { return strings.ToLower(strings.ToUpper(email)) }
+
+func (f *Function) issue(w http.ResponseWriter, account chat.Account, session, refresh string) error {
+	access, err := f.signer.Sign(auth.Claims{
+		User: account.ID, Nickname: account.Nickname, Session: session, Expires: time.Now().Add(accessFor),
+	})
+	if err != nil {
+		return err
+	}
+	serve.JSON(w, http.StatusOK, tokens{
+		Access: access, Refresh: refresh, ExpiresIn: int(accessFor.Seconds()), User: profileOf(account),
+	})
+	return nil
+}
+
+// refresh replaces a refresh token by its successor. One that comes a second time
+// has been stolen, or the thief was first: the session ends. A client must
+// therefore never refresh twice at once, not from two tabs either (the web client
+// holds a lock), and one that did not get the answer has to log in again.
+func (f *Function) refresh(w http.ResponseWriter, r *http.Request) error {
+	var in struct{ RefreshToken string }
+	if err := serve.Decode(w, r, &in); err != nil {
+		return err
+	}
+	if err := f.allow(w, r, "client", client(r), f.Limits.Client, defaults.Client); err != nil {
+		return err
+	}
+	refused := chat.Errorf(chat.Unauthenticated, "the refresh token does not count (any more), log in again")
+	id, secret, _ := strings.Cut(in.RefreshToken, ".")
+	if id == "" || secret == "" || len(in.RefreshToken) > 256 {
+		return refused
+	}
+	token, hash := newRefresh(id)
+	s, err := f.sessions.Rotate(r.Context(), id, hashOf(secret), hash, chat.Now().Add(refreshFor))
+	switch chat.KindOf(err) {
+	case chat.Forbidden:
+		if err := f.ended(r.Context(), id); err != nil {
+			return err
+		}
+		return refused
+	case chat.NotFound, chat.Unauthenticated:
+		return refused
+	}
+	if err != nil {
+		return fmt.Errorf("rotating a refresh token: %w", err)
+	}
+	account, err := f.accountOf(r.Context(), s.User)
+	if err != nil {
+		return err
+	}
+	return f.issue(w, account, id, token)
+}
+
+// logOut ends the session that the access token is of. Again is as good as once.
+func (f *Function) logOut(w http.ResponseWriter, r *http.Request) error {
+	claims, err := f.genuine.Request(r)
+	if err != nil {
+		return err
+	}
+	switch err := f.sessions.Revoke(r.Context(), claims.Session); {
+	case chat.KindOf(err) == chat.NotFound:
+		return chat.Errorf(chat.Unauthenticated, "the access token's session is unknown")
+	case err != nil:
+		return fmt.Errorf("revoking a session: %w", err)
+	}
+	if err := f.revoked(r.Context(), claims.User, claims.Session); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// ended tells the connectors that a reused token has ended its session.
+func (f *Function) ended(ctx context.Context, id string) error {
+	s, err := f.sessions.Session(ctx, id)
+	if err != nil {
+		return fmt.Errorf("reading a session: %w", err)
+	}
+	return f.revoked(ctx, s.User, id)
+}
+
+// revoked makes the connectors close a session's sockets. Should it fail, they
+// stay open until their access token expires.
+func (f *Function) revoked(ctx context.Context, user chat.UserID, session string) error {
+	e, err := chat.NewEvent(names.NewEvent(), user, chat.SessionRevoked, chat.StreamOf(user), chat.RevokedData{Session: session})
+	if err != nil {
+		return err
+	}
+	if err := f.log.Append(context.WithoutCancel(ctx), &e); err != nil {
+		return fmt.Errorf("telling of a revoked session: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,155 @@
+package rooms
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"knatter.dev/chat"
+	"knatter.dev/chat/internal/serve"
+)
+
+// atOnce is how many rooms of a list are looked at together.
+const atOnce = 8
+
+// entry is a room as one of its members sees it.
+type entry struct {
+	ID       chat.RoomID   `json:"id"`
+	Name     string        `json:"name"` // of a direct room: the other's nickname
+	Kind     chat.RoomKind `json:"kind"`
+	Role     chat.Role     `json:"role"`
+	Sequence chat.Sequence `json:"sequence"` // of the last event in the store
+	Read     chat.Sequence `json:"read"`
+	Unread   int           `json:"unread"` // at most 9,999
+	Last     *message      `json:"lastMessage,omitempty"`
+
+	latest time.Time // of the last message or, without one, the room's beginning
+}
+
+// message is the last one of a room, in the form that history has it.
+type message struct {
+	Sequence chat.Sequence `json:"sequence"`
+	ID       string        `json:"id"`
+	User     chat.UserID   `json:"user"`
+	Nickname string        `json:"nickname"`
+	Text     string        `json:"text"`
+	Time     time.Time     `json:"time"`
+}
+
+// list is the caller's rooms, latest first. Sequences of different rooms have no
+// order, so it is by time.
+func (f *Function) list(w http.ResponseWriter, r *http.Request) error {
+	claims, err := f.verifier.Request(r)
+	if err != nil {
+		return err
+	}
+	memberships, err := f.rooms.RoomsOf(r.Context(), claims.User)
+	if err != nil {
+		return fmt.Errorf("listing a user's rooms: %w", err)
+	}
+	entries := make([]entry, len(memberships))
+	group, ctx := errgroup.WithContext(r.Context())
+	group.SetLimit(atOnce)
+	for i, m := range memberships {
+		group.Go(func() error {
+			room, err := f.rooms.Room(ctx, m.Room)
+			if chat.KindOf(err) == chat.NotFound {
+				return nil // the member is known and its room isn't yet: both are on their way
+			}
+			if err != nil {
+				return fmt.Errorf("reading a room: %w", err)
+			}
+			entries[i], err = f.entry(ctx, room, m)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	entries = slices.DeleteFunc(entries, func(e entry) bool { return e.ID == "" })
+	slices.SortFunc(entries, func(a, b entry) int {
+		return cmp.Or(b.latest.Compare(a.latest), strings.Compare(string(a.ID), string(b.ID)))
+	})
+	serve.JSON(w, http.StatusOK, map[string][]entry{"rooms": entries})
+	return nil
+}
+
+func (f *Function) show(w http.ResponseWriter, r *http.Request) error {
+	v, err := f.inside(r)
+	if err != nil {
+		return err
+	}
+	return f.answer(w, r, http.StatusOK, v)
+}
+
+// answer answers with the room as the caller sees it.
+func (f *Function) answer(w http.ResponseWriter, r *http.Request, status int, v visit) error {
+	e, err := f.entry(r.Context(), v.room, v.self)
+	if err != nil {
+		return err
+	}
+	serve.JSON(w, status, e)
+	return nil
+}
+
+func (f *Function) entry(ctx context.Context, room chat.Room, self chat.Membership) (entry, error) {
+	e := entry{ID: room.ID, Name: room.Name, Kind: room.Kind, Role: self.Role, Read: self.Read, latest: room.Created}
+	newest := chat.Range{Limit: 1, Newest: true}
+	events, _, err := f.events.Events(ctx, room.ID, newest)
+	if err != nil {
+		return e, fmt.Errorf("reading a room's last event: %w", err)
+	}
+	if len(events) > 0 {
+		e.Sequence = events[0].Sequence
+	}
+	if e.Unread, err = f.events.Unread(ctx, room.ID, self.Read, self.User, maxUnread); err != nil {
+		return e, fmt.Errorf("counting unread messages: %w", err)
+	}
+	if room.Kind == chat.Direct {
+		if e.Name, err = f.other(ctx, room.ID, self.User); err != nil {
+			return e, err
+		}
+	}
+	messages, _, err := f.events.Messages(ctx, room.ID, newest)
+	if err != nil {
+		return e, fmt.Errorf("reading a room's last message: %w", err)
+	}
+	if len(messages) == 0 {
+		return e, nil
+	}
+	last := messages[0]
+	var posted chat.Posted
+	if err := last.Decode(&posted); err != nil {
+		return e, err
+	}
+	sender, err := f.membership(ctx, room.ID, last.User())
+	if err != nil {
+		return e, err
+	}
+	e.latest = last.Time
+	e.Last = &message{
+		Sequence: last.Sequence, ID: last.ID, User: last.User(), Nickname: sender.Nickname,
+		Text: posted.Text, Time: last.Time,
+	}
+	return e, nil
+}
+
+// other is the nickname of the other one in a direct room.
+func (f *Function) other(ctx context.Context, room chat.RoomID, user chat.UserID) (string, error) {
+	both, err := f.rooms.Members(ctx, room)
+	if err != nil {
+		return "", fmt.Errorf("listing members: %w", err)
+	}
+	for _, m := range both {
+		if m.User != user {
+			return m.Nickname, nil
+		}
+	}
+	return "", nil
+}

@@ -1,0 +1,152 @@
+package auth
+
+import (
+	"context"
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/go-jose/go-jose/v4"
+	"github.com/go-jose/go-jose/v4/jwt"
+)
+
+// Signer issues tokens with one private key.
+type Signer struct {
+	private jose.JSONWebKey
+	signer  jose.Signer
+}
+
+// NewSigner returns a signer with the key. The key's ID is its thumbprint
+// (RFC 7638), so it is the same wherever the key is.
+func NewSigner(key ed25519.PrivateKey) *Signer {
+	private := jose.JSONWebKey{Key: key, Algorithm: string(jose.EdDSA), Use: "sig"}
+	thumbprint, err := private.Thumbprint(crypto.SHA256)
+	if err != nil {
+		panic("auth: not an Ed25519 key: " + err.Error()) // a key of the wrong length: a programmer's error
+	}
+	private.KeyID = base64.RawURLEncoding.EncodeToString(thumbprint)
+	signer, err := jose.NewSigner(jose.SigningKey{Algorithm: jose.EdDSA, Key: private}, (&jose.SignerOptions{}).WithType("JWT"))
+	if err != nil {
+		panic("auth: " + err.Error())
+	}
+	return &Signer{private: private, signer: signer}
+}
+
+// Sign issues a token with the claims.
+func (s *Signer) Sign(c Claims) (string, error) {
+	token, err := jwt.Signed(s.signer).Claims(jwt.Claims{
+		Issuer:   Issuer,
+		Audience: jwt.Audience{Issuer},
+		Subject:  string(c.User),
+		IssuedAt: jwt.NewNumericDate(time.Now()),
+		Expiry:   jwt.NewNumericDate(c.Expires),
+	}).Claims(names{Session: c.Session, Nickname: c.Nickname}).Serialize()
+	if err != nil {
+		return "", fmt.Errorf("signing a token: %w", err)
+	}
+	return token, nil
+}
+
+// KeySet is the public key, to be published.
+func (s *Signer) KeySet() jose.JSONWebKeySet {
+	return jose.JSONWebKeySet{Keys: []jose.JSONWebKey{s.private.Public()}}
+}
+
+// Keys is a [KeySource] for verifiers in the signer's own process.
+func (s *Signer) Keys(context.Context) (jose.JSONWebKeySet, error) { return s.KeySet(), nil }
+
+var _ KeySource = (*Signer)(nil).Keys
+
+const pemType = "PRIVATE KEY"
+
+// ParseKey returns a signer with the Ed25519 key in a PEM document (PKCS #8).
+func ParseKey(document []byte) (*Signer, error) {
+	block, _ := pem.Decode(document)
+	if block == nil || block.Type != pemType {
+		return nil, errors.New("not a PEM document with a " + pemType)
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	private, ok := key.(ed25519.PrivateKey)
+	if !ok {
+		return nil, fmt.Errorf("an Ed25519 key is needed, not %T", key)
+	}
+	return NewSigner(private), nil
+}
+
+// LoadKey returns a signer with the key in a PEM file.
+func LoadKey(path string) (*Signer, error) {
+	document, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("signing key: %w", err)
+	}
+	s, err := ParseKey(document)
+	if err != nil {
+		return nil, fmt.Errorf("signing key %s: %w", path, err)
+	}
+	return s, nil
+}
+
+// LoadOrCreateKey returns a signer with the key in a PEM file, which it creates
+// with a new key, readable by its owner only, if there is none. The file is
+// whole or absent whatever happens, and of several processes that create it all
+// end up with the same key.
+func LoadOrCreateKey(path string) (*Signer, error) {
+	s, err := LoadKey(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return s, err
+	}
+	if err := createKey(path); err != nil && !errors.Is(err, fs.ErrExist) {
+		return nil, fmt.Errorf("creating the signing key %s: %w", path, err)
+	}
+	return LoadKey(path)
+}
+
+// createKey writes a new key beside path and links it into place, which unlike a
+// rename fails if somebody else was faster. Errors: fs.ErrExist.
+func createKey(path string) (err error) {
+	_, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return err
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		return err
+	}
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, ".key-*") // mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.Remove(f.Name()) }()
+	err = pem.Encode(f, &pem.Block{Type: pemType, Bytes: der})
+	if err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := os.Link(f.Name(), path); err != nil {
+		return err
+	}
+	// Tokens must not outlive the name of their key in a power cut.
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
