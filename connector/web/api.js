@@ -1,0 +1,155 @@
+// @ts-check
+import { Problem } from './problem.js';
+
+/**
+ * @typedef {Object} Message as history and rooms give it
+ * @property {string} sequence
+ * @property {string} id
+ * @property {string} user
+ * @property {string} nickname
+ * @property {string} text
+ * @property {string} time
+ * @property {boolean} [deleted]
+ *
+ * @typedef {Object} RoomSummary
+ * @property {string} id the code that people share
+ * @property {string} name
+ * @property {'group' | 'direct'} kind
+ * @property {string} sequence
+ * @property {string} [read]
+ * @property {number} unread
+ * @property {Message} [lastMessage]
+ *
+ * @typedef {Object} Member
+ * @property {string} user
+ * @property {string} nickname
+ * @property {'owner' | 'moderator' | 'member'} role
+ *
+ * @typedef {Object} Friend
+ * @property {string} id
+ * @property {string} nickname
+ * @property {string} [email]
+ *
+ * @typedef {Object} Hit
+ * @property {string} room
+ * @property {string} sequence
+ * @property {string} user
+ * @property {string} nickname
+ * @property {string} text
+ * @property {string} time
+ * @property {[number, number][]} highlights in UTF-16 code units
+ */
+
+/**
+ * One HTTP request; the answer's JSON. Rejects with a {@link Problem}, of status
+ * 0 when the server cannot be reached.
+ * @param {{origin: string, fetch: typeof fetch}} where
+ * @param {string} method @param {string} path
+ * @param {{token?: string, body?: any, signal?: AbortSignal}} [options]
+ * @returns {Promise<any>}
+ */
+export async function request({ origin, fetch }, method, path, { token, body, signal } = {}) {
+  /** @type {Record<string, string>} */
+  const headers = {};
+  if (token) headers.authorization = `Bearer ${token}`;
+  if (body !== undefined) headers['content-type'] = 'application/json';
+  let response;
+  try {
+    response = await fetch(origin + path, { method, headers, signal, body: body && JSON.stringify(body) });
+  } catch (err) {
+    if (signal?.aborted) throw err;
+    throw new Problem(0, { title: 'The server cannot be reached' });
+  }
+  if (!response.ok) throw await Problem.of(response);
+  return response.status === 204 ? undefined : response.json();
+}
+
+/** @param {Record<string, string | number | undefined>} parameters */
+function query(parameters) {
+  const set = Object.entries(parameters).filter(([, value]) => value !== undefined && value !== '');
+  return set.length ? `?${new URLSearchParams(set.map(([name, value]) => [name, String(value)]))}` : '';
+}
+
+const path = encodeURIComponent;
+
+/** The HTTP interface, as the user of a session. */
+export class API {
+  /** @param {import('./session.js').Session} session */
+  constructor(session) {
+    this.session = session;
+  }
+
+  /** @param {string} method @param {string} target @param {any} [body] @param {AbortSignal} [signal] */
+  async #call(method, target, body, signal) {
+    const { accessToken } = await this.session.token();
+    try {
+      return await request(this.session, method, target, { token: accessToken, body, signal });
+    } catch (err) {
+      if (!(err instanceof Problem) || err.status !== 401) throw err;
+      const fresh = await this.session.token(accessToken);
+      return request(this.session, method, target, { token: fresh.accessToken, body, signal });
+    }
+  }
+
+  /** @returns {Promise<RoomSummary[]>} */
+  async rooms() {
+    return (await this.#call('GET', '/v1/rooms')).rooms;
+  }
+
+  /** @param {string} name @returns {Promise<{id: string}>} */
+  createRoom(name) {
+    return this.#call('POST', '/v1/rooms', { name });
+  }
+
+  /** @param {string} room */
+  join(room) {
+    return this.#call('POST', `/v1/rooms/${path(room)}/members`, {});
+  }
+
+  /** Leaves, or removes another. @param {string} room @param {string} user */
+  remove(room, user) {
+    return this.#call('DELETE', `/v1/rooms/${path(room)}/members/${path(user)}`);
+  }
+
+  /** @param {string} room @returns {Promise<Member[]>} */
+  async members(room) {
+    return (await this.#call('GET', `/v1/rooms/${path(room)}/members`)).members;
+  }
+
+  /** @param {string} user @returns {Promise<{id: string}>} */
+  direct(user) {
+    return this.#call('POST', '/v1/direct', { user });
+  }
+
+  /**
+   * @param {string} room @param {{before?: string, after?: string, limit?: number}} range
+   * @returns {Promise<{messages: Message[], more: boolean}>}
+   */
+  messages(room, range) {
+    return this.#call('GET', `/v1/rooms/${path(room)}/messages${query(range)}`);
+  }
+
+  /**
+   * @param {{q: string, room?: string, from?: string, before?: string, after?: string, limit?: number, cursor?: string}} search
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<{hits: Hit[], cursor?: string}>}
+   */
+  search(search, signal) {
+    return this.#call('GET', `/v1/search${query(search)}`, undefined, signal);
+  }
+
+  /** @param {string} nickname */
+  rename(nickname) {
+    return this.#call('PATCH', '/v1/me', { nickname });
+  }
+
+  /** @returns {Promise<Friend[]>} */
+  async friends() {
+    return (await this.#call('GET', '/v1/me/friends')).friends;
+  }
+
+  /** @param {string} email @returns {Promise<Friend>} */
+  befriend(email) {
+    return this.#call('POST', '/v1/me/friends', { email });
+  }
+}

@@ -1,0 +1,278 @@
+// @ts-check
+import { newID, PREFIX, userOf } from './knatter.js';
+import { Timeline } from './timeline.js';
+
+/** @typedef {import('./timeline.js').Entry} Entry */
+
+const READ_PAUSE = 1000; // between two read.advanced of one room
+const MAX_UNREAD = 9999; // the server stops counting there too
+
+/** A room as the user has it. */
+export class Room {
+  /** @type {Map<string, import('./api.js').Member>} who is a member now; empty until loaded */
+  members = new Map();
+  /** @type {Map<string, string>} nicknames of all whose messages were seen */
+  nicknames = new Map();
+  draft = '';
+  /** @type {Promise<void> | undefined} */ loadingMembers;
+  advancing = false;
+
+  /** @param {import('./api.js').RoomSummary} summary @param {import('./timeline.js').Load} load @param {() => void} changed */
+  constructor(summary, load, changed) {
+    this.id = summary.id;
+    this.name = summary.name;
+    this.kind = summary.kind;
+    this.read = summary.read ?? '';
+    this.unread = summary.unread ?? 0;
+    this.lastMessage = summary.lastMessage;
+    this.since = summary.lastMessage?.time ?? '';
+    /** `unread` counts everything up to here; a replay may repeat some of it */
+    this.counted = [summary.sequence, summary.lastMessage?.sequence ?? ''].sort()[1];
+    this.timeline = new Timeline(load, changed);
+    if (summary.lastMessage) this.learn([summary.lastMessage]);
+  }
+
+  /** Remembers who sent messages. @param {{user: string, nickname?: string}[]} messages */
+  learn(messages) {
+    for (const { user, nickname } of messages) if (nickname) this.nicknames.set(user, nickname);
+  }
+
+  /** @param {string} user */
+  nickname(user) {
+    return this.members.get(user)?.nickname ?? this.nicknames.get(user);
+  }
+}
+
+/**
+ * The user's rooms: follows the events and answers what the views ask.
+ *
+ * Dispatches `change` (detail: {room}; without a room when the list changed) and
+ * `message` (detail: {room, message}) for each live message of somebody else.
+ */
+export class Rooms extends EventTarget {
+  /** @type {Map<string, Room>} */ #rooms = new Map();
+  #api;
+  #client;
+  /** @type {Promise<void> | undefined} */ #refreshing;
+  /** @type {import('./session.js').User} */ me;
+
+  /**
+   * @param {{api: import('./api.js').API, client: import('./knatter.js').Client,
+   *   me: import('./session.js').User}} parts
+   */
+  constructor({ api, client, me }) {
+    super();
+    this.#api = api;
+    this.#client = client;
+    this.me = me;
+    client.addEventListener('event', (e) => this.#handle(/** @type {CustomEvent} */ (e).detail));
+    client.addEventListener('subscribed', (e) => {
+      if (!this.#rooms.has(/** @type {CustomEvent} */ (e).detail.room)) void this.refresh();
+    });
+    client.addEventListener('unsubscribed', (e) => this.#forget(/** @type {CustomEvent} */ (e).detail.room));
+  }
+
+  /** Loads the list and follows everything that happens after it. */
+  async start() {
+    const list = await this.#api.rooms();
+    this.#merge(list);
+    this.#client.subscribeAll(list.map(({ id, sequence }) => ({ room: id, after: sequence })));
+    this.#client.addEventListener('state', (e) => {
+      // Rooms that were joined or left elsewhere while this page was away.
+      if (/** @type {CustomEvent} */ (e).detail.state === 'open') void this.refresh();
+    });
+    this.#client.connect();
+  }
+
+  /** @param {string} id */
+  get(id) {
+    return this.#rooms.get(id);
+  }
+
+  /** Latest first. @returns {Room[]} */
+  sorted() {
+    return [...this.#rooms.values()].sort((a, b) => (a.since < b.since ? 1 : a.since > b.since ? -1 : 0));
+  }
+
+  get unread() {
+    return this.sorted().reduce((sum, room) => sum + room.unread, 0);
+  }
+
+  /** What a room is called: a direct room by the other person. @param {Room} room */
+  title(room) {
+    if (room.kind !== 'direct') return room.name || room.id;
+    for (const [user, { nickname }] of room.members) if (user !== this.me.id) return nickname;
+    for (const [user, nickname] of room.nicknames) if (user !== this.me.id) return nickname;
+    void this.loadMembers(room);
+    return room.name || '…';
+  }
+
+  /** Brings the set of rooms up to date; the events tell the rest. */
+  refresh() {
+    this.#refreshing ??= this.#api.rooms()
+      .then((list) => this.#merge(list), () => {}) // the next reconnection tries again
+      .finally(() => (this.#refreshing = undefined));
+    return this.#refreshing;
+  }
+
+  /** @param {import('./api.js').RoomSummary[]} list */
+  #merge(list) {
+    const ids = new Set(list.map(({ id }) => id));
+    for (const id of this.#rooms.keys()) if (!ids.has(id)) this.#forget(id);
+    for (const summary of list) {
+      const known = this.#rooms.get(summary.id);
+      if (known) {
+        known.name = summary.name;
+        continue;
+      }
+      const { id } = summary;
+      /** @type {Room} */
+      const room = new Room(summary, async (range) => {
+        const page = await this.#api.messages(id, range);
+        room.learn(page.messages);
+        return page;
+      }, () => this.#changed(room));
+      // A new room without messages belongs at the top.
+      if (!room.since) room.since = this.#rooms.size || list.length === 1 ? new Date().toISOString() : '';
+      this.#rooms.set(id, room);
+    }
+    this.#changed();
+  }
+
+  /** @param {string} id */
+  #forget(id) {
+    this.#client.forget(id);
+    if (this.#rooms.delete(id)) this.#changed();
+  }
+
+  /** @param {Room} [room] */
+  #changed(room) {
+    this.dispatchEvent(new CustomEvent('change', { detail: { room } }));
+  }
+
+  /** @param {import('./knatter.js').ChatEvent} event */
+  #handle(event) {
+    const room = this.#rooms.get(event.subject ?? '');
+    const type = event.type.slice(PREFIX.length);
+    if (!room) {
+      if (type.startsWith('member.')) void this.refresh();
+      return;
+    }
+    switch (type) {
+      case 'message.posted':
+        return this.#posted(room, event);
+      case 'read.advanced':
+        if (userOf(event) === this.me.id) this.#advanced(room, event.data.upTo);
+        return;
+      case 'room.updated':
+        room.name = event.data.name;
+        return this.#changed();
+    }
+    if (type.startsWith('member.')) this.#member(room, type, event.data);
+  }
+
+  /** @param {Room} room @param {import('./knatter.js').ChatEvent} event */
+  #posted(room, event) {
+    const user = userOf(event);
+    /** @type {Entry} */
+    const message = {
+      sequence: event.sequence ?? '', id: event.id, user, nickname: room.nickname(user) ?? '',
+      text: event.data.text, time: event.time ?? '',
+    };
+    if (!message.nickname && user) void this.loadMembers(room, true);
+    if (message.sequence > (room.lastMessage?.sequence ?? '')) {
+      room.lastMessage = message;
+      room.since = message.time;
+    }
+    const counted = message.sequence <= room.counted || message.sequence <= room.read;
+    if (user !== this.me.id && !counted) room.unread = Math.min(MAX_UNREAD, room.unread + 1);
+    room.timeline.arrive(message);
+    if (user !== this.me.id) this.dispatchEvent(new CustomEvent('message', { detail: { room, message } }));
+  }
+
+  /** @param {Room} room @param {string} type @param {import('./api.js').Member} member */
+  #member(room, type, member) {
+    if (type === 'member.joined' || type === 'member.updated') {
+      room.nicknames.set(member.user, member.nickname);
+      if (room.members.size) room.members.set(member.user, member);
+    } else {
+      room.members.delete(member.user);
+      if (member.user === this.me.id) return this.#forget(room.id);
+    }
+    this.#changed(room);
+  }
+
+  /** @param {Room} room @param {boolean} [again] even if they are known */
+  loadMembers(room, again = false) {
+    if (room.members.size && !again) return Promise.resolve();
+    room.loadingMembers ??= this.#api.members(room.id)
+      .then((members) => {
+        room.members = new Map(members.map((member) => [member.user, member]));
+        room.learn(members);
+        this.#changed(room);
+      })
+      .finally(() => (room.loadingMembers = undefined));
+    return room.loadingMembers;
+  }
+
+  // ——— what the user does ———
+
+  /** @param {Room} room @param {string} text */
+  async post(room, text) {
+    if (room.timeline.moreAfter) await room.timeline.latest().catch(() => {});
+    await this.retry(room, {
+      sequence: '', id: newID(), user: this.me.id, nickname: this.me.nickname, text,
+      time: new Date().toISOString(),
+    });
+  }
+
+  /** Sends the message, again if need be: the same id is stored once. @param {Room} room @param {Entry} message */
+  async retry(room, message) {
+    room.timeline.post(message);
+    try {
+      const sequence = await this.#client.send('message.posted', room.id, { text: message.text }, message.id);
+      room.timeline.acknowledge(message, sequence);
+    } catch (err) {
+      room.timeline.fail(message, err instanceof Error ? err.message : '');
+    }
+  }
+
+  /** The user has seen the room up to here. @param {Room} room @param {string} sequence */
+  seen(room, sequence) {
+    if (sequence <= room.read) return;
+    const hadUnread = room.unread > 0;
+    this.#advanced(room, sequence);
+    if (hadUnread) void this.#advance(room);
+  }
+
+  /** @param {Room} room @param {string} sequence */
+  #advanced(room, sequence) {
+    if (sequence <= room.read) return;
+    room.read = sequence;
+    const { entries, moreAfter, loaded } = room.timeline;
+    if (sequence >= (room.lastMessage?.sequence ?? '')) {
+      room.unread = 0;
+    } else if (loaded && !moreAfter) {
+      room.unread = entries.filter((e) => e.sequence > sequence && e.user !== this.me.id).length;
+    }
+    this.#changed(room);
+  }
+
+  /** Tells the others of this user's devices, at most once in a while. @param {Room} room */
+  async #advance(room) {
+    if (room.advancing) return;
+    room.advancing = true;
+    try {
+      let sent;
+      do {
+        await new Promise((resolve) => setTimeout(resolve, READ_PAUSE));
+        sent = room.read;
+        await this.#client.send('read.advanced', room.id, { upTo: sent });
+      } while (sent < room.read);
+    } catch {
+      // The next message that is seen tries again.
+    } finally {
+      room.advancing = false;
+    }
+  }
+}

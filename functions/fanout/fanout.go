@@ -1,0 +1,163 @@
+// Package fanout is the function that passes each event to the connectors that
+// have subscribers of its room. It follows each partition in order.
+package fanout
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"knatter.dev/chat"
+	"knatter.dev/chat/internal/serve"
+)
+
+// lookups is how many routes are looked up at a time.
+const lookups = 16
+
+// Function delivers events, and keeps the routes by which it does so.
+type Function struct {
+	routes  chat.RouteStore
+	out     chat.Deliverer
+	handler http.Handler
+	ready   atomic.Bool // the fields above are set
+	close   func() error
+}
+
+var _ chat.Handler = (*Function)(nil)
+
+// New returns a function that has yet to be started.
+func New() *Function { return &Function{} }
+
+// With returns a function over what is open already.
+func With(routes chat.RouteStore, d chat.Deliverer) *Function {
+	f := New()
+	f.use(routes, d, 0)
+	return f
+}
+
+func (f *Function) use(routes chat.RouteStore, d chat.Deliverer, generation int) {
+	f.routes, f.out, f.handler = routes, d, serve.Events(f, generation)
+	f.ready.Store(true)
+}
+
+// Handle takes events over HTTP.
+func (f *Function) Handle(w http.ResponseWriter, r *http.Request) {
+	if !f.ready.Load() {
+		serve.Fail(w, r, errNotStarted)
+		return
+	}
+	f.handler.ServeHTTP(w, r)
+}
+
+var errNotStarted = chat.Errorf(chat.Unavailable, "not started yet")
+
+// HandleEvents implements [chat.Handler]. A change of a route counts from its
+// place in the batch on: the events before it are delivered by the old routes.
+//
+// The batch is delivered before the changes are stored. Thus, when it is given
+// again after a failure, what comes before a route.closed still reaches the
+// connector that was then about to close.
+//
+// An old batch given again is delivered by the routes of now, changed by its own
+// old changes, which the store then ignores. That is harmless: what connectors get
+// again they drop by its sequence, and what a connector doesn't get had its place
+// before the route.opened that counts now, so it is history to all subscribers
+// there.
+//
+// Errors: Invalid for a route event whose data cannot be read, Unavailable from
+// the log, the store's own.
+func (f *Function) HandleEvents(ctx context.Context, events []chat.Event) error {
+	if !f.ready.Load() {
+		return errNotStarted
+	}
+	routes, err := f.lookUp(ctx, events)
+	if err != nil {
+		return fmt.Errorf("looking up routes: %w", err)
+	}
+	var deliveries []chat.Delivery
+	var changes []chat.RouteChange
+	for i := range events {
+		e := &events[i]
+		if e.Type == chat.RouteOpened || e.Type == chat.RouteClosed {
+			change, err := routeChange(e)
+			if err != nil {
+				return err
+			}
+			if change.Connector < 0 {
+				continue // the event that begins each partition of the log
+			}
+			changes = append(changes, change)
+			routes[e.Stream] = changed(routes[e.Stream], change)
+			continue
+		}
+		connectors := routes[e.Stream]
+		if len(connectors) == 0 {
+			continue
+		}
+		frame := e.AppendFrame(nil)
+		for _, c := range connectors {
+			deliveries = append(deliveries, chat.Delivery{Connector: c, Stream: e.Stream, Sequence: e.Sequence, Type: e.Type, Frame: frame})
+		}
+	}
+	if len(deliveries) > 0 {
+		if err := f.out.Deliver(ctx, deliveries); err != nil {
+			return fmt.Errorf("delivering: %w", err)
+		}
+	}
+	if len(changes) > 0 {
+		if err := f.routes.Apply(ctx, changes); err != nil {
+			return fmt.Errorf("storing routes: %w", err)
+		}
+	}
+	return nil
+}
+
+// lookUp reads the routes of all streams in a batch, each once.
+func (f *Function) lookUp(ctx context.Context, events []chat.Event) (map[chat.RoomID][]int, error) {
+	routes := make(map[chat.RoomID][]int)
+	for i := range events {
+		routes[events[i].Stream] = nil
+	}
+	streams := slices.Collect(maps.Keys(routes))
+	found := make([][]int, len(streams))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(lookups)
+	for i, stream := range streams {
+		g.Go(func() (err error) {
+			found[i], err = f.routes.Connectors(ctx, stream)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	for i, stream := range streams {
+		routes[stream] = found[i]
+	}
+	return routes, nil
+}
+
+func routeChange(e *chat.Event) (chat.RouteChange, error) {
+	var data chat.RouteData
+	if err := e.Decode(&data); err != nil {
+		return chat.RouteChange{}, err
+	}
+	return chat.RouteChange{Room: e.Stream, Connector: data.Connector, Open: e.Type == chat.RouteOpened, Sequence: e.Sequence}, nil
+}
+
+// changed is the connectors of a stream after a change.
+func changed(connectors []int, c chat.RouteChange) []int {
+	at := slices.Index(connectors, c.Connector)
+	switch {
+	case c.Open && at < 0:
+		return append(slices.Clip(connectors), c.Connector)
+	case !c.Open && at >= 0:
+		return slices.Concat(connectors[:at], connectors[at+1:])
+	}
+	return connectors
+}

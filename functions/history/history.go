@@ -1,0 +1,207 @@
+// Package history is the function that answers what was said in a room. Its
+// answers hold everything that was acknowledged before the request, although
+// events reach the store only after a while.
+package history
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync/atomic"
+
+	"knatter.dev/chat"
+	"knatter.dev/chat/internal/auth"
+	"knatter.dev/chat/internal/serve"
+)
+
+// Sizes of a page.
+const (
+	defaultMessages, maxMessages = 50, 200
+	defaultEvents, maxEvents     = 200, 1000
+)
+
+// headerMore says whether there is more in the direction of the request: a batch
+// of CloudEvents has no place for it.
+const headerMore = "Knatter-More"
+
+// Function answers /v1/rooms/{room}/messages and /v1/rooms/{room}/events.
+type Function struct {
+	events   chat.EventStore
+	rooms    chat.RoomStore
+	log      chat.Log
+	verifier *auth.Verifier
+
+	routes http.Handler
+	ready  atomic.Bool // the fields above are set
+	close  func() error
+}
+
+// New returns a function that has yet to be started.
+func New() *Function { return &Function{} }
+
+// With returns a function over what is open already.
+func With(events chat.EventStore, rooms chat.RoomStore, log chat.Log, v *auth.Verifier) *Function {
+	f := New()
+	f.use(events, rooms, log, v)
+	return f
+}
+
+func (f *Function) use(events chat.EventStore, rooms chat.RoomStore, log chat.Log, v *auth.Verifier) {
+	f.events, f.rooms, f.log, f.verifier = events, rooms, log, v
+	f.routes = serve.Routes(map[string]func(http.ResponseWriter, *http.Request) error{
+		"GET /v1/rooms/{room}/messages": f.listMessages,
+		"GET /v1/rooms/{room}/events":   f.listEvents,
+	})
+	f.ready.Store(true)
+}
+
+// Handle answers one request.
+func (f *Function) Handle(w http.ResponseWriter, r *http.Request) {
+	if !f.ready.Load() {
+		serve.Fail(w, r, chat.Errorf(chat.Unavailable, "not started yet"))
+		return
+	}
+	f.routes.ServeHTTP(w, r)
+}
+
+// message is a message as the protocol shows it.
+type message struct {
+	Sequence    chat.Sequence   `json:"sequence"`
+	ID          string          `json:"id"`
+	User        chat.UserID     `json:"user"`
+	Nickname    string          `json:"nickname"`
+	Text        string          `json:"text"`
+	Time        string          `json:"time"`
+	ReplyTo     chat.Sequence   `json:"replyTo,omitzero"`
+	Mentions    []chat.UserID   `json:"mentions,omitempty"`
+	Attachments json.RawMessage `json:"attachments,omitempty"`
+}
+
+const timeFormat = "2006-01-02T15:04:05.000Z"
+
+func (f *Function) listMessages(w http.ResponseWriter, r *http.Request) error {
+	room, selection, err := f.request(r, defaultMessages, maxMessages)
+	if err != nil {
+		return err
+	}
+	page, err := f.page(r.Context(), room, selection, f.events.Messages, func(t chat.Type) bool { return t == chat.MessagePosted })
+	if err != nil {
+		return err
+	}
+	nicknames := make(map[chat.UserID]string)
+	messages := make([]message, 0, len(page.events))
+	for i := range page.events {
+		e := &page.events[i]
+		user := e.User()
+		nickname, known := nicknames[user]
+		if !known {
+			m, err := f.rooms.Membership(r.Context(), room, user)
+			if err != nil && chat.KindOf(err) != chat.NotFound {
+				return fmt.Errorf("reading a membership: %w", err)
+			}
+			nickname = m.Nickname
+			nicknames[user] = nickname
+		}
+		var data chat.Posted
+		if err := e.Decode(&data); err != nil {
+			return chat.Errorf(chat.Internal, "message %s of room %s: %w", e.Sequence, room, err)
+		}
+		messages = append(messages, message{
+			Sequence:    e.Sequence,
+			ID:          e.ID,
+			User:        user,
+			Nickname:    nickname,
+			Text:        data.Text,
+			Time:        e.Time.UTC().Format(timeFormat),
+			ReplyTo:     data.ReplyTo,
+			Mentions:    data.Mentions,
+			Attachments: data.Attachments,
+		})
+	}
+	serve.JSON(w, http.StatusOK, struct {
+		Messages []message `json:"messages"`
+		More     bool      `json:"more"`
+	}{messages, page.more})
+	return nil
+}
+
+func (f *Function) listEvents(w http.ResponseWriter, r *http.Request) error {
+	room, selection, err := f.request(r, defaultEvents, maxEvents)
+	if err != nil {
+		return err
+	}
+	page, err := f.page(r.Context(), room, selection, f.events.Events, func(t chat.Type) bool { return !t.Hidden() })
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/cloudevents-batch+json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set(headerMore, strconv.FormatBool(page.more))
+	_, _ = w.Write(chat.AppendBatch(nil, page.events)) // the client is gone: nobody to tell
+	return nil
+}
+
+// request reads which events of which room are asked for, by somebody who may
+// see them.
+//
+// Errors: Unauthenticated; NotFound for a room that doesn't exist, or is the
+// direct room of others; Forbidden for those who are not in the room now; Invalid
+// parameters.
+func (f *Function) request(r *http.Request, limit, most int) (chat.RoomID, chat.Range, error) {
+	var selection chat.Range
+	claims, err := f.verifier.Request(r)
+	if err != nil {
+		return "", selection, err
+	}
+	room := chat.RoomID(r.PathValue("room"))
+	errNoRoom := chat.Errorf(chat.NotFound, "no such room")
+	if _, stream := room.Stream(); stream || !room.Valid() {
+		return "", selection, errNoRoom
+	}
+	found, err := f.rooms.Room(r.Context(), room)
+	if chat.KindOf(err) == chat.NotFound {
+		return "", selection, errNoRoom
+	} else if err != nil {
+		return "", selection, fmt.Errorf("reading a room: %w", err)
+	}
+	self, err := f.rooms.Membership(r.Context(), room, claims.User)
+	switch {
+	case err != nil && chat.KindOf(err) != chat.NotFound:
+		return "", selection, fmt.Errorf("reading a membership: %w", err)
+	case err != nil && found.Kind == chat.Direct:
+		return "", selection, errNoRoom
+	case !self.Active:
+		return "", selection, chat.Errorf(chat.Forbidden, "you are not in this room")
+	}
+	selection, err = parse(r.URL.Query(), limit, most)
+	return room, selection, err
+}
+
+// parse reads the parameters. Without a beginning the newest events are meant,
+// with one those that follow it.
+func parse(q url.Values, limit, most int) (chat.Range, error) {
+	r := chat.Range{Limit: limit, Newest: !q.Has("after")}
+	var err error
+	if q.Has("after") {
+		if r.After, err = chat.ParseSequence(q.Get("after")); err != nil {
+			return r, chat.Errorf(chat.Invalid, "after: %w", err)
+		}
+	}
+	if q.Has("before") {
+		if r.Before, err = chat.ParseSequence(q.Get("before")); err != nil {
+			return r, chat.Errorf(chat.Invalid, "before: %w", err)
+		}
+		if r.Before == 0 { // before everything, and for Range it would mean no bound
+			r.Before = 1
+		}
+	}
+	if q.Has("limit") {
+		r.Limit, err = strconv.Atoi(q.Get("limit"))
+		if err != nil || r.Limit < 1 || r.Limit > most {
+			return r, chat.Errorf(chat.Invalid, "limit must be a number from 1 to %d", most)
+		}
+	}
+	return r, nil
+}

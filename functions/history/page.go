@@ -1,0 +1,121 @@
+package history
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"knatter.dev/chat"
+)
+
+// page is a part of a room's history, oldest first.
+type page struct {
+	events []chat.Event
+	more   bool // in the direction of the range
+}
+
+// key is what makes an event the same one when it is sent again.
+type key struct{ source, id string }
+
+func keyOf(e *chat.Event) key { return key{e.Source, e.ID} }
+
+// read is EventStore.Events or EventStore.Messages.
+type read func(context.Context, chat.RoomID, chat.Range) ([]chat.Event, bool, error)
+
+// page reads from the log what the store may not hold yet, then from the store.
+// In this order nothing falls between: what persist commits meanwhile is in both,
+// and told apart by its sequence. What is logged meanwhile is left out, as the
+// store may hold the later of two such events without the earlier, and who pages
+// by sequence would never see that one.
+//
+// Of an event that was sent again only the first counts, wherever that is.
+func (f *Function) page(ctx context.Context, room chat.RoomID, r chat.Range, stored read, wanted func(chat.Type) bool) (page, error) {
+	tail, end, err := f.log.TailEnd(ctx, room)
+	if err != nil {
+		return page{}, err
+	}
+	if r.Before == 0 || r.Before > end {
+		r.Before = end
+	}
+	if r.After+1 >= r.Before {
+		return page{events: []chat.Event{}}, nil
+	}
+
+	// Repeats are looked for in all of the tail, the first one can be out of range.
+	first := make(map[key]chat.Sequence, len(tail))
+	var fresh []chat.Event
+	repeats := 0
+	for i := range tail {
+		e := &tail[i]
+		if e.Type.Hidden() {
+			continue
+		}
+		if _, again := first[keyOf(e)]; again {
+			repeats++
+			continue
+		}
+		first[keyOf(e)] = e.Sequence
+		if e.Sequence > r.After && e.Sequence < r.Before && wanted(e.Type) {
+			fresh = append(fresh, *e)
+		}
+	}
+
+	// The store can hold a repeat whose first is still on its way, and the repeat is
+	// in the tail then too: ask for as many more as may have to be dropped.
+	most := r
+	most.Limit += min(repeats, maxEvents)
+	old, more, err := stored(ctx, room, most)
+	if err != nil {
+		return page{}, fmt.Errorf("reading events: %w", err)
+	}
+	known := make(map[chat.Sequence]bool, len(old))
+	for i := range old {
+		known[old[i].Sequence] = true
+	}
+	if more && len(old) > 0 { // what lies beyond the store's page belongs to a later one
+		if r.Newest {
+			r.After = old[0].Sequence
+		} else {
+			r.Before = old[len(old)-1].Sequence
+		}
+	}
+	all := slices.DeleteFunc(old, func(e chat.Event) bool {
+		at, again := first[keyOf(&e)]
+		return again && at < e.Sequence
+	})
+	for _, e := range fresh {
+		if !known[e.Sequence] && e.Sequence > r.After && e.Sequence < r.Before {
+			all = append(all, e)
+		}
+	}
+	slices.SortFunc(all, func(a, b chat.Event) int {
+		if r.Newest {
+			a, b = b, a
+		}
+		return cmp.Compare(a.Sequence, b.Sequence)
+	})
+
+	p := page{events: make([]chat.Event, 0, r.Limit), more: more}
+	for i := range all {
+		if len(p.events) == r.Limit {
+			p.more = true
+			break
+		}
+		e := &all[i]
+		if !known[e.Sequence] {
+			at, err := f.events.First(ctx, room, e.Source, e.ID)
+			if err != nil {
+				return page{}, fmt.Errorf("looking for an event's first: %w", err)
+			}
+			if at != 0 && at < e.Sequence {
+				continue
+			}
+		}
+		p.events = append(p.events, *e)
+	}
+	if r.Newest {
+		slices.Reverse(p.events)
+	}
+	return p, nil
+}

@@ -1,0 +1,86 @@
+// Package index is the function that makes messages findable: it follows the log
+// and puts the terms of every message into the search index.
+package index
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+
+	"knatter.dev/chat"
+	"knatter.dev/chat/internal/analysis"
+	"knatter.dev/chat/internal/serve"
+)
+
+// Function indexes posted messages. It is stateless: what it does twice is in the
+// index once.
+type Function struct {
+	index chat.SearchIndex
+
+	events http.Handler // over a group, so that concurrent requests share a commit
+	ready  atomic.Bool  // the fields above are set
+	close  func() error
+}
+
+var _ chat.Handler = (*Function)(nil)
+
+// New returns a function that has yet to be started.
+func New() *Function { return &Function{} }
+
+// With returns a function over what is open already. It begins to load the
+// dictionary in the background; events that come sooner wait for it.
+func With(index chat.SearchIndex) *Function {
+	f := New()
+	f.use(index, 0)
+	return f
+}
+
+func (f *Function) use(index chat.SearchIndex, generation int) {
+	analysis.Preload()
+	f.index = index
+	f.events = serve.Events(serve.NewGroup(f), generation)
+	f.ready.Store(true)
+}
+
+// Handle handles one event or batch that comes by HTTP.
+func (f *Function) Handle(w http.ResponseWriter, r *http.Request) {
+	if !f.ready.Load() {
+		serve.Fail(w, r, chat.Errorf(chat.Unavailable, "not started yet"))
+		return
+	}
+	f.events.ServeHTTP(w, r)
+}
+
+// HandleEvents implements [chat.Handler]. Errors: Invalid for a message that
+// cannot be read; Unavailable while the dictionary is loading and ctx ends; the
+// index's own.
+func (f *Function) HandleEvents(ctx context.Context, events []chat.Event) error {
+	if err := analysis.Load(ctx); err != nil {
+		return chat.Errorf(chat.Unavailable, "loading the dictionary: %w", err)
+	}
+	docs := make([]chat.Document, 0, len(events))
+	for i := range events {
+		e := &events[i]
+		if _, stream := e.Stream.Stream(); stream || e.Type != chat.MessagePosted {
+			continue
+		}
+		var posted chat.Posted
+		if err := e.Decode(&posted); err != nil {
+			return err
+		}
+		// A message without a single term is put too: of those with the same ID the
+		// first counts, whatever is in it.
+		docs = append(docs, chat.Document{
+			Room: e.Stream, Sequence: e.Sequence, Source: e.Source, ID: e.ID, Time: e.Time,
+			Terms: analysis.Terms(posted.Text),
+		})
+	}
+	if len(docs) == 0 {
+		return nil
+	}
+	if err := f.index.Put(ctx, docs); err != nil {
+		return fmt.Errorf("indexing %d messages: %w", len(docs), err)
+	}
+	return nil
+}

@@ -1,0 +1,174 @@
+package index
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"knatter.dev/chat"
+	"knatter.dev/chat/internal/analysis"
+	"knatter.dev/chat/internal/pebble"
+)
+
+func openIndex(t *testing.T) chat.SearchIndex {
+	t.Helper()
+	store, err := pebble.OpenMemory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	return store.Index()
+}
+
+func logged(t *testing.T, id string, s chat.Sequence, typ chat.Type, data any) chat.Event {
+	t.Helper()
+	e, err := chat.NewEvent(id, "alice", typ, "room", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Sequence = s
+	return e
+}
+
+// found are the sequences of what the index has for a query.
+func found(t *testing.T, index chat.SearchIndex, query string) []chat.Sequence {
+	t.Helper()
+	hits, _, err := index.Search(t.Context(), chat.Query{Rooms: []chat.RoomID{"room"}, Words: analysis.Words(query), Limit: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sequences := []chat.Sequence{}
+	for _, h := range hits {
+		sequences = append(sequences, h.Sequence)
+	}
+	slices.Sort(sequences)
+	return sequences
+}
+
+func postings(t *testing.T, index chat.SearchIndex) []string {
+	t.Helper()
+	var all []string
+	err := index.Dump(t.Context(), func(room chat.RoomID, term string, h chat.Hit) error {
+		all = append(all, fmt.Sprintln(room, term, h.Sequence, h.Time.UnixMilli()))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestIndexesMessages(t *testing.T) {
+	index := openIndex(t)
+	f := With(index)
+	onStream := logged(t, "c", 4, chat.MessagePosted, chat.Posted{Text: "회의 사본"})
+	onStream.Stream = chat.StreamOf("alice")
+	err := f.HandleEvents(t.Context(), []chat.Event{
+		logged(t, "a", 1, chat.MessagePosted, chat.Posted{Text: "회의록을 공유해 주세요"}),
+		logged(t, "b", 2, chat.RoomUpdated, chat.RoomData{Name: "회의"}),
+		logged(t, "r", 3, chat.RouteOpened, chat.RouteData{}),
+		onStream,
+		logged(t, "d", 5, chat.MessagePosted, chat.Posted{Text: "?!"}),
+		logged(t, "e", 6, chat.MessagePosted, chat.Posted{Text: "회의에서 만났어요"}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for query, want := range map[string][]chat.Sequence{"회의": {1, 6}, "만나다": {6}, "공유 회의록": {1}, "사본": {}} {
+		if got := found(t, index, query); !slices.Equal(got, want) {
+			t.Errorf("%q: found %v, want %v", query, got, want)
+		}
+	}
+	if ready, err := f.Ready(t.Context()); !ready || err != nil {
+		t.Errorf("ready %t, %v", ready, err)
+	}
+}
+
+func TestUnreadableMessage(t *testing.T) {
+	f := With(openIndex(t))
+	e := logged(t, "a", 1, chat.MessagePosted, map[string]any{"text": 1})
+	if err := f.HandleEvents(t.Context(), []chat.Event{e}); err == nil || !chat.KindOf(err).Never() {
+		t.Errorf("data that is no message: %v", err)
+	}
+}
+
+// TestRebuilt: an index built again from the log, in another order and with
+// repetitions, equals the old one, and of a resent message the first is in it.
+func TestRebuilt(t *testing.T) {
+	var events []chat.Event
+	for i := range 40 {
+		s := chat.Sequence(i + 1)
+		text := fmt.Sprintf("메시지 %d: 회의록을 %d번 공유했다", i, i%7)
+		events = append(events, logged(t, fmt.Sprint("id", i-i%2), s, chat.MessagePosted, chat.Posted{Text: text}))
+	}
+	index := openIndex(t)
+	f := With(index)
+	if err := f.HandleEvents(t.Context(), events); err != nil {
+		t.Fatal(err)
+	}
+	want := postings(t, index)
+	if len(want) == 0 || len(found(t, index, "회의록")) != 20 {
+		t.Fatalf("%d postings, found %v", len(want), found(t, index, "회의록"))
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 5 {
+		if err := index.Wipe(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		again := append(slices.Clone(events), events[:10]...)
+		random.Shuffle(len(again), func(i, j int) { again[i], again[j] = again[j], again[i] })
+		for batch := range slices.Chunk(again, 7) {
+			if err := f.HandleEvents(t.Context(), batch); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := postings(t, index); !slices.Equal(got, want) {
+			t.Fatalf("%d postings after rebuilding, %d before", len(got), len(want))
+		}
+	}
+}
+
+func post(f *Function, offset int, data string) *httptest.ResponseRecorder {
+	r := httptest.NewRequest("POST", "/", strings.NewReader(data))
+	for name, value := range map[string]string{
+		"Ce-Specversion": "1.0", "Ce-Id": fmt.Sprint("id", offset), "Ce-Source": "/users/alice", "Ce-Type": string(chat.MessagePosted),
+		"Ce-Subject": "room", "Ce-Time": "2026-03-01T12:00:00.000Z", "Ce-Partitionkey": "room",
+		"Ce-Knativekafkaoffset": fmt.Sprint(offset), "Ce-Knativekafkapartition": "3", "Content-Type": "application/json",
+	} {
+		r.Header.Set(name, value)
+	}
+	w := httptest.NewRecorder()
+	f.Handle(w, r)
+	return w
+}
+
+// TestHandle: events come one by one over HTTP, many at a time.
+func TestHandle(t *testing.T) {
+	index := openIndex(t)
+	f := With(index)
+	const n = 90
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			if w := post(f, i+1, fmt.Sprintf(`{"text":"%d번째 회의"}`, i)); w.Code != http.StatusNoContent {
+				t.Errorf("status %d: %s", w.Code, w.Body)
+			}
+		})
+	}
+	wg.Wait()
+	if got := len(found(t, index, "회의")); got != n {
+		t.Errorf("found %d", got)
+	}
+	if w := post(f, n+1, `{"text":[]}`); w.Code != http.StatusUnprocessableEntity {
+		t.Errorf("unreadable message: status %d: %s", w.Code, w.Body)
+	}
+	w := httptest.NewRecorder()
+	if New().Handle(w, httptest.NewRequest("POST", "/", nil)); w.Code != http.StatusServiceUnavailable {
+		t.Errorf("not started: status %d", w.Code)
+	}
+}

@@ -1,0 +1,37 @@
+package persist
+
+import (
+	"context"
+
+	"knatter.dev/chat/internal/open"
+)
+
+// Start opens what the function needs: the stores (KNATTER_STORE) for events in
+// the log's generation (KNATTER_GENERATION).
+func (f *Function) Start(ctx context.Context, env map[string]string) error {
+	generation, err := open.Generation(env)
+	if err != nil {
+		return err
+	}
+	stores, err := open.Store(ctx, env["KNATTER_STORE"])
+	if err != nil {
+		return err
+	}
+	f.close = stores.Close
+	f.use(stores.Events, stores.Rooms, generation)
+	return nil
+}
+
+// Stop closes what Start opened, once no event is being handled any more.
+func (f *Function) Stop(context.Context) error {
+	if !f.ready.Swap(false) || f.close == nil {
+		return nil
+	}
+	return f.close()
+}
+
+// Ready tells whether events are handled.
+func (f *Function) Ready(context.Context) (bool, error) { return f.ready.Load(), nil }
+
+// Alive tells whether the process should go on.
+func (f *Function) Alive(context.Context) (bool, error) { return true, nil }

@@ -1,0 +1,242 @@
+// Package search is the function that finds messages: in Korean by any part of a
+// word or any of its forms, in other languages by words, in the rooms that the
+// caller is a member of.
+package search
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"knatter.dev/chat"
+	"knatter.dev/chat/internal/analysis"
+	"knatter.dev/chat/internal/auth"
+	"knatter.dev/chat/internal/serve"
+)
+
+const (
+	// maxExamined bounds the index's matches that one request looks at. When few of
+	// them turn out to be hits, the page is short and its cursor goes on.
+	maxExamined = 1_000
+
+	// atOnce is how many of them are read together.
+	atOnce = 8
+)
+
+// Function answers /v1/search.
+//
+// The index knows which messages have all the terms of a query; the messages
+// themselves are read from the event store, and only those in which the words are
+// really together become hits. Index and store follow the log independently, so
+// the index may be ahead: what the store doesn't have yet is no hit yet.
+type Function struct {
+	index    chat.SearchIndex
+	events   chat.EventStore
+	rooms    chat.RoomStore
+	verifier *auth.Verifier
+
+	routes http.Handler
+	ready  atomic.Bool // the fields above are set
+	close  func() error
+}
+
+// New returns a function that has yet to be started.
+func New() *Function { return &Function{} }
+
+// With returns a function over what is open already. It begins to load the
+// dictionary in the background; searches that come sooner wait for it.
+func With(index chat.SearchIndex, events chat.EventStore, rooms chat.RoomStore, v *auth.Verifier) *Function {
+	f := New()
+	f.use(index, events, rooms, v)
+	return f
+}
+
+func (f *Function) use(index chat.SearchIndex, events chat.EventStore, rooms chat.RoomStore, v *auth.Verifier) {
+	analysis.Preload()
+	f.index, f.events, f.rooms, f.verifier = index, events, rooms, v
+	f.routes = serve.Routes(map[string]func(http.ResponseWriter, *http.Request) error{
+		"GET /v1/search": f.search,
+	})
+	f.ready.Store(true)
+}
+
+// Handle answers one request.
+func (f *Function) Handle(w http.ResponseWriter, r *http.Request) {
+	if !f.ready.Load() {
+		serve.Fail(w, r, chat.Errorf(chat.Unavailable, "not started yet"))
+		return
+	}
+	f.routes.ServeHTTP(w, r)
+}
+
+// answer is a page of hits, newest first.
+type answer struct {
+	Hits   []hit  `json:"hits"`
+	Cursor string `json:"cursor,omitempty"` // of the next page, if there may be one
+}
+
+// hit is a message that matches.
+type hit struct {
+	Room       chat.RoomID   `json:"room"`
+	Sequence   chat.Sequence `json:"sequence"`
+	User       chat.UserID   `json:"user"`
+	Nickname   string        `json:"nickname"`
+	Text       string        `json:"text"`
+	Time       time.Time     `json:"time"`
+	Highlights [][2]int      `json:"highlights"` // UTF-16 code units
+}
+
+func (f *Function) search(w http.ResponseWriter, r *http.Request) error {
+	claims, err := f.verifier.Request(r)
+	if err != nil {
+		return err
+	}
+	p, err := parse(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	ctx := r.Context()
+	rooms, err := f.roomsFor(ctx, claims.User, p.room)
+	if err != nil {
+		return err
+	}
+	if err := analysis.Load(ctx); err != nil {
+		return chat.Errorf(chat.Unavailable, "loading the dictionary: %w", err)
+	}
+	a := answer{Hits: []hit{}}
+	query := analysis.Parse(p.text)
+	q := chat.Query{
+		Rooms: rooms, Words: query.Words(), From: p.from, After: p.after, Before: p.before,
+		Cursor: p.cursor, Limit: p.limit,
+	}
+	if len(q.Rooms) > 0 && len(q.Words) > 0 {
+		if a, err = f.page(ctx, query, q); err != nil {
+			return err
+		}
+	}
+	if err := f.name(ctx, a.Hits); err != nil {
+		return err
+	}
+	serve.JSON(w, http.StatusOK, a)
+	return nil
+}
+
+// roomsFor are the rooms to search: the one asked for, or all of the user's.
+// Errors: Forbidden.
+func (f *Function) roomsFor(ctx context.Context, user chat.UserID, room chat.RoomID) ([]chat.RoomID, error) {
+	if room != "" {
+		m, err := f.rooms.Membership(ctx, room, user)
+		switch {
+		case err != nil && chat.KindOf(err) != chat.NotFound:
+			return nil, fmt.Errorf("reading a membership: %w", err)
+		case err != nil || !m.Active:
+			return nil, chat.Errorf(chat.Forbidden, "not a member of the room")
+		}
+		return []chat.RoomID{room}, nil
+	}
+	memberships, err := f.rooms.RoomsOf(ctx, user)
+	if err != nil {
+		return nil, fmt.Errorf("listing a user's rooms: %w", err)
+	}
+	rooms := make([]chat.RoomID, len(memberships))
+	for i, m := range memberships {
+		rooms[i] = m.Room
+	}
+	return rooms, nil
+}
+
+// page gathers hits until there are q.Limit or no more. The cursor is the last
+// match looked at, whether it became a hit or not.
+func (f *Function) page(ctx context.Context, query *analysis.Query, q chat.Query) (answer, error) {
+	a := answer{Hits: []hit{}}
+	for examined := 0; ; {
+		matches, more, err := f.index.Search(ctx, q)
+		if err != nil {
+			return a, fmt.Errorf("searching the index: %w", err)
+		}
+		hits, err := f.read(ctx, query, matches)
+		if err != nil {
+			return a, err
+		}
+		for i, h := range hits {
+			q.Cursor = matches[i]
+			if h == nil {
+				continue
+			}
+			a.Hits = append(a.Hits, *h)
+			if len(a.Hits) == q.Limit {
+				more = more || i+1 < len(matches)
+				break
+			}
+		}
+		examined += len(matches)
+		if !more {
+			return a, nil
+		}
+		if len(a.Hits) == q.Limit || examined >= maxExamined {
+			a.Cursor = formatCursor(q.Cursor)
+			return a, nil
+		}
+	}
+}
+
+// read reads the messages of matches; those that are no hits are nil.
+func (f *Function) read(ctx context.Context, query *analysis.Query, matches []chat.Hit) ([]*hit, error) {
+	hits := make([]*hit, len(matches))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for i, m := range matches {
+		group.Go(func() error {
+			only := chat.Range{After: m.Sequence - 1, Before: m.Sequence + 1, Limit: 1}
+			messages, _, err := f.events.Messages(ctx, m.Room, only)
+			if err != nil {
+				return fmt.Errorf("reading a message: %w", err)
+			}
+			if len(messages) == 0 {
+				return nil
+			}
+			e := &messages[0]
+			var posted chat.Posted
+			if err := e.Decode(&posted); err != nil {
+				return fmt.Errorf("a stored message: %w", err)
+			}
+			if highlights, ok := query.Match(posted.Text); ok {
+				hits[i] = &hit{
+					Room: m.Room, Sequence: m.Sequence, User: e.User(), Text: posted.Text, Time: e.Time,
+					Highlights: highlights,
+				}
+			}
+			return nil
+		})
+	}
+	return hits, group.Wait()
+}
+
+// name sets the senders' nicknames, which are theirs in the room and stay known
+// when they have left.
+func (f *Function) name(ctx context.Context, hits []hit) error {
+	type sender struct {
+		room chat.RoomID
+		user chat.UserID
+	}
+	known := make(map[sender]string)
+	for i := range hits {
+		h := &hits[i]
+		key := sender{h.Room, h.User}
+		nickname, ok := known[key]
+		if !ok {
+			m, err := f.rooms.Membership(ctx, h.Room, h.User)
+			if err != nil && chat.KindOf(err) != chat.NotFound {
+				return fmt.Errorf("reading a membership: %w", err)
+			}
+			nickname = m.Nickname
+			known[key] = nickname
+		}
+		h.Nickname = nickname
+	}
+	return nil
+}

@@ -1,0 +1,344 @@
+package search
+
+import (
+	"crypto/ed25519"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf16"
+
+	"knatter.dev/chat"
+	"knatter.dev/chat/functions/index"
+	"knatter.dev/chat/internal/auth"
+	"knatter.dev/chat/internal/pebble"
+)
+
+var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// fixture is the function over a real store, with the index function beside it.
+type fixture struct {
+	*testing.T
+	f      *Function
+	index  *index.Function
+	store  *pebble.Store
+	signer *auth.Signer
+	last   chat.Sequence
+}
+
+func setUp(t *testing.T) *fixture {
+	t.Helper()
+	store, err := pebble.OpenMemory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	_, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer := auth.NewSigner(private)
+	f := With(store.Index(), store.Events(), store.Rooms(), auth.NewVerifier(signer.Keys, nil))
+	return &fixture{T: t, f: f, index: index.With(store.Index()), store: store, signer: signer}
+}
+
+func (x *fixture) event(user chat.UserID, typ chat.Type, room chat.RoomID, data any) chat.Event {
+	x.Helper()
+	x.last++
+	e, err := chat.NewEvent(fmt.Sprint("id", x.last), user, typ, room, data)
+	if err != nil {
+		x.Fatal(err)
+	}
+	e.Sequence = x.last
+	e.Time = noon.Add(time.Duration(x.last) * time.Minute)
+	return e
+}
+
+func (x *fixture) member(room chat.RoomID, user chat.UserID, typ chat.Type) {
+	x.Helper()
+	e := x.event(user, typ, room, chat.MemberData{User: user, Nickname: strings.ToUpper(string(user)), Role: chat.Plain})
+	if err := x.store.Rooms().Apply(x.Context(), []chat.Event{e}); err != nil {
+		x.Fatal(err)
+	}
+}
+
+func (x *fixture) indexes(e chat.Event) {
+	x.Helper()
+	if err := x.index.HandleEvents(x.Context(), []chat.Event{e}); err != nil {
+		x.Fatal(err)
+	}
+}
+
+func (x *fixture) stores(e chat.Event) {
+	x.Helper()
+	if err := x.store.Events().Put(x.Context(), []chat.Event{e}); err != nil {
+		x.Fatal(err)
+	}
+}
+
+func (x *fixture) posts(user chat.UserID, room chat.RoomID, text string) chat.Event {
+	x.Helper()
+	e := x.event(user, chat.MessagePosted, room, chat.Posted{Text: text})
+	x.stores(e)
+	x.indexes(e)
+	return e
+}
+
+func (x *fixture) get(user chat.UserID, query string) *httptest.ResponseRecorder {
+	x.Helper()
+	r := httptest.NewRequest("GET", "/v1/search?"+query, nil)
+	if user != "" {
+		token, err := x.signer.Sign(auth.Claims{User: user, Nickname: "N", Session: "s", Expires: time.Now().Add(time.Minute)})
+		if err != nil {
+			x.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+token)
+	}
+	w := httptest.NewRecorder()
+	x.f.Handle(w, r)
+	return w
+}
+
+// finds searches, with parameters as name, value, name, value…
+func (x *fixture) finds(user chat.UserID, parameters ...string) answer {
+	x.Helper()
+	values := url.Values{}
+	for i := 0; i < len(parameters); i += 2 {
+		values.Set(parameters[i], parameters[i+1])
+	}
+	w := x.get(user, values.Encode())
+	var a answer
+	if err := json.Unmarshal(w.Body.Bytes(), &a); err != nil || w.Code != http.StatusOK {
+		x.Fatalf("%v: status %d: %s", parameters, w.Code, w.Body)
+	}
+	return a
+}
+
+func texts(a answer) []string {
+	list := []string{}
+	for _, h := range a.Hits {
+		list = append(list, h.Text)
+	}
+	return list
+}
+
+func TestHits(t *testing.T) {
+	x := setUp(t)
+	x.member("r1", "alice", chat.MemberJoined)
+	x.member("r1", "bob", chat.MemberJoined)
+	e := x.posts("bob", "r1", "🎉 회의록을 공유해 주세요")
+	x.member("r1", "bob", chat.MemberLeft) // the nickname stays known
+
+	w := x.get("alice", "q="+url.QueryEscape("공유 회의"))
+	want := fmt.Sprintf(`{"hits":[{"room":"r1","sequence":"%s","user":"bob","nickname":"BOB","text":"🎉 회의록을 공유해 주세요","time":"%s","highlights":[[3,5],[8,10]]}]}`,
+		e.Sequence, e.Time.Format(time.RFC3339)) + "\n"
+	if w.Code != http.StatusOK || w.Body.String() != want {
+		t.Errorf("status %d, got  %s, want %s", w.Code, w.Body, want)
+	}
+	units := utf16.Encode([]rune("🎉 회의록을 공유해 주세요"))
+	if got := string(utf16.Decode(units[3:5])); got != "회의" {
+		t.Errorf("highlighted %q", got)
+	}
+	if w := x.get("alice", "q=%3F%21"); w.Body.String() != "{\"hits\":[]}\n" {
+		t.Errorf("nothing searchable: %s", w.Body)
+	}
+}
+
+func TestOnlyTheCallersRooms(t *testing.T) {
+	x := setUp(t)
+	for _, room := range []chat.RoomID{"r1", "r2", "r3"} {
+		x.member(room, "bob", chat.MemberJoined)
+		x.posts("bob", room, "회의 "+string(room))
+	}
+	x.member("r1", "alice", chat.MemberJoined)
+	x.member("r2", "alice", chat.MemberJoined)
+	x.member("r2", "alice", chat.MemberRemoved)
+
+	if got := texts(x.finds("alice", "q", "회의")); !slices.Equal(got, []string{"회의 r1"}) {
+		t.Errorf("alice finds %q", got)
+	}
+	if got := texts(x.finds("bob", "q", "회의")); !slices.Equal(got, []string{"회의 r3", "회의 r2", "회의 r1"}) {
+		t.Errorf("bob finds %q", got)
+	}
+	if got := texts(x.finds("bob", "q", "회의", "room", "r2")); !slices.Equal(got, []string{"회의 r2"}) {
+		t.Errorf("bob finds in r2 %q", got)
+	}
+	if got := texts(x.finds("nobody", "q", "회의")); len(got) != 0 {
+		t.Errorf("somebody without rooms finds %q", got)
+	}
+	for _, room := range []string{"r2", "r3", "r4"} {
+		if w := x.get("alice", "q=a&room="+room); w.Code != http.StatusForbidden {
+			t.Errorf("alice in %s: status %d: %s", room, w.Code, w.Body)
+		}
+	}
+	// A cursor opens no room.
+	cursor := formatCursor(chat.Hit{Room: "r3", Sequence: 1000, Time: noon.Add(1000 * time.Hour)})
+	if got := texts(x.finds("alice", "q", "회의", "cursor", cursor)); !slices.Equal(got, []string{"회의 r1"}) {
+		t.Errorf("alice finds with another's cursor %q", got)
+	}
+}
+
+func TestFilters(t *testing.T) {
+	x := setUp(t)
+	x.member("r1", "alice", chat.MemberJoined)
+	x.member("r1", "bob", chat.MemberJoined)
+	a := x.posts("alice", "r1", "run one")
+	b := x.posts("bob", "r1", "running two")
+	c := x.posts("alice", "r1", "runs three")
+
+	for _, tt := range []struct {
+		parameters []string
+		want       []string
+	}{
+		{nil, []string{"runs three", "running two", "run one"}},
+		{[]string{"from", "alice"}, []string{"runs three", "run one"}},
+		{[]string{"from", "carol"}, []string{}},
+		{[]string{"after", b.Time.Format(time.RFC3339)}, []string{"runs three", "running two"}},
+		{[]string{"before", b.Time.Format(time.RFC3339)}, []string{"run one"}},
+		{[]string{"after", a.Time.Add(time.Millisecond).Format(time.RFC3339Nano), "before", c.Time.In(time.FixedZone("", 9*3600)).Format(time.RFC3339)}, []string{"running two"}},
+		{[]string{"after", "2026-03-01"}, []string{"runs three", "running two", "run one"}},
+		{[]string{"after", "2026-03-02"}, []string{}},
+		{[]string{"before", "2026-03-01"}, []string{}},
+		{[]string{"limit", "1"}, []string{"runs three"}},
+	} {
+		if got := texts(x.finds("alice", append([]string{"q", "run"}, tt.parameters...)...)); !slices.Equal(got, tt.want) {
+			t.Errorf("%q: found %q, want %q", tt.parameters, got, tt.want)
+		}
+	}
+}
+
+// TestPages: the pages of any size are together what one page is, although the
+// index has matches which are none, or which the store doesn't have yet.
+func TestPages(t *testing.T) {
+	x := setUp(t)
+	x.member("r1", "alice", chat.MemberJoined)
+	x.member("r2", "alice", chat.MemberJoined)
+	var want []string
+	for i := range 60 {
+		room := chat.RoomID(fmt.Sprint("r", 1+i%2))
+		switch {
+		case i%10 == 3: // all pairs, but apart
+			x.posts("bob", room, "한국어와 국어학")
+		case i%10 == 5 || i > 57:
+			x.indexes(x.event("bob", chat.MessagePosted, room, chat.Posted{Text: "한국어학 개론"}))
+		default:
+			want = append(want, x.posts("bob", room, fmt.Sprint("한국어학 개론 ", i)).Sequence.String())
+		}
+	}
+	slices.Reverse(want)
+	for _, limit := range []int{1, 2, 7, 20, len(want), 100} {
+		var got []string
+		cursor := ""
+		for pages := 0; ; pages++ {
+			a := x.finds("alice", "q", "한국어학", "limit", fmt.Sprint(limit), "cursor", cursor)
+			for _, h := range a.Hits {
+				got = append(got, h.Sequence.String())
+			}
+			if cursor = a.Cursor; cursor == "" {
+				break
+			}
+			if len(a.Hits) != limit || pages > len(want) {
+				t.Fatalf("limit %d: page of %d", limit, len(a.Hits))
+			}
+			if url.QueryEscape(cursor) != cursor {
+				t.Errorf("cursor %q needs escaping", cursor)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("limit %d: found %q, want %q", limit, got, want)
+		}
+	}
+}
+
+// TestFewHitsAmongManyMatches: a request looks at a bounded number of matches, and
+// the cursor goes on behind them.
+func TestFewHitsAmongManyMatches(t *testing.T) {
+	x := setUp(t)
+	x.member("r1", "alice", chat.MemberJoined)
+	x.posts("bob", "r1", "한국어학")
+	for range maxExamined + 50 {
+		x.posts("bob", "r1", "한국어와 국어학")
+	}
+	a := x.finds("alice", "q", "한국어학", "limit", "100")
+	if len(a.Hits) != 0 || a.Cursor == "" {
+		t.Fatalf("first page: %d hits, cursor %q", len(a.Hits), a.Cursor)
+	}
+	a = x.finds("alice", "q", "한국어학", "limit", "100", "cursor", a.Cursor)
+	if len(a.Hits) != 1 || a.Cursor != "" {
+		t.Errorf("second page: %d hits, cursor %q", len(a.Hits), a.Cursor)
+	}
+}
+
+func TestRefused(t *testing.T) {
+	x := setUp(t)
+	x.member("r1", "alice", chat.MemberJoined)
+	for query, status := range map[string]int{
+		"":                               422,
+		"q=":                             422,
+		"q=" + strings.Repeat("a", 200):  200,
+		"q=" + strings.Repeat("%20", 10): 200,
+		"q=" + strings.Repeat("a", 201):  422,
+		"q=" + strings.Repeat("%EA%B0%80%20", 100): 200,
+		"q=%ff":                 422,
+		"q=a&limit=0":           422,
+		"q=a&limit=101":         422,
+		"q=a&limit=x":           422,
+		"q=a&room=@alice":       422,
+		"q=a&room=%2F":          422,
+		"q=a&from=%2F":          422,
+		"q=a&after=yesterday":   422,
+		"q=a&before=2026-02-30": 422,
+		"q=a&cursor=%21":        422,
+		"q=a&cursor=YWJj":       422,
+		"q=a&unknown=1":         200,
+		"q=a&before=0001-01-01": 200,
+		"q=a&after=9999-12-31":  200,
+		"q=a&cursor=" + formatCursor(chat.Hit{Room: "r1", Sequence: 1, Time: noon}): 200,
+	} {
+		if w := x.get("alice", query); w.Code != status {
+			t.Errorf("%s: status %d, want %d: %s", query, w.Code, status, w.Body)
+		}
+	}
+	if w := x.get("", "q=a"); w.Code != http.StatusUnauthorized {
+		t.Errorf("no token: status %d", w.Code)
+	}
+	w := httptest.NewRecorder()
+	if New().Handle(w, httptest.NewRequest("GET", "/v1/search?q=a", nil)); w.Code != http.StatusServiceUnavailable {
+		t.Errorf("not started: status %d", w.Code)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{
+		"", "q=회의", "q=a&limit=5&room=r1&from=u&after=2026-01-01&before=2026-01-01T00:00:00+09:00",
+		"q=a&cursor=" + formatCursor(chat.Hit{Room: "r1", Sequence: 1, Time: noon}), "q=%ff", "q=a&cursor=MCAw",
+	} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		values, err := url.ParseQuery(query)
+		if err != nil {
+			return
+		}
+		p, err := parse(values)
+		if err != nil {
+			if chat.KindOf(err) != chat.Invalid {
+				t.Fatalf("kind of %v", err)
+			}
+			return
+		}
+		if p.limit < 1 || p.limit > maxLimit || p.text == "" || p.room != "" && !p.room.Valid() || p.from != "" && !p.from.Valid() {
+			t.Fatalf("parsed %+v", p)
+		}
+		if p.cursor != (chat.Hit{}) {
+			if again, err := parseCursor(formatCursor(p.cursor)); err != nil || again != p.cursor {
+				t.Fatalf("cursor %+v again: %+v, %v", p.cursor, again, err)
+			}
+		}
+	})
+}

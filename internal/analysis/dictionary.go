@@ -1,0 +1,140 @@
+package analysis
+
+import (
+	"context"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	ko "github.com/ikawaha/kagome-dict-ko"
+	"github.com/ikawaha/kagome-dict/dict"
+	"github.com/ikawaha/kagome/v2/tokenizer"
+)
+
+// dictionary is the only one of the process: it is large and read-only.
+var dictionary = loader{done: make(chan struct{})}
+
+// loader loads the mecab-ko dictionary once. Its fields below done are set when
+// done is closed.
+type loader struct {
+	once sync.Once
+	done chan struct{}
+
+	tokenizer *tokenizer.Tokenizer
+	parts     partTable
+}
+
+// start's goroutine ends by itself, when the dictionary is loaded.
+func (l *loader) start() { l.once.Do(func() { go l.load() }) }
+
+func (l *loader) wait(ctx context.Context) error {
+	l.start()
+	if l.ready() {
+		return nil
+	}
+	select {
+	case <-l.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (l *loader) ready() bool {
+	select {
+	case <-l.done:
+		return true
+	default:
+		return false
+	}
+}
+
+func (l *loader) load() {
+	defer close(l.done)
+	d := ko.Dict()
+	l.parts = newPartTable(d)
+	// Of the entries' contents only the parts are needed, and the table has them
+	// in a tenth of the memory. Nothing else in the process uses the dictionary.
+	d.Contents = nil
+	t, err := tokenizer.New(d, tokenizer.OmitBosEos())
+	if err != nil {
+		panic(err) // only for a nil dictionary
+	}
+	l.tokenizer = t
+	debug.FreeOSMemory() // what loading left behind is more than what stays
+}
+
+// Columns of an entry's contents, which begin after the part of speech.
+const (
+	columnType       = ko.Type - ko.POSHierarchy
+	columnExpression = ko.Expression - ko.POSHierarchy
+)
+
+// partTable holds the content parts of the dictionary's entries that have parts,
+// compounds and inflected forms, as terms: entry id's are
+// terms[offsets[id]:offsets[id+1]], separated by spaces.
+type partTable struct {
+	terms   string
+	offsets []uint32
+	split   []bool // the dictionary gives parts, be it that none of them is content
+}
+
+func newPartTable(d *dict.Dict) partTable {
+	var terms strings.Builder
+	p := partTable{
+		offsets: make([]uint32, 0, len(d.Contents)+1),
+		split:   make([]bool, len(d.Contents)),
+	}
+	for id, contents := range d.Contents {
+		p.offsets = append(p.offsets, uint32(terms.Len()))
+		if len(contents) <= columnExpression || contents[columnType] == "*" {
+			continue
+		}
+		p.split[id] = true
+		// For example 만나/VV/*+았/EP/*.
+		separator := ""
+		for part := range strings.SplitSeq(contents[columnExpression], "+") {
+			word, rest, _ := strings.Cut(part, "/")
+			pos, _, _ := strings.Cut(rest, "/")
+			tag, _ := contentOf(pos)
+			if tag == 0 || word == "" || utf8.RuneCountInString(word) > maxTerm || strings.Contains(word, " ") {
+				continue
+			}
+			terms.WriteString(separator)
+			terms.WriteByte(tag)
+			terms.WriteString(word)
+			separator = " "
+		}
+	}
+	p.offsets = append(p.offsets, uint32(terms.Len()))
+	p.terms = terms.String()
+	return p
+}
+
+// of returns the content parts of an entry; ok is false when the dictionary does
+// not split it.
+func (p *partTable) of(id int) (parts []string, ok bool) {
+	if id >= len(p.split) || !p.split[id] {
+		return nil, false
+	}
+	return strings.Fields(p.terms[p.offsets[id]:p.offsets[id+1]]), true
+}
+
+// contentOf tells what kind of term a part of speech of mecab-ko gives: 0 for
+// what carries no meaning of its own. Helpers, such as auxiliary verbs and
+// counting words, are in the index, but a query that has other content does not
+// insist on them.
+func contentOf(pos string) (tag byte, helper bool) {
+	switch pos {
+	case "NNG", "NNP", "NP", "NR", "XR", "XPN", "MAG", "NA", "UNA", "UNKNOWN":
+		return tagNoun, false
+	case "NNB", "NNBC":
+		return tagNoun, true
+	case "VV", "VA", "VCN":
+		return tagVerb, false
+	case "VX":
+		return tagVerb, true
+	}
+	return 0, false
+}

@@ -1,0 +1,138 @@
+package analysis
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"knatter.dev/chat"
+)
+
+// Query is an analysed query. It is safe for concurrent use.
+type Query struct {
+	words [][]segment
+}
+
+// segment is the part of a query's word that is in one kind of script. All
+// segments of a word must match, each where the one before it ends.
+type segment struct {
+	class class
+	runes []rune
+	stem  string // of a spaced segment
+
+	// The ways of a Hangul segment to match by morphemes: as analysed, and, when
+	// it has the form in which dictionaries list verbs, as such a verb.
+	ways [][]morpheme
+}
+
+// Parse analyses a query. It waits for the dictionary when there is Hangul in
+// the query.
+func Parse(query string) *Query {
+	q := &Query{}
+	for word := range strings.FieldsSeq(query) {
+		t := normalise(word)
+		var segments []segment
+		for _, r := range t.runs() {
+			s := segment{class: r.class, runes: t.runes[r.start:r.end]}
+			switch r.class {
+			case hangul:
+				s.ways = ways(s.runes)
+			case spaced:
+				s.stem = stemOf(s.runes)
+			}
+			segments = append(segments, s)
+		}
+		if len(segments) > 0 {
+			q.words = append(q.words, segments)
+		}
+	}
+	return q
+}
+
+// ways are the sequences of morphemes by which a word may be found.
+func ways(word []rune) [][]morpheme {
+	var ways [][]morpheme
+	all := morphemes(word, 0)
+	// A fragment that begins with a particle or an ending is no word: 의록, the end
+	// of 회의록, must not find every 록.
+	if len(all) > 0 && all[0].start == 0 {
+		required := slices.DeleteFunc(slices.Clone(all), func(m morpheme) bool { return m.helper })
+		if len(required) == 0 {
+			required = all
+		}
+		ways = append(ways, required)
+	}
+	// 오다 (to come) is a noun to the dictionary as well.
+	if n := len(word) - 1; n > 0 && n <= maxTerm && word[n] == '다' {
+		last := len(all) - 1
+		if last < 0 || all[last].end > n && all[last].term[0] == tagNoun {
+			ways = append(ways, []morpheme{{term: term(tagVerb, word[:n])}})
+		}
+	}
+	return ways
+}
+
+// Limits on what the index is asked. What they leave out makes it answer with
+// more messages than match; [Query.Match] looks at the whole query.
+const (
+	maxPairs      = 16  // of one segment
+	maxMorphemes  = 8   // morphemes of one segment
+	maxQueryTerms = 200 // of all words; those behind are not asked for
+)
+
+// Words are the query as the index takes it: each segment is a word that must
+// match, see [Words].
+func (q *Query) Words() []chat.Word {
+	var words []chat.Word
+	terms := 0
+	for _, segments := range q.words {
+		for i := range segments {
+			word := chat.Word{Any: segments[i].alternatives()}
+			for _, alternative := range word.Any {
+				terms += len(alternative)
+			}
+			if terms > maxQueryTerms {
+				return words
+			}
+			words = append(words, word)
+		}
+	}
+	return words
+}
+
+func (s *segment) alternatives() [][]string {
+	if s.class == spaced {
+		alternatives := [][]string{{term(tagPrefix, s.runes[:min(len(s.runes), maxPrefix)])}}
+		if s.stem != "" {
+			alternatives = append(alternatives, []string{s.stem})
+		}
+		return alternatives
+	}
+	alternatives := [][]string{pairs(s.runes)}
+	for _, way := range s.ways {
+		var analysed, surfaces []string
+		for _, m := range way[:min(len(way), maxMorphemes)] {
+			analysed = append(analysed, m.term)
+			surfaces = append(surfaces, cmp.Or(m.surface, m.term))
+		}
+		alternatives = append(alternatives, analysed)
+		if !slices.Equal(analysed, surfaces) {
+			alternatives = append(alternatives, surfaces)
+		}
+	}
+	return alternatives
+}
+
+// pairs are the pairs of a word's characters, or the only character.
+func pairs(word []rune) []string {
+	if len(word) == 1 {
+		return []string{term(tagGram, word)}
+	}
+	var terms []string
+	for i := 1; i < len(word) && len(terms) < maxPairs; i++ {
+		if pair := term(tagGram, word[i-1:i+1]); !slices.Contains(terms, pair) {
+			terms = append(terms, pair)
+		}
+	}
+	return terms
+}

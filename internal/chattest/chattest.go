@@ -1,0 +1,106 @@
+// Package chattest has one conformance suite for each store interface of the
+// root package. An adapter's test calls it with a function that opens an empty
+// store; every sentence of the interface's comments is checked.
+package chattest
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"knatter.dev/chat"
+)
+
+// epoch is when the suites' events begin.
+var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// seeds are the runs of the tests that shuffle.
+const seeds = 20
+
+// shuffled runs f with generators of fixed seeds, each with a store of its own.
+func shuffled[S any](t *testing.T, open func(t *testing.T) S, f func(t *testing.T, store S, rnd *rand.Rand)) {
+	t.Helper()
+	for seed := range uint64(seeds) {
+		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
+			f(t, open(t), rand.New(rand.NewPCG(seed, seed)))
+		})
+	}
+}
+
+// deliveries is items as a log delivers them at least once: every one at least
+// once, some of them again, in any order, in batches of any size.
+func deliveries[T any](rnd *rand.Rand, items []T) [][]T {
+	all := slices.Clone(items)
+	for range len(items) / 2 {
+		all = append(all, items[rnd.IntN(len(items))])
+	}
+	rnd.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	var batches [][]T
+	for len(all) > 0 {
+		n := min(1+rnd.IntN(8), len(all))
+		batches = append(batches, all[:n])
+		all = all[n:]
+	}
+	return batches
+}
+
+// concurrently runs f n times at once and waits for all.
+func concurrently(n int, f func(i int)) {
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { f(i) })
+	}
+	wg.Wait()
+}
+
+// must fails the test on an error.
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantKind fails the test unless err is of the kind.
+func wantKind(t *testing.T, err error, kind chat.Kind) {
+	t.Helper()
+	if err == nil || chat.KindOf(err) != kind {
+		t.Fatalf("got error %v (kind %d), want kind %d", err, chat.KindOf(err), kind)
+	}
+}
+
+// logged is an event as the log hands it to a store.
+func logged(typ chat.Type, room chat.RoomID, user chat.UserID, id string, seq chat.Sequence, data any) chat.Event {
+	e, err := chat.NewEvent(id, user, typ, room, data)
+	if err != nil {
+		panic(err) // the suites' own data
+	}
+	e.Sequence = seq
+	e.Time = epoch.Add(time.Duration(seq%1000) * time.Millisecond)
+	return e
+}
+
+func message(room chat.RoomID, user chat.UserID, id string, seq chat.Sequence) chat.Event {
+	return logged(chat.MessagePosted, room, user, id, seq, chat.Posted{Text: "안녕 " + id})
+}
+
+// describe prints values so that two of them are equal if and only if what is
+// printed is.
+func describe(v any) string {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // only plain values are described
+	}
+	return string(b)
+}
+
+func wantEqual(t *testing.T, what string, got, want any) {
+	t.Helper()
+	if g, w := describe(got), describe(want); g != w {
+		t.Fatalf("%s:\n got %s\nwant %s", what, g, w)
+	}
+}

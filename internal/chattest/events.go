@@ -1,0 +1,299 @@
+package chattest
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"knatter.dev/chat"
+)
+
+// EventStore checks a [chat.EventStore].
+func EventStore(t *testing.T, open func(t *testing.T) chat.EventStore) {
+	ctx := t.Context()
+
+	t.Run("an event comes back as it was put", func(t *testing.T) {
+		s := open(t)
+		e := message("room", "alice", "id-1", chat.SequenceAt(31, 1<<40))
+		e.TraceParent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+		e.Extensions = map[string]string{"custom": "값 \"quoted\""}
+		e.Data = json.RawMessage(`{"text":"한글 < & >   😀\n","unknown":[1,{"a":null}]}`)
+		other := logged(chat.MemberJoined, "room", "bob", "id-2", 5, chat.MemberData{User: "bob", Nickname: "밥", Role: chat.Plain})
+		foreign := message("room", "", "id-3", 7)
+		foreign.Source = "https://bots.example/weather?city=Seoul"
+		must(t, s.Put(ctx, []chat.Event{e, other, foreign}))
+		got, more, err := s.Events(ctx, "room", chat.Range{Limit: 10})
+		must(t, err)
+		wantEqual(t, "events", got, []chat.Event{other, foreign, e})
+		if more {
+			t.Fatal("more of all")
+		}
+	})
+
+	t.Run("nothing of nothing", func(t *testing.T) {
+		s := open(t)
+		must(t, s.Put(ctx, nil))
+		events, more, err := s.Events(ctx, "room", chat.Range{Limit: 10})
+		must(t, err)
+		if len(events) != 0 || more {
+			t.Fatalf("got %v, %v", events, more)
+		}
+		first, err := s.First(ctx, "room", "/users/alice", "id")
+		must(t, err)
+		if first != 0 {
+			t.Fatalf("first = %d", first)
+		}
+		n, err := s.Unread(ctx, "room", 0, "alice", 10)
+		must(t, err)
+		if n != 0 {
+			t.Fatalf("unread = %d", n)
+		}
+	})
+
+	t.Run("hidden types and users' streams are ignored", func(t *testing.T) {
+		s := open(t)
+		stream := logged(chat.MemberJoined, "room", "alice", "c", 4, chat.MemberData{User: "alice"})
+		stream.Stream = chat.StreamOf("alice")
+		revoked := logged(chat.SessionRevoked, "@alice", "alice", "d", 5, chat.RevokedData{Session: "s"})
+		must(t, s.Put(ctx, []chat.Event{
+			logged(chat.RouteOpened, "room", "x", "a", 2, chat.RouteData{}),
+			logged(chat.RouteClosed, "room", "x", "b", 3, chat.RouteData{}),
+			stream, revoked,
+			message("room", "alice", "e", 6),
+		}))
+		for _, room := range []chat.RoomID{"room", "@alice"} {
+			events, _, err := s.Events(ctx, room, chat.Range{Limit: 10})
+			must(t, err)
+			if want := map[chat.RoomID]int{"room": 1}[room]; len(events) != want {
+				t.Fatalf("%s holds %d events, want %d", room, len(events), want)
+			}
+		}
+		for _, id := range []string{"a", "b", "c"} {
+			first, err := s.First(ctx, "room", "/users/alice", id)
+			must(t, err)
+			if first != 0 {
+				t.Fatalf("%s is stored", id)
+			}
+		}
+	})
+
+	t.Run("the first sequence wins in any order", func(t *testing.T) {
+		shuffled(t, open, func(t *testing.T, s chat.EventStore, rnd *rand.Rand) {
+			log := resentLog(rnd)
+			for _, batch := range deliveries(rnd, log) {
+				must(t, s.Put(ctx, batch))
+			}
+			for room, want := range firsts(log) {
+				wantPages(t, s, room, want, rnd)
+				for _, e := range log {
+					first, err := s.First(ctx, room, e.Source, e.ID)
+					must(t, err)
+					i := slices.IndexFunc(want, func(w chat.Event) bool { return w.Source == e.Source && w.ID == e.ID })
+					if i < 0 && first != 0 || i >= 0 && first != want[i].Sequence {
+						t.Fatalf("first of %s %s %s = %d", room, e.Source, e.ID, first)
+					}
+				}
+			}
+		})
+	})
+
+	t.Run("a lower sequence replaces one of another type", func(t *testing.T) {
+		s := open(t)
+		late := logged(chat.ReadAdvanced, "room", "alice", "same", 9, chat.ReadData{UpTo: 1})
+		must(t, s.Put(ctx, []chat.Event{late}))
+		must(t, s.Put(ctx, []chat.Event{message("room", "alice", "same", 8)}))
+		events, _, err := s.Events(ctx, "room", chat.Range{Limit: 10})
+		must(t, err)
+		wantEqual(t, "events", events, []chat.Event{message("room", "alice", "same", 8)})
+	})
+
+	t.Run("rooms and senders do not mix", func(t *testing.T) {
+		s := open(t)
+		log := []chat.Event{
+			message("a", "alice", "1", 1), message("a", "bob", "1", 2),
+			message("ab", "alice", "1", 3), message("a-", "alice", "1", 4), message("A", "alice", "1", 5),
+		}
+		must(t, s.Put(ctx, log))
+		for room, want := range firsts(log) {
+			got, _, err := s.Messages(ctx, room, chat.Range{Limit: 10})
+			must(t, err)
+			wantEqual(t, string(room), got, want)
+		}
+	})
+
+	t.Run("a range ends exactly at its borders", func(t *testing.T) {
+		s := open(t)
+		var log []chat.Event
+		for i := range 10 {
+			seq := chat.Sequence(10 * (i + 1))
+			log = append(log, message("room", "alice", fmt.Sprint(i), seq))
+			if i%3 == 0 {
+				log = append(log, logged(chat.ReadAdvanced, "room", "bob", fmt.Sprint(i), seq+5, chat.ReadData{UpTo: seq}))
+			}
+		}
+		must(t, s.Put(ctx, log))
+		for after := chat.Sequence(0); after <= 110; after += 5 {
+			for before := chat.Sequence(0); before <= 115; before += 5 {
+				for _, limit := range []int{1, 3, 10, 100} {
+					for _, newest := range []bool{false, true} {
+						wantPage(t, s, "room", log, chat.Range{After: after, Before: before, Limit: limit, Newest: newest})
+					}
+				}
+			}
+		}
+	})
+
+	t.Run("pages of messages do not read the other events", func(t *testing.T) {
+		s := open(t)
+		log := []chat.Event{message("room", "alice", "old", 1)}
+		for i := range 20_000 {
+			log = append(log, logged(chat.ReadAdvanced, "room", "bob", fmt.Sprint(i), chat.Sequence(2+i), chat.ReadData{UpTo: 1}))
+		}
+		for batch := range slices.Chunk(log, 1000) {
+			must(t, s.Put(ctx, batch))
+		}
+		got, more, err := s.Messages(ctx, "room", chat.Range{Limit: 1, Newest: true})
+		must(t, err)
+		wantEqual(t, "messages", got, log[:1])
+		if more {
+			t.Fatal("more than one message")
+		}
+	})
+
+	t.Run("unread counts others' messages up to the limit", func(t *testing.T) {
+		s := open(t)
+		var log []chat.Event
+		for i := range 30 {
+			user := chat.UserID("bob")
+			if i%3 == 0 {
+				user = "alice"
+			}
+			log = append(log, message("room", user, fmt.Sprint(i), chat.Sequence(i+1)))
+		}
+		log = append(log,
+			logged(chat.ReadAdvanced, "room", "bob", "read", 40, chat.ReadData{UpTo: 1}),
+			message("other", "bob", "other", 41))
+		must(t, s.Put(ctx, log))
+		for _, c := range []struct {
+			user  chat.UserID
+			after chat.Sequence
+			limit int
+			want  int
+		}{
+			{"alice", 0, 100, 20}, {"bob", 0, 100, 10}, {"carol", 0, 100, 30},
+			{"alice", 1, 100, 20}, {"alice", 2, 100, 19}, {"carol", 29, 100, 1}, {"carol", 30, 100, 0}, {"carol", 99, 100, 0},
+			{"carol", 0, 30, 30}, {"carol", 0, 29, 29}, {"alice", 0, 5, 5}, {"alice", 0, 1, 1},
+		} {
+			n, err := s.Unread(ctx, "room", c.after, c.user, c.limit)
+			must(t, err)
+			if n != c.want {
+				t.Errorf("%+v: got %d", c, n)
+			}
+		}
+	})
+
+	t.Run("concurrent puts", func(t *testing.T) {
+		s := open(t)
+		rnd := rand.New(rand.NewPCG(1, 2))
+		log := resentLog(rnd)
+		orders := make([][][]chat.Event, 8)
+		for i := range orders {
+			orders[i] = deliveries(rnd, log)
+		}
+		concurrently(len(orders), func(i int) {
+			for _, batch := range orders[i] {
+				if err := s.Put(context.WithoutCancel(ctx), batch); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		for room, want := range firsts(log) {
+			wantPages(t, s, room, want, rnd)
+		}
+	})
+}
+
+// resentLog is a log of a few rooms in which a third of the events are resent,
+// under further sequences, some of them twice.
+func resentLog(rnd *rand.Rand) []chat.Event {
+	var log []chat.Event
+	for seq := chat.Sequence(1); seq <= 120; seq++ {
+		if len(log) > 0 && rnd.IntN(3) == 0 {
+			again := log[rnd.IntN(len(log))]
+			again.Sequence = seq
+			again.Time = epoch // not the time of the first
+			log = append(log, again)
+			continue
+		}
+		room := chat.RoomID([]string{"one", "two"}[rnd.IntN(2)])
+		user := chat.UserID([]string{"alice", "bob"}[rnd.IntN(2)])
+		id := fmt.Sprint("id-", seq)
+		if rnd.IntN(4) == 0 {
+			log = append(log, logged(chat.ReadAdvanced, room, user, id, seq, chat.ReadData{UpTo: 1}))
+		} else {
+			log = append(log, message(room, user, id, seq))
+		}
+	}
+	return log
+}
+
+// firsts is what a store holds of the log: for each room, the first of the events
+// with the same source and id.
+func firsts(log []chat.Event) map[chat.RoomID][]chat.Event {
+	rooms := make(map[chat.RoomID][]chat.Event)
+	seen := make(map[string]bool)
+	for _, e := range log { // in the order of sequences
+		key := strings.Join([]string{string(e.Stream), e.Source, e.ID}, " ")
+		if !seen[key] {
+			seen[key] = true
+			rooms[e.Stream] = append(rooms[e.Stream], e)
+		}
+	}
+	return rooms
+}
+
+// wantPages reads ranges of a room, among them the whole.
+func wantPages(t *testing.T, s chat.EventStore, room chat.RoomID, want []chat.Event, rnd *rand.Rand) {
+	t.Helper()
+	wantPage(t, s, room, want, chat.Range{Limit: 1000})
+	for range 20 {
+		wantPage(t, s, room, want, chat.Range{
+			After:  chat.Sequence(rnd.IntN(120)),
+			Before: chat.Sequence(rnd.IntN(130)),
+			Limit:  1 + rnd.IntN(20),
+			Newest: rnd.IntN(2) == 0,
+		})
+	}
+}
+
+// wantPage compares a range of Events and of Messages with what is stored.
+func wantPage(t *testing.T, s chat.EventStore, room chat.RoomID, stored []chat.Event, r chat.Range) {
+	t.Helper()
+	for _, messages := range []bool{false, true} {
+		var want []chat.Event
+		for _, e := range stored {
+			if e.Sequence > r.After && (r.Before == 0 || e.Sequence < r.Before) && (!messages || e.Type == chat.MessagePosted) {
+				want = append(want, e)
+			}
+		}
+		wantMore := len(want) > r.Limit
+		if wantMore && r.Newest {
+			want = want[len(want)-r.Limit:]
+		} else if wantMore {
+			want = want[:r.Limit]
+		}
+		read := s.Events
+		if messages {
+			read = s.Messages
+		}
+		got, more, err := read(t.Context(), room, r)
+		must(t, err)
+		if len(got) != len(want) || len(got) > 0 && describe(got) != describe(want) || more != wantMore {
+			t.Fatalf("%s, messages only %v, %+v:\n got %v %s\nwant %v %s", room, messages, r, more, describe(got), wantMore, describe(want))
+		}
+	}
+}

@@ -1,0 +1,347 @@
+package chattest
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"time"
+
+	"knatter.dev/chat"
+)
+
+// SearchIndex checks a [chat.SearchIndex].
+func SearchIndex(t *testing.T, open func(t *testing.T) chat.SearchIndex) {
+	ctx := t.Context()
+
+	t.Run("words are intersected, alternatives united", func(t *testing.T) {
+		s := open(t)
+		docs := []chat.Document{
+			document("room", "alice", "1", 1, "회의", "록", "공유"),
+			document("room", "bob", "2", 2, "회의", "내일"),
+			document("room", "alice", "3", 3, "공유", "run"),
+			document("other", "alice", "4", 4, "회의", "록", "공유"),
+			document("roo", "alice", "5", 5, "회의"),
+			document("room", "bob", "6", 6, "회의록"), // a longer term is another term
+		}
+		must(t, s.Put(ctx, docs))
+		for _, c := range []struct {
+			name  string
+			query chat.Query
+			want  []chat.Sequence
+		}{
+			{"one term", chat.Query{Words: words("회의")}, []chat.Sequence{2, 1}},
+			{"two words", chat.Query{Words: words("회의", "공유")}, []chat.Sequence{1}},
+			{"no such term", chat.Query{Words: words("회의", "없음")}, nil},
+			{"terms of an alternative", chat.Query{Words: []chat.Word{{Any: [][]string{{"회의", "록"}}}}}, []chat.Sequence{1}},
+			{"alternatives", chat.Query{Words: []chat.Word{{Any: [][]string{{"내일"}, {"run"}, {"없음"}}}}}, []chat.Sequence{3, 2}},
+			{"both", chat.Query{Words: []chat.Word{{Any: [][]string{{"회의", "록"}, {"run"}}}, {Any: [][]string{{"공유"}}}}}, []chat.Sequence{3, 1}},
+			{"the same word twice", chat.Query{Words: words("회의", "회의")}, []chat.Sequence{2, 1}},
+			{"sender", chat.Query{Words: words("회의"), From: "bob"}, []chat.Sequence{2}},
+			{"sender of nothing", chat.Query{Words: words("회의"), From: "bo"}, nil},
+			{"two rooms", chat.Query{Words: words("회의", "공유"), Rooms: []chat.RoomID{"room", "other"}}, []chat.Sequence{4, 1}},
+			{"a room twice", chat.Query{Words: words("회의"), Rooms: []chat.RoomID{"room", "room"}}, []chat.Sequence{2, 1}},
+			{"no room", chat.Query{Words: words("회의"), Rooms: []chat.RoomID{}}, nil},
+			{"another room", chat.Query{Words: words("회의"), Rooms: []chat.RoomID{"empty"}}, nil},
+		} {
+			t.Run(c.name, func(t *testing.T) {
+				if c.query.Rooms == nil {
+					c.query.Rooms = []chat.RoomID{"room"}
+				}
+				c.query.Limit = 10
+				hits, more, err := s.Search(ctx, c.query)
+				must(t, err)
+				var got []chat.Sequence
+				for _, h := range hits {
+					got = append(got, h.Sequence)
+				}
+				if fmt.Sprint(got) != fmt.Sprint(c.want) || more {
+					t.Fatalf("got %v, more %v, want %v", got, more, c.want)
+				}
+			})
+		}
+	})
+
+	t.Run("a hit says where and when", func(t *testing.T) {
+		s := open(t)
+		d := document("room", "alice", "1", chat.SequenceAt(31, 1<<47), "term")
+		must(t, s.Put(ctx, []chat.Document{d}))
+		hits, _, err := s.Search(ctx, chat.Query{Rooms: []chat.RoomID{"room"}, Words: words("term"), Limit: 1})
+		must(t, err)
+		wantEqual(t, "hits", hits, []chat.Hit{hitOf(d)})
+	})
+
+	t.Run("times bound the matches", func(t *testing.T) {
+		s := open(t)
+		var docs []chat.Document
+		for i := range 10 {
+			docs = append(docs, document("room", "alice", fmt.Sprint(i), chat.Sequence(i+1), "term"))
+		}
+		must(t, s.Put(ctx, docs))
+		for after := -1; after <= 11; after++ {
+			for before := -1; before <= 11; before++ {
+				q := chat.Query{Rooms: []chat.RoomID{"room"}, Words: words("term"), Limit: 100}
+				if after >= 0 {
+					q.After = epoch.Add(time.Duration(after) * time.Millisecond)
+				}
+				if before >= 0 {
+					q.Before = epoch.Add(time.Duration(before) * time.Millisecond)
+				}
+				wantSearch(t, s, docs, q)
+			}
+		}
+	})
+
+	t.Run("pages follow each other over equal times", func(t *testing.T) {
+		shuffled(t, open, func(t *testing.T, s chat.SearchIndex, rnd *rand.Rand) {
+			docs := resentDocuments(rnd)
+			for _, batch := range deliveries(rnd, docs) {
+				must(t, s.Put(ctx, batch))
+			}
+			stored := firstDocuments(docs)
+			for range 10 {
+				q := randomQuery(rnd)
+				for range 100 { // pages
+					page := wantSearch(t, s, stored, q)
+					if len(page) < q.Limit {
+						break
+					}
+					q.Cursor = page[len(page)-1]
+				}
+			}
+		})
+	})
+
+	t.Run("the first sequence wins in any order", func(t *testing.T) {
+		shuffled(t, open, func(t *testing.T, s chat.SearchIndex, rnd *rand.Rand) {
+			docs := resentDocuments(rnd)
+			for _, batch := range deliveries(rnd, docs) {
+				must(t, s.Put(ctx, batch))
+			}
+			wantDump(t, s, firstDocuments(docs))
+		})
+	})
+
+	t.Run("a resent message with other terms leaves nothing behind", func(t *testing.T) {
+		for _, order := range [][]int{{0, 1}, {1, 0}, {1, 0, 1}, {0, 1, 0}} {
+			s := open(t)
+			docs := []chat.Document{
+				document("room", "alice", "same", 1, "both", "first"),
+				document("room", "alice", "same", 2, "both", "second"),
+			}
+			for _, i := range order {
+				must(t, s.Put(ctx, docs[i:i+1]))
+			}
+			wantDump(t, s, docs[:1])
+			for _, term := range []string{"both", "first", "second"} {
+				wantSearch(t, s, docs[:1], chat.Query{Rooms: []chat.RoomID{"room"}, Words: words(term), Limit: 10})
+				wantSearch(t, s, docs[:1], chat.Query{Rooms: []chat.RoomID{"room"}, Words: words(term), From: "alice", Limit: 10})
+			}
+		}
+	})
+
+	t.Run("concurrent puts", func(t *testing.T) {
+		s := open(t)
+		rnd := rand.New(rand.NewPCG(7, 8))
+		docs := resentDocuments(rnd)
+		orders := make([][][]chat.Document, 8)
+		for i := range orders {
+			orders[i] = deliveries(rnd, docs)
+		}
+		concurrently(len(orders), func(i int) {
+			for _, batch := range orders[i] {
+				if err := s.Put(context.WithoutCancel(ctx), batch); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+		wantDump(t, s, firstDocuments(docs))
+	})
+
+	t.Run("users' streams are ignored", func(t *testing.T) {
+		s := open(t)
+		must(t, s.Put(ctx, []chat.Document{document("@alice", "alice", "1", 1, "term")}))
+		wantDump(t, s, nil)
+	})
+
+	t.Run("a wiped index is empty and can be filled again", func(t *testing.T) {
+		s := open(t)
+		docs := resentDocuments(rand.New(rand.NewPCG(9, 9)))
+		must(t, s.Put(ctx, docs))
+		must(t, s.Wipe(ctx))
+		wantDump(t, s, nil)
+		wantSearch(t, s, nil, chat.Query{Rooms: []chat.RoomID{"one", "two"}, Words: words("a"), Limit: 10})
+		slices.Reverse(docs)
+		must(t, s.Put(ctx, docs))
+		slices.Reverse(docs)
+		wantDump(t, s, firstDocuments(docs))
+	})
+
+	t.Run("a dump stops with the caller's error", func(t *testing.T) {
+		s := open(t)
+		must(t, s.Put(ctx, []chat.Document{document("room", "alice", "1", 1, "a", "b")}))
+		enough, calls := errors.New("enough"), 0
+		err := s.Dump(ctx, func(chat.RoomID, string, chat.Hit) error { calls++; return enough })
+		if !errors.Is(err, enough) || calls != 1 {
+			t.Fatalf("got %v after %d calls", err, calls)
+		}
+	})
+}
+
+// document is a message of the room; its time is epoch plus seq milliseconds.
+func document(room chat.RoomID, user chat.UserID, id string, seq chat.Sequence, terms ...string) chat.Document {
+	at := epoch.Add(time.Duration(min(seq, 1<<40)) * time.Millisecond)
+	return chat.Document{Room: room, Sequence: seq, Source: chat.SourceOf(user), ID: id, Time: at, Terms: terms}
+}
+
+func words(terms ...string) []chat.Word {
+	var ws []chat.Word
+	for _, term := range terms {
+		ws = append(ws, chat.Word{Any: [][]string{{term}}})
+	}
+	return ws
+}
+
+// resentDocuments are messages of few terms, many at the same time, a quarter of
+// them resent, in the order of their sequences.
+func resentDocuments(rnd *rand.Rand) []chat.Document {
+	var docs []chat.Document
+	for seq := chat.Sequence(1); seq <= 100; seq++ {
+		if len(docs) > 0 && rnd.IntN(4) == 0 {
+			again := docs[rnd.IntN(len(docs))]
+			again.Sequence = seq
+			again.Time = epoch.Add(time.Duration(rnd.IntN(8)) * time.Millisecond)
+			docs = append(docs, again)
+			continue
+		}
+		d := document(
+			chat.RoomID([]string{"one", "two", "three"}[rnd.IntN(3)]),
+			chat.UserID([]string{"alice", "bob"}[rnd.IntN(2)]),
+			fmt.Sprint(seq), seq)
+		d.Time = epoch.Add(time.Duration(rnd.IntN(8)) * time.Millisecond) // clocks differ
+		for _, term := range []string{"a", "b", "ab", "c"} {
+			if rnd.IntN(2) == 0 {
+				d.Terms = append(d.Terms, term)
+			}
+		}
+		docs = append(docs, d)
+	}
+	return docs
+}
+
+func firstDocuments(docs []chat.Document) []chat.Document {
+	var first []chat.Document
+	for _, d := range docs {
+		if !slices.ContainsFunc(first, func(f chat.Document) bool {
+			return f.Room == d.Room && f.Source == d.Source && f.ID == d.ID
+		}) {
+			first = append(first, d)
+		}
+	}
+	return first
+}
+
+func randomQuery(rnd *rand.Rand) chat.Query {
+	q := chat.Query{Limit: 1 + rnd.IntN(12)}
+	for _, room := range []chat.RoomID{"two", "one", "three", "four"} {
+		if rnd.IntN(4) > 0 {
+			q.Rooms = append(q.Rooms, room)
+		}
+	}
+	terms := []string{"a", "b", "ab", "c"}
+	for range 1 + rnd.IntN(2) {
+		var w chat.Word
+		for range 1 + rnd.IntN(2) {
+			var alternative []string
+			for range 1 + rnd.IntN(2) {
+				alternative = append(alternative, terms[rnd.IntN(len(terms))])
+			}
+			w.Any = append(w.Any, alternative)
+		}
+		q.Words = append(q.Words, w)
+	}
+	if rnd.IntN(3) == 0 {
+		q.From = "bob"
+	}
+	if rnd.IntN(4) == 0 {
+		q.After = epoch.Add(2 * time.Millisecond)
+	}
+	if rnd.IntN(4) == 0 {
+		q.Before = epoch.Add(6 * time.Millisecond)
+	}
+	return q
+}
+
+// wantSearch compares a search with one through all documents.
+func wantSearch(t *testing.T, s chat.SearchIndex, docs []chat.Document, q chat.Query) []chat.Hit {
+	t.Helper()
+	var want []chat.Hit
+	for _, d := range docs {
+		hit := hitOf(d)
+		if slices.Contains(q.Rooms, d.Room) && matches(q.Words, d.Terms) &&
+			(q.From == "" || d.Source == chat.SourceOf(q.From)) &&
+			!d.Time.Before(q.After) && (q.Before.IsZero() || d.Time.Before(q.Before)) &&
+			(q.Cursor == chat.Hit{} || newestFirst(q.Cursor, hit) < 0) {
+			want = append(want, hit)
+		}
+	}
+	slices.SortFunc(want, newestFirst)
+	wantMore := len(want) > q.Limit
+	want = want[:min(len(want), q.Limit)]
+	got, more, err := s.Search(t.Context(), q)
+	must(t, err)
+	if len(got) != len(want) || len(got) > 0 && describe(got) != describe(want) || more != wantMore {
+		t.Fatalf("%s:\n got %v %s\nwant %v %s", describe(q), more, describe(got), wantMore, describe(want))
+	}
+	return got
+}
+
+func matches(ws []chat.Word, terms []string) bool {
+	for _, w := range ws {
+		if !slices.ContainsFunc(w.Any, func(alternative []string) bool {
+			return !slices.ContainsFunc(alternative, func(term string) bool { return !slices.Contains(terms, term) })
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+func hitOf(d chat.Document) chat.Hit {
+	return chat.Hit{Room: d.Room, Sequence: d.Sequence, Time: d.Time}
+}
+
+func newestFirst(a, b chat.Hit) int {
+	return cmp.Or(b.Time.Compare(a.Time), cmp.Compare(b.Room, a.Room), cmp.Compare(b.Sequence, a.Sequence))
+}
+
+// wantDump compares all postings with those of the documents, and two dumps with
+// each other: the order is fixed.
+func wantDump(t *testing.T, s chat.SearchIndex, docs []chat.Document) {
+	t.Helper()
+	dump := func() (lines []string) {
+		must(t, s.Dump(t.Context(), func(room chat.RoomID, term string, hit chat.Hit) error {
+			lines = append(lines, fmt.Sprint(room, " ", term, " ", describe(hit)))
+			return nil
+		}))
+		return lines
+	}
+	got := dump()
+	if again := dump(); !slices.Equal(got, again) {
+		t.Fatal("two dumps of one index differ")
+	}
+	var want []string
+	for _, d := range docs {
+		for _, term := range d.Terms {
+			want = append(want, fmt.Sprint(d.Room, " ", term, " ", describe(hitOf(d))))
+		}
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Fatalf("got %d postings, want %d:\n got %v\nwant %v", len(got), len(want), got, want)
+	}
+}

@@ -1,0 +1,360 @@
+// Package dispatch follows the log for an event function and hands it the
+// events, with the semantics of Knative's KafkaSource: at least once, ordered or
+// unordered in each partition, retries with back-off, dead letters, and commits
+// of finished work only.
+package dispatch
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"knatter.dev/chat"
+	"knatter.dev/chat/internal/kafka"
+)
+
+// Options tune a dispatcher. Zero values are the defaults.
+type Options struct {
+	// Concurrency is how many batches are handled at a time, over all partitions.
+	// Ordered functions have at most one per partition. Default 8; 64 for [HTTP].
+	Concurrency int
+
+	// MaxBatch and MaxBatchBytes bound what is handed over in one call. A batch is
+	// whatever waits, it is never waited for. Default 500 events, 1 MiB; one event
+	// for [HTTP] when the function is unordered.
+	MaxBatch      int
+	MaxBatchBytes int
+
+	// TryTimeout bounds one call of the function. Default 30 s.
+	TryTimeout time.Duration
+
+	// MinBackoff and MaxBackoff bound the pause after a failed try, which doubles
+	// each time and is jittered. Default 100 ms to 30 s.
+	MinBackoff, MaxBackoff time.Duration
+
+	// MaxTries is after how many tries a retryable failure becomes a dead letter.
+	// Default 0: never, the function is waited for.
+	MaxTries int
+
+	// CommitInterval is the least time between two commits. Default 50 ms.
+	CommitInterval time.Duration
+
+	// StopTimeout is how long calls in flight may take to finish when the
+	// dispatcher stops or gives up a partition. Default 10 s.
+	StopTimeout time.Duration
+
+	// Logger has the default [slog.Default].
+	Logger *slog.Logger
+}
+
+func (o Options) withDefaults(fn chat.EventFunction, target chat.Handler) Options {
+	if _, remote := target.(*remote); remote {
+		o.Concurrency = cmp.Or(o.Concurrency, 64)
+		if !fn.Ordered {
+			o.MaxBatch = cmp.Or(o.MaxBatch, 1)
+		}
+	}
+	o.Concurrency = cmp.Or(o.Concurrency, 8)
+	o.MaxBatch = cmp.Or(o.MaxBatch, 500)
+	o.MaxBatchBytes = cmp.Or(o.MaxBatchBytes, 1<<20)
+	o.TryTimeout = cmp.Or(o.TryTimeout, 30*time.Second)
+	o.MinBackoff = cmp.Or(o.MinBackoff, 100*time.Millisecond)
+	o.MaxBackoff = max(cmp.Or(o.MaxBackoff, 30*time.Second), o.MinBackoff)
+	o.CommitInterval = cmp.Or(o.CommitInterval, 50*time.Millisecond)
+	o.StopTimeout = cmp.Or(o.StopTimeout, 10*time.Second)
+	o.Logger = cmp.Or(o.Logger, slog.Default()).With(slog.String("function", fn.Name))
+	return o
+}
+
+// What the client fetches ahead of the partitions' queues, from each broker.
+const (
+	fetchBytes          = 8 << 20
+	fetchPartitionBytes = 1 << 20
+
+	// fetchWait is how long a fetch waits for records; a partition that was paused
+	// is fetched again with the next one.
+	fetchWait = 500 * time.Millisecond
+)
+
+// rebalanceTimeout is how long a rebalance waits for members to give up their
+// partitions; sessionTimeout how long one waits for a member that died.
+const (
+	rebalanceTimeout  = 60 * time.Second
+	sessionTimeout    = 12 * time.Second
+	heartbeatInterval = time.Second
+)
+
+// Dispatcher follows chat.rooms as a member of the function's consumer group.
+type Dispatcher struct {
+	cfg    kafka.Config
+	fn     chat.EventFunction
+	target chat.Handler
+	opts   Options
+
+	client atomic.Pointer[kgo.Client] // while running
+	slots  chan struct{}              // one for each batch that is being handled
+	dirty  chan struct{}              // there is something to commit
+
+	committing sync.Mutex // held from finding out what to commit until it is: commits don't go back
+
+	mu         sync.Mutex
+	partitions map[int32]*partition
+}
+
+// New returns a dispatcher that hands fn's events to target. It does nothing
+// until Run.
+func New(cfg kafka.Config, fn chat.EventFunction, target chat.Handler, opts Options) *Dispatcher {
+	opts = opts.withDefaults(fn, target)
+	return &Dispatcher{
+		cfg:        cfg,
+		fn:         fn,
+		target:     target,
+		opts:       opts,
+		slots:      make(chan struct{}, opts.Concurrency),
+		dirty:      make(chan struct{}, 1),
+		partitions: make(map[int32]*partition),
+	}
+}
+
+// Run follows the log until ctx ends. Then it takes on nothing new, lets the
+// calls in flight finish, commits, and leaves the group. It returns nil after a
+// stop by ctx. A dispatcher runs once at a time.
+func (d *Dispatcher) Run(ctx context.Context) error {
+	client, err := kgo.NewClient(d.cfg.Options(
+		kgo.ConsumerGroup(d.fn.Group),
+		kgo.ConsumeTopics(chat.TopicRooms),
+		kgo.Balancers(kgo.CooperativeStickyBalancer()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.RebalanceTimeout(rebalanceTimeout),
+		kgo.SessionTimeout(sessionTimeout),
+		kgo.HeartbeatInterval(heartbeatInterval),
+		kgo.DisableAutoCommit(),
+		// A partition is not taken away between a poll and the queueing of what it
+		// returned.
+		kgo.BlockRebalanceOnPoll(),
+		kgo.OnPartitionsAssigned(d.assigned),
+		kgo.OnPartitionsRevoked(d.revoked),
+		kgo.OnPartitionsLost(d.lost),
+		kgo.FetchMaxBytes(fetchBytes),
+		kgo.FetchMaxPartitionBytes(fetchPartitionBytes),
+		kgo.FetchMaxWait(fetchWait),
+		kgo.ProducerLinger(0), // of dead letters
+	)...)
+	if err != nil {
+		return chat.Errorf(chat.Invalid, "kafka client: %w", err)
+	}
+	d.client.Store(client)
+	defer d.client.Store(nil)
+
+	stop := make(chan struct{})
+	var committer sync.WaitGroup
+	committer.Go(func() { d.commitLoop(client, stop) })
+
+	d.poll(ctx, client)
+
+	d.giveUp(client, d.all(), d.opts.StopTimeout)
+	close(stop)
+	committer.Wait()
+	client.CloseAllowingRebalance()
+	d.drop(d.all()) // what a rebalance in between has brought
+	return nil
+}
+
+// Ready tells whether the dispatcher is a member of its group.
+func (d *Dispatcher) Ready() bool {
+	client := d.client.Load()
+	if client == nil {
+		return false
+	}
+	_, generation := client.GroupMetadata()
+	return generation >= 0
+}
+
+// Lag is how many records of the dispatcher's partitions it is not done with, as
+// far as it has heard of them.
+func (d *Dispatcher) Lag() int64 {
+	var lag int64
+	for _, p := range d.all() {
+		lag += p.lag()
+	}
+	return lag
+}
+
+func (d *Dispatcher) poll(ctx context.Context, client *kgo.Client) {
+	for {
+		fetches := client.PollFetches(ctx)
+		if ctx.Err() != nil || fetches.IsClientClosed() {
+			client.AllowRebalance()
+			return
+		}
+		fetches.EachError(func(topic string, partition int32, err error) {
+			d.opts.Logger.ErrorContext(ctx, "fetching failed", slog.String("topic", topic), slog.Int("partition", int(partition)), slog.Any("error", err))
+		})
+		fetches.EachPartition(func(f kgo.FetchTopicPartition) {
+			d.mu.Lock()
+			p := d.partitions[f.Partition]
+			d.mu.Unlock()
+			if p != nil {
+				p.add(f.Records, f.HighWatermark)
+			}
+		})
+		client.AllowRebalance()
+	}
+}
+
+func (d *Dispatcher) all() []*partition {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	all := make([]*partition, 0, len(d.partitions))
+	for _, p := range d.partitions {
+		all = append(all, p)
+	}
+	return all
+}
+
+func (d *Dispatcher) assigned(_ context.Context, client *kgo.Client, assigned map[string][]int32) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, id := range assigned[chat.TopicRooms] {
+		d.partitions[id] = d.startPartition(client, id)
+	}
+}
+
+func (d *Dispatcher) revoked(_ context.Context, client *kgo.Client, revoked map[string][]int32) {
+	d.giveUp(client, d.some(revoked), min(d.opts.StopTimeout, rebalanceTimeout/2))
+}
+
+// lost is called when another member may have the partitions already: there is
+// no time to finish anything, and no right to commit.
+func (d *Dispatcher) lost(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
+	d.drop(d.some(lost))
+}
+
+func (d *Dispatcher) drop(partitions []*partition) {
+	d.finish(partitions, 0)
+	d.forget(partitions)
+}
+
+func (d *Dispatcher) some(ids map[string][]int32) []*partition {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var some []*partition
+	for _, id := range ids[chat.TopicRooms] {
+		if p := d.partitions[id]; p != nil {
+			some = append(some, p)
+		}
+	}
+	return some
+}
+
+// giveUp stops partitions, commits what they have done and forgets them.
+func (d *Dispatcher) giveUp(client *kgo.Client, partitions []*partition, within time.Duration) {
+	d.finish(partitions, within)
+	d.commit(client, partitions)
+	d.forget(partitions)
+}
+
+// finish stops partitions side by side.
+func (d *Dispatcher) finish(partitions []*partition, within time.Duration) {
+	var wg sync.WaitGroup
+	for _, p := range partitions {
+		wg.Go(func() { p.stop(within) })
+	}
+	wg.Wait()
+}
+
+func (d *Dispatcher) forget(partitions []*partition) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, p := range partitions {
+		if d.partitions[p.id] == p {
+			delete(d.partitions, p.id)
+		}
+	}
+}
+
+// commitLoop commits soon after work is done: what lies between the commit and
+// the log's end is what history has to read from the log.
+func (d *Dispatcher) commitLoop(client *kgo.Client, stop <-chan struct{}) {
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-pause.C:
+		}
+		select {
+		case <-stop:
+			return
+		case <-d.dirty:
+			d.commit(client, d.all())
+		}
+		pause.Reset(d.opts.CommitInterval)
+	}
+}
+
+func (d *Dispatcher) commit(client *kgo.Client, partitions []*partition) {
+	d.committing.Lock()
+	defer d.committing.Unlock()
+	offsets := make(map[int32]kgo.EpochOffset)
+	for _, p := range partitions {
+		if at, ok := p.uncommitted(); ok {
+			offsets[p.id] = at
+		}
+	}
+	if len(offsets) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), d.opts.StopTimeout)
+	defer cancel()
+	failed := make(map[int32]error)
+	client.CommitOffsetsSync(ctx, map[string]map[int32]kgo.EpochOffset{chat.TopicRooms: offsets},
+		func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
+			if err != nil {
+				for id := range offsets {
+					failed[id] = err
+				}
+				return
+			}
+			for _, t := range resp.Topics {
+				for _, p := range t.Partitions {
+					if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+						failed[p.Partition] = err
+					}
+				}
+			}
+		})
+	for _, p := range partitions {
+		at, ok := offsets[p.id]
+		if !ok {
+			continue
+		}
+		err := failed[p.id]
+		if err == nil {
+			p.committed(at)
+			continue
+		}
+		level := slog.LevelWarn
+		if errors.Is(err, kerr.RebalanceInProgress) {
+			level = slog.LevelDebug
+		}
+		d.opts.Logger.Log(ctx, level, "commit failed", slog.Int("partition", int(p.id)), slog.Any("error", err))
+		d.markDirty() // to be tried again, while the partition is ours
+	}
+}
+
+func (d *Dispatcher) markDirty() {
+	select {
+	case d.dirty <- struct{}{}:
+	default:
+	}
+}

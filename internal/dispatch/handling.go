@@ -1,0 +1,191 @@
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"knatter.dev/chat"
+	"knatter.dev/chat/internal/kafka"
+	"knatter.dev/chat/internal/serve"
+)
+
+// handling is what is done with a batch: calls of the function, retries, dead
+// letters.
+type handling struct {
+	cfg     kafka.Config
+	fn      chat.EventFunction
+	target  chat.Handler
+	opts    Options
+	produce func(context.Context, *kgo.Record) error // a dead letter
+}
+
+// batch handles records, and returns nil when each of them is done: handled,
+// skipped, or with the dead letters. Otherwise it was stopped: ctx ends the calls
+// in flight, going ends everything between them.
+func (h *handling) batch(ctx, going context.Context, records []*kgo.Record) error {
+	events := make([]chat.Event, 0, len(records))
+	origins := make([]*kgo.Record, 0, len(records))
+	for _, r := range records {
+		e, err := h.cfg.Event(r)
+		if err != nil {
+			if err := h.bury(going, r, err); err != nil {
+				return err
+			}
+			continue
+		}
+		if h.fn.Handles(e.Type) {
+			events = append(events, e)
+			origins = append(origins, r)
+		}
+	}
+	if len(events) == 0 {
+		return nil
+	}
+	if len(events) > 1 {
+		err := h.try(ctx, events)
+		if err == nil {
+			return nil
+		}
+		h.opts.Logger.WarnContext(ctx, "batch failed, going on one by one", slog.Int("events", len(events)), slog.Any("error", err))
+	}
+	for i := range events {
+		if err := h.alone(ctx, going, events[i:i+1], origins[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// alone handles one event until it is done.
+func (h *handling) alone(ctx, going context.Context, event []chat.Event, origin *kgo.Record) error {
+	for try := 1; ; try++ {
+		if err := going.Err(); err != nil {
+			return err
+		}
+		err := h.try(ctx, event)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if chat.KindOf(err).Never() || try == h.opts.MaxTries {
+			return h.bury(going, origin, err)
+		}
+		pause := h.opts.backoff(try)
+		h.opts.Logger.WarnContext(ctx, "event failed, to be retried",
+			slog.String("type", string(event[0].Type)), slog.String("stream", string(event[0].Stream)), slog.String("sequence", event[0].Sequence.String()),
+			slog.Int("try", try), slog.Duration("pause", pause), slog.Any("error", err))
+		if err := wait(going, pause); err != nil {
+			return err
+		}
+	}
+}
+
+// try calls the function once. A panic is an error of it like any other.
+func (h *handling) try(ctx context.Context, events []chat.Event) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, h.opts.TryTimeout)
+	defer cancel()
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+			return
+		case runtime.Error:
+			err = chat.Errorf(chat.Internal, "panic: %w", p)
+		default: // could hold message text
+			err = chat.Errorf(chat.Internal, "panic with a %T", p)
+		}
+		h.opts.Logger.ErrorContext(ctx, "the function panicked", slog.Any("error", err), slog.String("stack", string(debug.Stack())))
+	}()
+	return h.target.HandleEvents(ctx, events)
+}
+
+// Knative's attributes of a dead letter.
+const (
+	headerErrorDest = "ce_knativeerrordest"
+	headerErrorCode = "ce_knativeerrorcode"
+	headerErrorData = "ce_knativeerrordata"
+
+	maxErrorData = 1024
+)
+
+// bury puts a record with the dead letters, as it came and with what was wrong.
+// It doesn't give up before it has, or going ends.
+func (h *handling) bury(going context.Context, r *kgo.Record, cause error) error {
+	dest := "function:" + h.fn.Name
+	if at, ok := h.target.(*remote); ok {
+		dest = at.url
+	}
+	code, data := serve.ProblemOf(cause).Status, cause.Error()
+	if refused := (*refusal)(nil); errors.As(cause, &refused) {
+		code, data = refused.status, refused.body
+	}
+	dead := &kgo.Record{Topic: chat.TopicDead, Key: r.Key, Value: r.Value}
+	for _, header := range r.Headers {
+		switch header.Key {
+		case headerErrorDest, headerErrorCode, headerErrorData:
+		default:
+			dead.Headers = append(dead.Headers, header)
+		}
+	}
+	dead.Headers = append(dead.Headers,
+		kgo.RecordHeader{Key: headerErrorDest, Value: []byte(dest)},
+		kgo.RecordHeader{Key: headerErrorCode, Value: []byte(strconv.Itoa(code))},
+		kgo.RecordHeader{Key: headerErrorData, Value: []byte(attribute(data))},
+	)
+	for try := 1; ; try++ {
+		err := h.produce(going, dead)
+		if err == nil {
+			h.opts.Logger.ErrorContext(going, "dead letter", slog.Int("partition", int(r.Partition)), slog.Int64("offset", r.Offset), slog.Int("code", code), slog.Any("error", cause))
+			return nil
+		}
+		if going.Err() != nil {
+			return going.Err()
+		}
+		h.opts.Logger.ErrorContext(going, "dead letter not written, to be retried", slog.Any("error", err))
+		if err := wait(going, h.opts.backoff(try)); err != nil {
+			return err
+		}
+	}
+}
+
+// attribute makes s fit for a CloudEvents attribute.
+func attribute(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r < 0x20 || 0x7f <= r && r <= 0x9f {
+			return ' '
+		}
+		return r
+	}, s)
+	return strings.ToValidUTF8(s[:min(len(s), maxErrorData)], "")
+}
+
+// backoff is the pause after a try, counted from 1: doubled each time, and of
+// that between half and all.
+func (o Options) backoff(try int) time.Duration {
+	d := o.MaxBackoff
+	if shift := try - 1; shift < 20 && o.MinBackoff<<shift < d {
+		d = o.MinBackoff << shift
+	}
+	return d/2 + rand.N(d/2+1)
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,79 @@
+package dispatch_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"testing"
+
+	"knatter.dev/chat"
+	"knatter.dev/chat/internal/dispatch"
+	"knatter.dev/chat/internal/kafka/kafkatest"
+	"knatter.dev/chat/internal/serve"
+)
+
+func TestRemoteFunctionGetsTheEvent(t *testing.T) {
+	var got []chat.Event
+	var headers http.Header
+	function := serve.Events(handlerFunc(func(_ context.Context, events []chat.Event) error {
+		got = append(got, events...)
+		return nil
+	}), 0)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		headers = r.Header
+		function.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+
+	e := message(t, "room", "안녕")
+	e.ID, e.Stream, e.Sequence = "7 %é", "@bob", 42
+	e.TraceParent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+	if err := dispatch.HTTP(server.URL, nil).HandleEvents(t.Context(), []chat.Event{*e}); err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 1 || !reflect.DeepEqual(got[0], *e) {
+		t.Errorf("got %+v, want %+v", got, *e)
+	}
+	if headers.Get("Ce-Partitionkey") != "@bob" || headers.Get("Ce-Sequence") != "0000000000000042" || headers.Get("Content-Type") != "application/json" {
+		t.Errorf("headers %v", headers)
+	}
+}
+
+func TestRemoteAnswersDecideWhetherToRetry(t *testing.T) {
+	for status, never := range map[int]bool{
+		200: false, 202: false, 400: true, 404: true, 408: false, 418: true, 422: true, 429: false, 301: false, 500: false, 503: false,
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(status) }))
+		err := dispatch.HTTP(server.URL, nil).HandleEvents(t.Context(), []chat.Event{*message(t, "room", "x")})
+		server.Close()
+		if (err == nil) != (status/100 == 2) {
+			t.Errorf("%d: error %v", status, err)
+		}
+		if err != nil && chat.KindOf(err).Never() != never {
+			t.Errorf("%d: never is %v, want %v", status, !never, never)
+		}
+	}
+	err := dispatch.HTTP("http://127.0.0.1:1", nil).HandleEvents(t.Context(), []chat.Event{*message(t, "room", "x")})
+	if chat.KindOf(err).Never() || err == nil {
+		t.Errorf("nobody listens: %v", err)
+	}
+}
+
+func TestDeadLetterOfARemoteFunctionHoldsItsAnswer(t *testing.T) {
+	c := kafkatest.Start(t)
+	if err := kafkatest.Log(t, c).Append(t.Context(), message(t, "room", "x")); err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusTeapot)
+		_, _ = io.WriteString(w, "short and stout")
+	}))
+	defer server.Close()
+	run(t, c, unordered, dispatch.HTTP(server.URL, nil), dispatch.Options{})
+	dead := deadLetters(t, c, 1)[0]
+	if header(dead, "ce_knativeerrordest") != server.URL || header(dead, "ce_knativeerrorcode") != "418" || header(dead, "ce_knativeerrordata") != "short and stout" {
+		t.Errorf("headers %v", dead.Headers)
+	}
+}

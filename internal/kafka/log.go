@@ -1,0 +1,230 @@
+package kafka
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"knatter.dev/chat"
+)
+
+// Log appends to the log and to the deliveries. It is safe for concurrent use.
+type Log struct {
+	client *kgo.Client
+	cfg    Config
+}
+
+var (
+	_ chat.Log       = (*Log)(nil)
+	_ chat.Deliverer = (*Log)(nil)
+)
+
+// The producer's buffer. What doesn't fit is refused, see [Log.AppendAsync].
+const (
+	maxBuffered      = 50_000
+	maxBufferedBytes = 128 << 20
+
+	// maxChunk is how many records one call buffers at a time, so that one large
+	// call alone never fills the buffer.
+	maxChunk = 1024
+
+	// metadataAge is how old the known partitions and leaders may be.
+	metadataAge = 10 * time.Second
+)
+
+// NewLog connects to the log. Errors: Unavailable when the brokers cannot be
+// reached or chat.rooms does not exist.
+func NewLog(ctx context.Context, c Config) (*Log, error) {
+	c = c.withDefaults()
+	client, err := newClient(c,
+		kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.RecordPartitioner(partitioner()),
+		// No lingering: a lone event goes out at once. Under load what arrives while
+		// requests are in flight makes the next batch.
+		kgo.ProducerLinger(0),
+		kgo.MaxBufferedRecords(maxBuffered),
+		kgo.MaxBufferedBytes(maxBufferedBytes),
+		kgo.ProducerBatchMaxBytes(maxRecord),
+		kgo.RecordDeliveryTimeout(c.Timeout),
+		// An answer in time matters more than knowing whether the broker has the
+		// record: who appends again does so with the same id.
+		kgo.AllowIdempotentProduceCancellation(),
+	)
+	if err != nil {
+		return nil, err
+	}
+	l := &Log{client: client, cfg: c}
+	ctx, cancel := c.bounded(ctx)
+	defer cancel()
+	if _, err := l.topic(ctx, chat.TopicRooms, metadataAge); err != nil {
+		client.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// Append implements [chat.Log].
+func (l *Log) Append(ctx context.Context, events ...*chat.Event) error {
+	records := make([]*kgo.Record, len(events))
+	for i, e := range events {
+		if !e.Stream.Valid() {
+			return chat.Errorf(chat.Invalid, "the event has no valid stream")
+		}
+		records[i] = record(e)
+	}
+	if err := l.produce(ctx, records); err != nil {
+		return failure("append", err)
+	}
+	for i, r := range records {
+		events[i].Sequence = chat.SequenceAt(l.cfg.Generation, r.Offset)
+	}
+	return nil
+}
+
+// AppendAsync logs one event and returns at once; ctx carries values only. Events
+// of one stream are logged in the order of the calls. done is called exactly
+// once, from a goroutine of the client that must not be blocked: with nil after
+// e's Sequence was set, or with an error, which is Unavailable also when the
+// buffer is full. e must not be changed before.
+func (l *Log) AppendAsync(ctx context.Context, e *chat.Event, done func(err error)) {
+	if !e.Stream.Valid() {
+		// The hop keeps the promise that done is never called by the caller itself.
+		go done(chat.Errorf(chat.Invalid, "the event has no valid stream"))
+		return
+	}
+	l.client.TryProduce(context.WithoutCancel(ctx), record(e), func(r *kgo.Record, err error) {
+		if err != nil {
+			done(failure("append", err))
+			return
+		}
+		e.Sequence = chat.SequenceAt(l.cfg.Generation, r.Offset)
+		done(nil)
+	})
+}
+
+// Deliver implements [chat.Deliverer].
+func (l *Log) Deliver(ctx context.Context, deliveries []chat.Delivery) error {
+	if len(deliveries) == 0 {
+		return nil
+	}
+	t, err := l.topic(ctx, chat.TopicDeliveries, metadataAge)
+	if err != nil {
+		return err
+	}
+	records := make([]*kgo.Record, 0, len(deliveries))
+	for _, d := range deliveries {
+		if d.Connector < 0 || d.Connector >= len(t.Partitions) {
+			// No connector can follow a partition that doesn't exist. Failing would
+			// keep the room's other connectors waiting forever.
+			slog.WarnContext(ctx, "delivery to a connector without a partition", slog.Int("connector", d.Connector), slog.String("room", string(d.Stream)))
+			continue
+		}
+		records = append(records, deliveryRecord(d))
+	}
+	return failure("deliver", l.produce(ctx, records))
+}
+
+// produce appends records and returns when all are acknowledged, with the first
+// error of any. A caller that gives up leaves its records to their fate: taking
+// them out of a batch would fail those of others with them.
+func (l *Log) produce(ctx context.Context, records []*kgo.Record) error {
+	for chunk := range slices.Chunk(records, maxChunk) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		acks := make(chan error, len(chunk))
+		for _, r := range chunk {
+			l.client.TryProduce(context.WithoutCancel(ctx), r, func(_ *kgo.Record, err error) { acks <- err })
+		}
+		var first error
+		for range chunk {
+			select {
+			case err := <-acks:
+				if first == nil {
+					first = err
+				}
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		if first != nil {
+			return first
+		}
+	}
+	return nil
+}
+
+// Ping tells whether a broker answers. Errors: Unavailable.
+func (l *Log) Ping(ctx context.Context) error {
+	ctx, cancel := l.cfg.bounded(ctx)
+	defer cancel()
+	return failure("ping", l.client.Ping(ctx))
+}
+
+// Close waits for what is being appended, at most the configured timeout, and
+// disconnects.
+func (l *Log) Close() {
+	ctx, cancel := l.cfg.bounded(context.Background())
+	defer cancel()
+	_ = l.client.Flush(ctx) // what cannot be flushed fails with its own error
+	l.client.Close()
+}
+
+// topic is a topic as it was at most age ago. Errors: Unavailable.
+func (l *Log) topic(ctx context.Context, name string, age time.Duration) (kmsg.MetadataResponseTopic, error) {
+	req := kmsg.NewMetadataRequest()
+	t := kmsg.NewMetadataRequestTopic()
+	t.Topic = kmsg.StringPtr(name)
+	req.Topics = append(req.Topics, t)
+	resp, err := l.client.RequestCachedMetadata(ctx, &req, age)
+	if err != nil {
+		return kmsg.MetadataResponseTopic{}, failure("topic "+name, err)
+	}
+	if len(resp.Topics) != 1 {
+		return kmsg.MetadataResponseTopic{}, chat.Errorf(chat.Unavailable, "topic %s: no answer", name)
+	}
+	if err := kerr.ErrorForCode(resp.Topics[0].ErrorCode); err != nil {
+		return kmsg.MetadataResponseTopic{}, failure("topic "+name, err)
+	}
+	return resp.Topics[0], nil
+}
+
+func record(e *chat.Event) *kgo.Record {
+	headers := e.Headers()
+	r := &kgo.Record{
+		Topic:   chat.TopicRooms,
+		Key:     []byte(e.Stream),
+		Value:   e.Data,
+		Headers: make([]kgo.RecordHeader, len(headers)),
+	}
+	for i, h := range headers {
+		r.Headers[i] = kgo.RecordHeader{Key: h.Key, Value: h.Value}
+	}
+	return r
+}
+
+// Headers of a delivery.
+const (
+	headerStream   = "stream"
+	headerSequence = "sequence"
+	headerType     = "type"
+)
+
+func deliveryRecord(d chat.Delivery) *kgo.Record {
+	return &kgo.Record{
+		Topic:     chat.TopicDeliveries,
+		Partition: int32(d.Connector),
+		Value:     d.Frame,
+		Headers: []kgo.RecordHeader{
+			{Key: headerStream, Value: []byte(d.Stream)},
+			{Key: headerSequence, Value: []byte(strconv.FormatInt(int64(d.Sequence), 10))},
+			{Key: headerType, Value: []byte(d.Type)},
+		},
+	}
+}

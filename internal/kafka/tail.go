@@ -1,0 +1,235 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/sync/errgroup"
+
+	"knatter.dev/chat"
+)
+
+const (
+	// groupPersist commits what the event store holds; see [chat.EventFunctions].
+	groupPersist = "knatter-persist"
+
+	// tailFetch is how much one request of a tail reads.
+	tailFetch = 4 << 20
+	// maxTail bounds the data of the events that one tail returns.
+	maxTail = 64 << 20
+
+	// never is the committed offset of a group that has none.
+	never = -1
+
+	// Special timestamps of ListOffsets.
+	atEnd   = -1
+	atStart = -2
+)
+
+// place is a partition of chat.rooms and the broker that leads it.
+type place struct {
+	topic     [16]byte
+	partition int32
+	leader    int32
+}
+
+// Tail implements [chat.Log]; see [Log.TailEnd].
+func (l *Log) Tail(ctx context.Context, stream chat.RoomID) ([]chat.Event, error) {
+	events, _, err := l.TailEnd(ctx, stream)
+	return events, err
+}
+
+// TailEnd implements [chat.Log]. What the persist group committed and where the
+// log ends are asked for at once, after the call began: whatever was acknowledged
+// before lies below the end, and whatever lies below the commit is in the store.
+// Only if there is something between is it fetched.
+//
+// Errors: Unavailable, also when there is more of the stream than memory should
+// be spent on, which takes a persist function that has been down for long.
+func (l *Log) TailEnd(ctx context.Context, stream chat.RoomID) ([]chat.Event, chat.Sequence, error) {
+	ctx, cancel := l.cfg.bounded(ctx)
+	defer cancel()
+	events, end, err := l.tail(ctx, stream, metadataAge)
+	if errors.Is(err, kerr.NotLeaderForPartition) || errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, kerr.UnknownTopicOrPartition) {
+		// The partition has moved since we last heard of it.
+		events, end, err = l.tail(ctx, stream, 1)
+	}
+	return events, chat.SequenceAt(l.cfg.Generation, end), failure("tail", err)
+}
+
+func (l *Log) tail(ctx context.Context, stream chat.RoomID, age time.Duration) (events []chat.Event, end int64, err error) {
+	at, err := l.place(ctx, stream, age)
+	if err != nil {
+		return nil, 0, err
+	}
+	var committed int64
+	var both errgroup.Group
+	both.Go(func() (err error) { committed, err = l.committed(ctx, at); return err })
+	both.Go(func() (err error) { end, err = l.offset(ctx, at, atEnd); return err })
+	if err := both.Wait(); err != nil {
+		return nil, 0, err
+	}
+	if committed < 0 {
+		if committed, err = l.offset(ctx, at, atStart); err != nil {
+			return nil, 0, err
+		}
+	}
+	events, err = l.between(ctx, at, stream, committed, end)
+	return events, end, err
+}
+
+// between fetches the stream's events from an offset up to, not including, end.
+func (l *Log) between(ctx context.Context, at place, stream chat.RoomID, from, end int64) ([]chat.Event, error) {
+	var events []chat.Event
+	size := 0
+	for from < end {
+		records, next, err := l.fetch(ctx, at, from)
+		if errors.Is(err, kerr.OffsetOutOfRange) {
+			start, err := l.offset(ctx, at, atStart)
+			if err != nil {
+				return nil, err
+			}
+			if start <= from {
+				return nil, kerr.OffsetOutOfRange // the log was replaced: its end is below the commit
+			}
+			slog.ErrorContext(ctx, "the log was trimmed before persist had read it", slog.Int("partition", int(at.partition)), slog.Int64("committed", from), slog.Int64("start", start))
+			from = start
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if next <= from {
+			return nil, chat.Errorf(chat.Unavailable, "nothing at offset %d of partition %d, before its end %d", from, at.partition, end)
+		}
+		from = next
+		for _, r := range records {
+			if r.Offset >= end || string(r.Key) != string(stream) {
+				continue
+			}
+			e, err := l.cfg.Event(r)
+			if err != nil {
+				continue // for the dead letters
+			}
+			if size += len(r.Value); size > maxTail {
+				return nil, chat.Errorf(chat.Unavailable, "persist is over %d bytes behind", maxTail)
+			}
+			events = append(events, e)
+		}
+	}
+	return events, nil
+}
+
+// fetch reads records from an offset on, and where the next fetch continues.
+func (l *Log) fetch(ctx context.Context, at place, from int64) ([]*kgo.Record, int64, error) {
+	req := kmsg.NewFetchRequest()
+	req.MinBytes = 1
+	req.MaxWaitMillis = 0
+	req.MaxBytes = tailFetch
+	t := kmsg.NewFetchRequestTopic()
+	t.Topic = chat.TopicRooms
+	t.TopicID = at.topic
+	p := kmsg.NewFetchRequestTopicPartition()
+	p.Partition = at.partition
+	p.FetchOffset = from
+	p.PartitionMaxBytes = tailFetch
+	t.Partitions = append(t.Partitions, p)
+	req.Topics = append(req.Topics, t)
+
+	answer, err := l.client.Broker(int(at.leader)).RetriableRequest(ctx, &req)
+	if err != nil {
+		return nil, 0, err
+	}
+	resp := answer.(*kmsg.FetchResponse)
+	if err := kerr.ErrorForCode(resp.ErrorCode); err != nil {
+		return nil, 0, err
+	}
+	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
+		return nil, 0, errNoAnswer
+	}
+	opts := kgo.ProcessFetchPartitionOpts{Topic: chat.TopicRooms, Partition: at.partition, Offset: from}
+	fetched, next := kgo.ProcessFetchPartition(opts, &resp.Topics[0].Partitions[0], kgo.DefaultDecompressor(), nil)
+	return fetched.Records, next, fetched.Err
+}
+
+var errNoAnswer = errors.New("the broker did not answer for the partition")
+
+// place finds a stream's partition as kgo's producer does, see [partitioner].
+func (l *Log) place(ctx context.Context, stream chat.RoomID, age time.Duration) (place, error) {
+	t, err := l.topic(ctx, chat.TopicRooms, age)
+	if err != nil {
+		return place{}, err
+	}
+	partition := partitionOf(stream, len(t.Partitions))
+	for _, p := range t.Partitions {
+		if p.Partition != partition {
+			continue
+		}
+		if p.Leader < 0 {
+			return place{}, kerr.LeaderNotAvailable
+		}
+		return place{topic: t.TopicID, partition: partition, leader: p.Leader}, nil
+	}
+	return place{}, kerr.UnknownTopicOrPartition
+}
+
+// committed is the offset up to which the persist group is done with a
+// partition, or never.
+func (l *Log) committed(ctx context.Context, at place) (int64, error) {
+	t := kmsg.NewOffsetFetchRequestGroupTopic()
+	t.Topic = chat.TopicRooms
+	t.TopicID = at.topic
+	t.Partitions = []int32{at.partition}
+	g := kmsg.NewOffsetFetchRequestGroup()
+	g.Group = groupPersist
+	g.Topics = append(g.Topics, t)
+	req := kmsg.NewOffsetFetchRequest()
+	req.Groups = append(req.Groups, g)
+
+	resp, err := req.RequestWith(ctx, l.client)
+	if err != nil {
+		return 0, err
+	}
+	if len(resp.Groups) != 1 {
+		return 0, errNoAnswer
+	}
+	answered := resp.Groups[0]
+	switch err := kerr.ErrorForCode(answered.ErrorCode); {
+	case errors.Is(err, kerr.GroupIDNotFound):
+		return never, nil
+	case err != nil:
+		return 0, err
+	case len(answered.Topics) == 0 || len(answered.Topics[0].Partitions) == 0:
+		return never, nil
+	}
+	of := answered.Topics[0].Partitions[0]
+	return of.Offset, kerr.ErrorForCode(of.ErrorCode)
+}
+
+// offset is where a partition starts or ends.
+func (l *Log) offset(ctx context.Context, at place, timestamp int64) (int64, error) {
+	p := kmsg.NewListOffsetsRequestTopicPartition()
+	p.Partition = at.partition
+	p.Timestamp = timestamp
+	t := kmsg.NewListOffsetsRequestTopic()
+	t.Topic = chat.TopicRooms
+	t.Partitions = append(t.Partitions, p)
+	req := kmsg.NewListOffsetsRequest()
+	req.Topics = append(req.Topics, t)
+
+	answer, err := l.client.Broker(int(at.leader)).RetriableRequest(ctx, &req)
+	if err != nil {
+		return 0, err
+	}
+	resp := answer.(*kmsg.ListOffsetsResponse)
+	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
+		return 0, errNoAnswer
+	}
+	answered := resp.Topics[0].Partitions[0]
+	return answered.Offset, kerr.ErrorForCode(answered.ErrorCode)
+}

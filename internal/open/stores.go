@@ -1,0 +1,81 @@
+// Package open turns what the environment says into adapters: a store's URL into
+// stores, brokers into a log. Beside tests it is the only importer of the
+// adapters of stores, so that adding one is a line here.
+package open
+
+import (
+	"context"
+	"strings"
+
+	"knatter.dev/chat"
+	"knatter.dev/chat/internal/pebble"
+)
+
+// Stores are the stores behind one URL.
+type Stores struct {
+	Events   chat.EventStore
+	Rooms    chat.RoomStore
+	Accounts chat.AccountStore
+	Sessions chat.SessionStore
+	Attempts chat.AttemptStore
+	Routes   chat.RouteStore
+	Index    chat.SearchIndex
+
+	check func(context.Context) error
+	close func() error
+}
+
+// Check tells whether the stores can still be read and written; once they cannot
+// for good, a new start is what helps. Errors: Unavailable.
+func (s *Stores) Check(ctx context.Context) error { return s.check(ctx) }
+
+// Close waits for calls in flight and closes the stores. None may be used any
+// more.
+func (s *Stores) Close() error { return s.close() }
+
+// Store opens the stores that a URL names:
+//
+//	pebble:///var/lib/knatter   embedded, in that directory
+//	pebble:data                 embedded, in a directory below the working directory
+//	memory:                     embedded, empty, gone when closed
+//
+// A directory is for one process at a time. Errors: Invalid for any other URL,
+// Unavailable, naming the directory, when it is in use or cannot be used.
+func Store(_ context.Context, url string) (*Stores, error) {
+	scheme, rest, _ := strings.Cut(url, ":")
+	switch {
+	case scheme == "memory" && rest == "":
+		return embedded(pebble.OpenMemory())
+	case scheme == "pebble":
+		if dir, ok := directory(rest); ok {
+			return embedded(pebble.Open(dir))
+		}
+	}
+	return nil, chat.Errorf(chat.Invalid, "%q names no store: write pebble:///absolute/directory, pebble:directory or memory:", url)
+}
+
+// directory is the path in a URL behind its scheme. What follows "//" would be a
+// host, so a relative directory has none.
+func directory(rest string) (string, bool) {
+	if path, ok := strings.CutPrefix(rest, "//"); ok {
+		return path, strings.HasPrefix(path, "/")
+	}
+	return rest, rest != ""
+}
+
+func embedded(s *pebble.Store, err error) (*Stores, error) {
+	if err != nil {
+		return nil, err
+	}
+	return &Stores{
+		Events:   s.Events(),
+		Rooms:    s.Rooms(),
+		Accounts: s.Accounts(),
+		Sessions: s.Sessions(),
+		Attempts: s.Attempts(),
+		Routes:   s.Routes(),
+		Index:    s.Index(),
+		check:    s.Check,
+		close:    s.Close,
+	}, nil
+}

@@ -1,0 +1,63 @@
+package open
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"knatter.dev/chat"
+)
+
+func TestStore(t *testing.T) {
+	t.Chdir(t.TempDir())
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for url, dir := range map[string]string{
+		"memory:":                             "",
+		"pebble:data":                         "data",
+		"pebble:below/data":                   "below/data",
+		"pebble://" + here + "/with blank%20": "with blank%20",
+		"pebble:" + here + "/one-slash":       "one-slash",
+	} {
+		s, err := Store(t.Context(), url)
+		if err != nil {
+			t.Fatalf("%s: %v", url, err)
+		}
+		account := chat.Account{ID: "alice", Email: "alice@example.com"}
+		if err := s.Accounts.Create(t.Context(), account); err != nil {
+			t.Errorf("%s: %v", url, err)
+		}
+		if s.Events == nil || s.Rooms == nil || s.Sessions == nil || s.Attempts == nil || s.Routes == nil || s.Index == nil {
+			t.Errorf("%s: a store is missing: %+v", url, s)
+		}
+		if err := s.Check(t.Context()); err != nil {
+			t.Errorf("%s: %v", url, err)
+		}
+		if dir != "" {
+			if entries, err := os.ReadDir(dir); err != nil || len(entries) == 0 {
+				t.Errorf("%s: nothing in %s: %v", url, dir, err)
+			}
+			if _, err := Store(t.Context(), url); err == nil || !strings.Contains(err.Error(), filepath.Join(here, filepath.Base(dir))) && !strings.Contains(err.Error(), dir) {
+				t.Errorf("%s opened twice: %v", url, err)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Errorf("%s: %v", url, err)
+		}
+		if err := s.Check(t.Context()); chat.KindOf(err) != chat.Unavailable {
+			t.Errorf("%s: closed, but %v", url, err)
+		}
+	}
+}
+
+func TestNoStore(t *testing.T) {
+	for _, url := range []string{"", "pebble", "pebble:", "pebble://", "pebble://data", "memory:x", "mongodb://host/db", "/var/lib/knatter"} {
+		_, err := Store(t.Context(), url)
+		if chat.KindOf(err) != chat.Invalid || !strings.Contains(err.Error(), "pebble:") || !strings.Contains(err.Error(), "memory:") {
+			t.Errorf("%q: got %v, want an error that names the schemes", url, err)
+		}
+	}
+}

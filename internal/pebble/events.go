@@ -1,0 +1,317 @@
+package pebble
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"knatter.dev/chat"
+)
+
+// Events is the event store.
+type Events struct {
+	s  *Store
+	mu sync.Mutex // first sequences are read, then written
+}
+
+var _ chat.EventStore = (*Events)(nil)
+
+// Put implements [chat.EventStore]. Errors: Invalid for an event that could not
+// be read again (nothing is stored then), Unavailable.
+func (e *Events) Put(ctx context.Context, events []chat.Event) (err error) {
+	var c claims
+	rows := make([][]byte, len(events))
+	for i := range events {
+		ev := &events[i]
+		if !kept(ev) {
+			continue
+		}
+		if rows[i], err = eventRow(ev); err != nil {
+			return err
+		}
+		c.add(i, kindFirst, ev.Stream, ev.Source, ev.ID, ev.Sequence)
+	}
+	earliest := c.earliest()
+
+	if err := e.s.enter(ctx); err != nil {
+		return err
+	}
+	defer e.s.leave()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	it, err := e.s.points(ctx)
+	if err != nil {
+		return err
+	}
+	defer finish(it, &err)
+	b := e.s.db.NewBatch()
+	var key, value []byte
+	for _, cl := range earliest {
+		ev := &events[cl.item]
+		first, err := firstSequence(it, cl.key)
+		if err != nil {
+			return errors.Join(err, b.Close())
+		}
+		if first != 0 && first <= ev.Sequence {
+			continue
+		}
+		if first != 0 {
+			for _, kind := range []byte{kindMessage, kindEvent} {
+				key = eventKey(key[:0], kind, ev.Stream, first)
+				_ = b.Delete(key, nil)
+			}
+		}
+		value = appendSequence(value[:0], ev.Sequence)
+		_ = b.Set(cl.key, value, nil)
+		key = eventKey(key[:0], kindOf(ev.Type), ev.Stream, ev.Sequence)
+		_ = b.Set(key, rows[cl.item], nil)
+	}
+	return e.s.commit(b, pebble.Sync)
+}
+
+func firstSequence(it *pebble.Iterator, identity []byte) (chat.Sequence, error) {
+	v, ok, err := find(it, identity)
+	if err != nil || !ok {
+		return 0, err
+	}
+	first, ok := sequence(v)
+	if !ok {
+		return 0, damaged(identity)
+	}
+	return first, nil
+}
+
+// kept tells whether the event belongs into the stores at all.
+func kept(e *chat.Event) bool {
+	return !e.Type.Hidden() && !strings.HasPrefix(string(e.Stream), "@")
+}
+
+func kindOf(t chat.Type) byte {
+	if t == chat.MessagePosted {
+		return kindMessage
+	}
+	return kindEvent
+}
+
+// eventRow is the event's row: the sender apart, so that counting the unread does
+// not decode, then the frame. Errors: Invalid when the row could not be read
+// again, since one such row would spoil every page that it is on.
+func eventRow(e *chat.Event) ([]byte, error) {
+	if !e.Stream.Valid() || e.Sequence <= 0 {
+		return nil, chat.Errorf(chat.Invalid, "the event has no room or no sequence")
+	}
+	sender := e.User()
+	if !sender.Valid() {
+		sender = ""
+	}
+	row := make([]byte, 0, 384+len(e.Data))
+	row = append(row, byte(len(sender)))
+	row = append(row, sender...)
+	row = e.AppendFrame(row)
+	// Decoding also refuses control characters, NUL among them, in what becomes
+	// part of keys.
+	again, err := chat.DecodeFrame(row[1+len(sender):])
+	if err != nil {
+		return nil, chat.Errorf(chat.Invalid, "event: %w", err)
+	}
+	if again.ID != e.ID || again.Source != e.Source || again.Type != e.Type || again.Stream != e.Stream || again.Sequence != e.Sequence {
+		return nil, chat.Errorf(chat.Invalid, "the event's extensions collide with its attributes")
+	}
+	return row, nil
+}
+
+func splitEvent(value []byte) (sender, frame []byte, ok bool) {
+	if len(value) == 0 || len(value) <= int(value[0]) {
+		return nil, nil, false
+	}
+	n := 1 + int(value[0])
+	return value[1:n], value[n:], true
+}
+
+// Events implements [chat.EventStore]. Errors: Invalid without a limit,
+// Unavailable.
+func (e *Events) Events(ctx context.Context, room chat.RoomID, r chat.Range) ([]chat.Event, bool, error) {
+	return e.page(ctx, room, r, kindMessage, kindEvent)
+}
+
+// Messages implements [chat.EventStore]. Errors: as Events.
+func (e *Events) Messages(ctx context.Context, room chat.RoomID, r chat.Range) ([]chat.Event, bool, error) {
+	return e.page(ctx, room, r, kindMessage)
+}
+
+// page reads a range of the rows of some kinds, merged by sequence.
+func (e *Events) page(ctx context.Context, room chat.RoomID, r chat.Range, kinds ...byte) (events []chat.Event, more bool, err error) {
+	if r.Limit <= 0 {
+		return nil, false, chat.Errorf(chat.Invalid, "limit must be positive")
+	}
+	if !room.Valid() {
+		return nil, false, nil
+	}
+	if err := e.s.enter(ctx); err != nil {
+		return nil, false, err
+	}
+	defer e.s.leave()
+	rows := make([]*eventRows, 0, len(kinds))
+	for _, kind := range kinds {
+		from, to := bounds(kind, room, r.After, r.Before)
+		var it *pebble.Iterator
+		if it, err = e.s.iterateRange(ctx, from, to); err != nil {
+			return nil, false, err
+		}
+		defer finish(it, &err)
+		rows = append(rows, &eventRows{it: it, prefix: len(from) - 8, back: r.Newest})
+	}
+	for _, row := range rows {
+		if err := row.move(); err != nil {
+			return nil, false, err
+		}
+	}
+	for {
+		row := nearest(rows, r.Newest)
+		if row == nil {
+			break
+		}
+		if len(events) == r.Limit {
+			more = true
+			break
+		}
+		ev, err := row.event()
+		if err != nil {
+			return nil, false, err
+		}
+		events = append(events, ev)
+		if err := row.move(); err != nil {
+			return nil, false, err
+		}
+	}
+	if r.Newest {
+		slices.Reverse(events)
+	}
+	return events, more, nil
+}
+
+// bounds are the keys of the sequences between two, both exclusive; before 0
+// means no bound.
+func bounds(kind byte, room chat.RoomID, after, before chat.Sequence) (from, to []byte) {
+	from = eventKey(nil, kind, room, max(after, 0)+1)
+	if before <= 0 {
+		before = 1<<63 - 1
+	}
+	to = eventKey(nil, kind, room, max(before, after+1))
+	return from, to
+}
+
+// eventRows steps through the rows of one kind.
+type eventRows struct {
+	it     *pebble.Iterator
+	prefix int // length of the key in front of the sequence
+	back   bool
+	begun  bool
+	at     chat.Sequence // 0 at the end
+}
+
+func (r *eventRows) move() error {
+	var ok bool
+	switch {
+	case !r.begun && r.back:
+		ok = r.it.Last()
+	case !r.begun:
+		ok = r.it.First()
+	case r.back:
+		ok = r.it.Prev()
+	default:
+		ok = r.it.Next()
+	}
+	r.begun = true
+	r.at = 0
+	if !ok {
+		if err := r.it.Error(); err != nil {
+			return unavailable(err)
+		}
+		return nil
+	}
+	if r.at, ok = sequence(r.it.Key()[r.prefix:]); !ok {
+		return damaged(r.it.Key())
+	}
+	return nil
+}
+
+func (r *eventRows) event() (chat.Event, error) {
+	v, err := r.it.ValueAndErr()
+	if err != nil {
+		return chat.Event{}, unavailable(err)
+	}
+	_, frame, ok := splitEvent(v)
+	if !ok {
+		return chat.Event{}, damaged(r.it.Key())
+	}
+	e, err := chat.DecodeFrame(slices.Clone(frame))
+	if err != nil {
+		return chat.Event{}, damaged(r.it.Key())
+	}
+	return e, nil
+}
+
+// nearest is the rows that come next in the direction of reading, nil at the end.
+func nearest(rows []*eventRows, back bool) *eventRows {
+	var best *eventRows
+	for _, r := range rows {
+		if r.at != 0 && (best == nil || (r.at < best.at) != back) {
+			best = r
+		}
+	}
+	return best
+}
+
+// First implements [chat.EventStore]. Errors: Unavailable.
+func (e *Events) First(ctx context.Context, room chat.RoomID, source, id string) (chat.Sequence, error) {
+	if err := e.s.enter(ctx); err != nil {
+		return 0, err
+	}
+	defer e.s.leave()
+	key := identityKey(nil, kindFirst, room, source, id)
+	v, ok, err := e.s.get(key)
+	if err != nil || !ok {
+		return 0, err
+	}
+	first, ok := sequence(v)
+	if !ok {
+		return 0, damaged(key)
+	}
+	return first, nil
+}
+
+// Unread implements [chat.EventStore]. Errors: Unavailable.
+func (e *Events) Unread(ctx context.Context, room chat.RoomID, after chat.Sequence, user chat.UserID, limit int) (n int, err error) {
+	if !room.Valid() {
+		return 0, nil
+	}
+	if err := e.s.enter(ctx); err != nil {
+		return 0, err
+	}
+	defer e.s.leave()
+	from, to := bounds(kindMessage, room, after, 0)
+	it, err := e.s.iterateRange(ctx, from, to)
+	if err != nil {
+		return 0, err
+	}
+	defer finish(it, &err)
+	for ok := it.First(); ok && n < limit; ok = it.Next() {
+		v, err := it.ValueAndErr()
+		if err != nil {
+			return 0, unavailable(err)
+		}
+		sender, _, ok := splitEvent(v)
+		if !ok {
+			return 0, damaged(it.Key())
+		}
+		if string(sender) != string(user) {
+			n++
+		}
+	}
+	return n, nil
+}

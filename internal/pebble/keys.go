@@ -1,0 +1,226 @@
+package pebble
+
+import (
+	"bytes"
+	"encoding/binary"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"knatter.dev/chat"
+)
+
+// The layout of the keys. The first byte says what a row is; NUL ends each name
+// that another part follows. Rooms' and users' ids are valid names and the
+// others are refused on the way in when they have a NUL, so no two things share
+// a key. Numbers are big-endian: the order of the bytes is that of the numbers.
+//
+//	V                                    schema version
+//
+//	m room NUL sequence8                 message: length1 sender, frame
+//	e room NUL sequence8                 any other event: the same
+//	f room NUL source NUL id             sequence8 under which the event is stored
+//
+//	r room                               JSON room
+//	b room NUL user                      JSON member
+//	p room NUL user                      sequence8 read up to
+//	o user NUL room                      the user is an active member of the room
+//
+//	a user                               JSON account
+//	l email, case folded                 user
+//	n user NUL friend                    friend is on the user's list
+//	s session                            JSON session
+//	c end8 length8 key                   count4 of attempts in the window that ends at end8
+//
+//	w room NUL connector4                sequence8 open1: route
+//
+//	t room NUL term NUL place13          posting
+//	u room NUL user NUL place13          posting for the message's sender
+//	d room NUL source NUL id             place13 under which the message is indexed
+//	x room NUL sequence8                 message that was indexed and gave way to an earlier one
+//
+// place13 is ^time6 ^sequence7, so that going forward is going from new to old.
+// Messages have rows apart from other events, so that a page of messages never
+// has to step over joins and read marks.
+const (
+	kindSchema byte = 'V'
+
+	kindMessage byte = 'm'
+	kindEvent   byte = 'e'
+	kindFirst   byte = 'f'
+
+	kindRoom   byte = 'r'
+	kindMember byte = 'b'
+	kindRead   byte = 'p'
+	kindRoomOf byte = 'o'
+
+	kindAccount byte = 'a'
+	kindEmail   byte = 'l'
+	kindFriend  byte = 'n'
+	kindSession byte = 's'
+	kindAttempt byte = 'c'
+
+	kindRoute byte = 'w'
+
+	kindPosting  byte = 't'
+	kindSender   byte = 'u'
+	kindDocument byte = 'd'
+	kindRemoved  byte = 'x'
+)
+
+// schema is the version of the layout above.
+const schema = "1"
+
+// comparer orders keys by their bytes. Its Split takes the trailing number off
+// the rows that are read in its order, so that the bloom filters tell whether a
+// table has anything of a room, or of a term in a room, at all.
+var comparer = func() *pebble.Comparer {
+	c := *pebble.DefaultComparer
+	c.Name = "knatter.v1"
+	c.Split = split
+	return &c
+}()
+
+// split is the length of a key without its trailing number. Names have no NUL,
+// so counting them from the left is safe whatever bytes the number has; a key
+// cut short, as bounds are, is all prefix.
+func split(key []byte) int {
+	if len(key) == 0 {
+		return 0
+	}
+	names := 0
+	switch key[0] {
+	case kindMessage, kindEvent, kindRoute, kindRemoved:
+		names = 1
+	case kindPosting, kindSender:
+		names = 2
+	default:
+		return len(key)
+	}
+	n := 1
+	for range names {
+		i := bytes.IndexByte(key[n:], 0)
+		if i < 0 {
+			return len(key)
+		}
+		n += i + 1
+	}
+	return n
+}
+
+// appendName appends the kind and the first name with its NUL.
+func appendName[N ~string](dst []byte, kind byte, name N) []byte {
+	dst = append(dst, kind)
+	dst = append(dst, name...)
+	return append(dst, 0)
+}
+
+func appendSequence(dst []byte, s chat.Sequence) []byte {
+	return binary.BigEndian.AppendUint64(dst, uint64(s))
+}
+
+func sequence(b []byte) (chat.Sequence, bool) {
+	if len(b) < 8 {
+		return 0, false
+	}
+	return chat.Sequence(binary.BigEndian.Uint64(b)), true
+}
+
+// eventKey is the row of an event or of a removed document.
+func eventKey(dst []byte, kind byte, room chat.RoomID, s chat.Sequence) []byte {
+	return appendSequence(appendName(dst, kind, room), s)
+}
+
+// identityKey is the row that remembers where (source, id) is, for events and
+// for documents.
+func identityKey(dst []byte, kind byte, room chat.RoomID, source, id string) []byte {
+	dst = appendName(dst, kind, room)
+	dst = append(dst, source...)
+	dst = append(dst, 0)
+	return append(dst, id...)
+}
+
+// pairKey is a row of two names.
+func pairKey[A, B ~string](kind byte, a A, b B) []byte {
+	key := make([]byte, 0, 2+len(a)+len(b))
+	return append(appendName(key, kind, a), b...)
+}
+
+// nameKey is a row of one name.
+func nameKey[N ~string](kind byte, name N) []byte {
+	return append([]byte{kind}, name...)
+}
+
+// postingPrefix is what the postings of a term, or of a sender, have in common.
+func postingPrefix(dst []byte, kind byte, room chat.RoomID, term string) []byte {
+	dst = appendName(dst, kind, room)
+	dst = append(dst, term...)
+	return append(dst, 0)
+}
+
+func postingKey(dst []byte, kind byte, room chat.RoomID, term string, p place) []byte {
+	return append(postingPrefix(dst, kind, room, term), p[:]...)
+}
+
+// after is the end of the range of keys that begin with prefix.
+func after(prefix []byte) []byte {
+	end := bytes.Clone(prefix)
+	for i := len(end) - 1; i >= 0; i-- {
+		if end[i]++; end[i] != 0 {
+			return end[:i+1]
+		}
+	}
+	return nil
+}
+
+// place is where a message stands in a room's postings: ^time6 ^sequence7. The
+// smaller one is the newer one.
+type place [placeLen]byte
+
+const (
+	timeLen  = 6
+	placeLen = timeLen + 7
+)
+
+// placeOf clamps the time to what six bytes of milliseconds hold, 1970 to 10889.
+func placeOf(t time.Time, s chat.Sequence) place {
+	return placeAt(min(max(t.UnixMilli(), 0), 1<<48-1), s)
+}
+
+func placeAt(milli int64, s chat.Sequence) place {
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:8], ^uint64(milli))
+	var p place
+	copy(p[:timeLen], b[2:8])
+	binary.BigEndian.PutUint64(b[8:], ^uint64(s))
+	copy(p[timeLen:], b[9:])
+	return p
+}
+
+func (p place) milli() int64 {
+	var b [8]byte
+	copy(b[2:], p[:timeLen])
+	return int64(^binary.BigEndian.Uint64(b[:]) & (1<<48 - 1))
+}
+
+func (p place) sequence() chat.Sequence {
+	var b [8]byte
+	copy(b[1:], p[timeLen:])
+	return chat.Sequence(^binary.BigEndian.Uint64(b[:]) & (1<<56 - 1))
+}
+
+func (p place) hit(room chat.RoomID) chat.Hit {
+	return chat.Hit{Room: room, Sequence: p.sequence(), Time: time.UnixMilli(p.milli()).UTC()}
+}
+
+// next is the place right behind p, the newest of those older.
+func (p place) next() place {
+	for i := len(p) - 1; i >= 0; i-- {
+		if p[i]++; p[i] != 0 {
+			break
+		}
+	}
+	return p
+}
+
+func (p place) compare(q place) int { return bytes.Compare(p[:], q[:]) }

@@ -1,0 +1,88 @@
+package pebble
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"knatter.dev/chat"
+	"knatter.dev/chat/internal/chattest"
+)
+
+// memory opens a store in memory, closed at the test's end.
+func memory(t testing.TB) *Store {
+	t.Helper()
+	s, err := OpenMemory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func TestEvents(t *testing.T) {
+	chattest.EventStore(t, func(t *testing.T) chat.EventStore { return memory(t).Events() })
+}
+
+func TestRooms(t *testing.T) {
+	chattest.RoomStore(t, func(t *testing.T) chat.RoomStore { return memory(t).Rooms() })
+}
+
+func TestAccounts(t *testing.T) {
+	chattest.AccountStore(t, func(t *testing.T) chat.AccountStore { return memory(t).Accounts() })
+}
+
+func TestSessions(t *testing.T) {
+	chattest.SessionStore(t, func(t *testing.T) chat.SessionStore { return memory(t).Sessions() })
+}
+
+func TestAttempts(t *testing.T) {
+	chattest.AttemptStore(t, func(t *testing.T) chat.AttemptStore { return memory(t).Attempts() })
+}
+
+func TestRoutes(t *testing.T) {
+	chattest.RouteStore(t, func(t *testing.T) chat.RouteStore { return memory(t).Routes() })
+}
+
+func TestIndex(t *testing.T) {
+	chattest.SearchIndex(t, func(t *testing.T) chat.SearchIndex { return memory(t).Index() })
+}
+
+// The stores again with every write flushed to a table of its own, so that
+// reading goes through tables, their filters and compactions.
+
+func TestFlushedEvents(t *testing.T) {
+	chattest.EventStore(t, func(t *testing.T) chat.EventStore {
+		s := memory(t)
+		return flushedEvents{s.Events(), s}
+	})
+}
+
+func TestFlushedIndex(t *testing.T) {
+	chattest.SearchIndex(t, func(t *testing.T) chat.SearchIndex {
+		s := memory(t)
+		return flushedIndex{s.Index(), s}
+	})
+}
+
+type flushedEvents struct {
+	chat.EventStore
+	s *Store
+}
+
+func (f flushedEvents) Put(ctx context.Context, events []chat.Event) error {
+	return errors.Join(f.EventStore.Put(ctx, events), f.s.db.Flush())
+}
+
+type flushedIndex struct {
+	chat.SearchIndex
+	s *Store
+}
+
+func (f flushedIndex) Put(ctx context.Context, docs []chat.Document) error {
+	return errors.Join(f.SearchIndex.Put(ctx, docs), f.s.db.Flush())
+}

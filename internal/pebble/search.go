@@ -1,0 +1,349 @@
+package pebble
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"knatter.dev/chat"
+)
+
+// maxQueryTerms bounds the iterators that one search holds open.
+const maxQueryTerms = 256
+
+// Search implements [chat.SearchIndex].
+//
+// It first finds the newest match of each room, then reads the rooms in that
+// order, and stops at the first room whose newest match is too old to be on the
+// page: at most limit+1 rooms are read further, none of them past the page's
+// end. One set of iterators, one for each term, serves all rooms.
+//
+// Errors: Invalid without rooms' ids, a limit, words or terms, or with more than
+// 256 terms; Unavailable.
+func (x *Index) Search(ctx context.Context, q chat.Query) (hits []chat.Hit, more bool, err error) {
+	if err := checkQuery(&q); err != nil {
+		return nil, false, err
+	}
+	if err := x.s.enter(ctx); err != nil {
+		return nil, false, err
+	}
+	defer x.s.leave()
+	s := &search{x: x, ctx: ctx, q: &q}
+	defer s.close(&err)
+	root, err := s.plan()
+	if err != nil {
+		return nil, false, err
+	}
+
+	type candidate struct {
+		hit  chat.Hit
+		at   place
+		last place
+	}
+	var rooms []candidate
+	for _, room := range distinct(q.Rooms) {
+		from, last, ok := s.bounds(room)
+		if !ok {
+			continue
+		}
+		at, ok, err := s.first(root, room, from, last)
+		if err != nil {
+			return nil, false, err
+		}
+		if ok {
+			rooms = append(rooms, candidate{hit: at.hit(room), at: at, last: last})
+		}
+	}
+	slices.SortFunc(rooms, func(a, b candidate) int { return compareHits(a.hit, b.hit) })
+
+	for _, r := range rooms {
+		page := len(hits) // of this room's hits, only those newer than these can matter
+		for at, ok := r.at, true; ok; {
+			hit := at.hit(r.hit.Room)
+			if page > q.Limit && compareHits(hit, hits[q.Limit]) > 0 || len(hits)-page > q.Limit {
+				break
+			}
+			hits = append(hits, hit)
+			if at, ok, err = s.first(root, r.hit.Room, at.next(), r.last); err != nil {
+				return nil, false, err
+			}
+		}
+		if len(hits) == page {
+			break // all further rooms are older still
+		}
+		slices.SortFunc(hits, compareHits)
+		hits = hits[:min(len(hits), q.Limit+1)]
+	}
+	if len(hits) > q.Limit {
+		return hits[:q.Limit], true, nil
+	}
+	return hits, false, nil
+}
+
+// checkQuery refuses what cannot be searched for.
+func checkQuery(q *chat.Query) error {
+	if q.Limit <= 0 {
+		return chat.Errorf(chat.Invalid, "limit must be positive")
+	}
+	if len(q.Words) == 0 {
+		return chat.Errorf(chat.Invalid, "a query needs a word")
+	}
+	terms := 0
+	for _, w := range q.Words {
+		if len(w.Any) == 0 {
+			return chat.Errorf(chat.Invalid, "a word needs a term")
+		}
+		for _, alternative := range w.Any {
+			if len(alternative) == 0 || slices.ContainsFunc(alternative, func(t string) bool { return !validTerm(t) }) {
+				return chat.Errorf(chat.Invalid, "a word needs a term")
+			}
+			terms += len(alternative)
+		}
+	}
+	if terms > maxQueryTerms {
+		return chat.Errorf(chat.Invalid, "the query is too long")
+	}
+	if q.From != "" && !q.From.Valid() {
+		return chat.Errorf(chat.Invalid, "from must be a user's id")
+	}
+	for _, room := range q.Rooms {
+		if !room.Valid() {
+			return chat.Errorf(chat.Invalid, "rooms must be rooms' ids")
+		}
+	}
+	return nil
+}
+
+func distinct(rooms []chat.RoomID) []chat.RoomID {
+	rooms = slices.Clone(rooms)
+	slices.Sort(rooms)
+	return slices.Compact(rooms)
+}
+
+// compareHits orders newest first by time, room and sequence.
+func compareHits(a, b chat.Hit) int {
+	return cmp.Or(b.Time.Compare(a.Time), cmp.Compare(b.Room, a.Room), cmp.Compare(b.Sequence, a.Sequence))
+}
+
+// search is one search under way.
+type search struct {
+	x     *Index
+	ctx   context.Context
+	q     *chat.Query
+	terms []*term
+	steps int
+	err   error // of an iterator or the context; ends the search
+}
+
+// plan makes the query a tree: every word, any of its alternatives, all of the
+// alternative's terms, and the sender.
+func (s *search) plan() (matcher, error) {
+	var root all
+	if s.q.From != "" {
+		sender, err := s.term(kindSender, string(s.q.From))
+		if err != nil {
+			return nil, err
+		}
+		root = append(root, sender)
+	}
+	for _, w := range s.q.Words {
+		var alternatives anyOf
+		for _, terms := range w.Any {
+			var alternative all
+			for _, text := range terms {
+				t, err := s.term(kindPosting, text)
+				if err != nil {
+					return nil, err
+				}
+				alternative = append(alternative, t)
+			}
+			alternatives = append(alternatives, alternative.simple())
+		}
+		root = append(root, alternatives.simple())
+	}
+	return root.simple(), nil
+}
+
+func (s *search) term(kind byte, text string) (*term, error) {
+	it, err := s.x.s.seeker(s.ctx, nil) // the lowest level's filters for postings are too large to be cached
+	if err != nil {
+		return nil, err
+	}
+	t := &term{s: s, it: it, kind: kind, text: text}
+	s.terms = append(s.terms, t)
+	return t, nil
+}
+
+func (s *search) close(err *error) {
+	for _, t := range s.terms {
+		finish(t.it, err)
+	}
+}
+
+// bounds are the newest and the oldest place of a room that the query's cursor
+// and times let in; ok is false when there is none.
+func (s *search) bounds(room chat.RoomID) (from, last place, ok bool) {
+	last = placeAt(0, 0)
+	if !s.q.After.IsZero() {
+		last = placeAt(milliCeil(s.q.After), 0)
+	}
+	if !s.q.Before.IsZero() {
+		end := milliCeil(s.q.Before)
+		if end == 0 {
+			return from, last, false
+		}
+		from = placeAt(end-1, maxSequence)
+	}
+	if c := s.q.Cursor; c != (chat.Hit{}) {
+		older := placeOf(c.Time, c.Sequence).next()
+		switch cmp.Compare(room, c.Room) {
+		case -1: // same time is older here
+			older = placeAt(milliCeil(c.Time), maxSequence)
+		case 1: // same time is newer here
+			if milliCeil(c.Time) == 0 {
+				return from, last, false
+			}
+			older = placeAt(milliCeil(c.Time)-1, maxSequence)
+		}
+		if older.compare(from) > 0 {
+			from = older
+		}
+	}
+	return from, last, from.compare(last) <= 0
+}
+
+const maxSequence = chat.Sequence(1)<<53 - 1
+
+// milliCeil is t in milliseconds since 1970, rounded up, within what a place holds.
+func milliCeil(t time.Time) int64 {
+	return min(max(t.Add(time.Millisecond-1).UnixMilli(), 0), 1<<48-1)
+}
+
+// first finds the newest match of a room from one place to another.
+func (s *search) first(m matcher, room chat.RoomID, from, last place) (place, bool, error) {
+	for {
+		at, ok := m.seek(room, from)
+		if s.err != nil {
+			return at, false, unavailable(s.err)
+		}
+		if !ok || at.compare(last) > 0 {
+			return at, false, nil
+		}
+		gone, err := s.x.removed(room, at.sequence())
+		if err != nil || !gone {
+			return at, err == nil, err
+		}
+		from = at.next()
+	}
+}
+
+// step counts a move of an iterator and tells whether the caller still waits:
+// terms that are common and never meet can take many.
+func (s *search) step() bool {
+	if s.steps++; s.steps%1024 == 0 && s.err == nil {
+		s.err = s.ctx.Err()
+	}
+	return s.err == nil
+}
+
+// matcher walks through the places in a room that match, from new to old.
+type matcher interface {
+	// seek returns the first match at or behind from. Within a room, from never
+	// goes back but to start again at the room's first.
+	seek(room chat.RoomID, from place) (place, bool)
+}
+
+// term matches a term's postings.
+type term struct {
+	s    *search
+	it   *pebble.Iterator
+	kind byte
+	text string
+
+	room   chat.RoomID
+	key    []byte
+	prefix int
+	begun  bool
+	ended  bool
+	sought place // the last place sought
+	at     place // the match for it, unless ended
+}
+
+func (t *term) seek(room chat.RoomID, from place) (place, bool) {
+	if t.room != room {
+		t.room, t.begun = room, false
+		t.key = postingPrefix(t.key[:0], t.kind, room, t.text)
+		t.prefix = len(t.key)
+	}
+	if t.begun && from.compare(t.sought) >= 0 {
+		if t.ended || from.compare(t.at) <= 0 {
+			return t.at, !t.ended
+		}
+	}
+	if !t.s.step() {
+		return t.at, false
+	}
+	found := false
+	if t.begun && !t.ended && from == t.at.next() {
+		found = t.it.Next()
+	} else {
+		t.key = append(t.key[:t.prefix], from[:]...)
+		found = t.it.SeekPrefixGE(t.key)
+	}
+	t.begun, t.ended, t.sought = true, !found, from
+	if !found {
+		t.s.err = cmp.Or(t.s.err, t.it.Error())
+		return t.at, false
+	}
+	t.at = place(t.it.Key()[t.prefix:])
+	return t.at, true
+}
+
+// all matches what every one of its parts matches. The parts leap over each
+// other: each one seeks what the one before it has found, until all agree.
+type all []matcher
+
+func (a all) simple() matcher {
+	if len(a) == 1 {
+		return a[0]
+	}
+	return a
+}
+
+func (a all) seek(room chat.RoomID, from place) (place, bool) {
+	for i, agreed := 0, 0; agreed < len(a); i = (i + 1) % len(a) {
+		at, ok := a[i].seek(room, from)
+		if !ok {
+			return at, false
+		}
+		if at == from {
+			agreed++
+		} else {
+			from, agreed = at, 1
+		}
+	}
+	return from, true
+}
+
+// anyOf matches what at least one of its parts matches.
+type anyOf []matcher
+
+func (a anyOf) simple() matcher {
+	if len(a) == 1 {
+		return a[0]
+	}
+	return a
+}
+
+func (a anyOf) seek(room chat.RoomID, from place) (best place, found bool) {
+	for _, m := range a {
+		at, ok := m.seek(room, from)
+		if ok && (!found || at.compare(best) < 0) {
+			best, found = at, true
+		}
+	}
+	return best, found
+}

@@ -1,0 +1,313 @@
+// Package pebble keeps all stores and the search index in one embedded
+// database, for a single process. Everything that a call has acknowledged is
+// synced to the disk, except the counts of attempts.
+//
+// What is read before it is written (first sequences, newest changes, counts) is
+// so under a mutex of its store, held until the write is durable: whoever finds
+// a row may rely on it. Throughput does not come from concurrent calls but from
+// large ones (see serve.Group), and the stores' syncs share the database's log.
+package pebble
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/bloom"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"knatter.dev/chat"
+)
+
+// Store is the database and its stores.
+type Store struct {
+	db     *pebble.DB
+	lock   *pebble.Lock
+	health *health
+
+	life   sync.RWMutex // held for reading by every call, so that Close waits for them
+	closed bool
+
+	events   *Events
+	rooms    *Rooms
+	accounts *Accounts
+	sessions *Sessions
+	attempts *Attempts
+	routes   *Routes
+	index    *Index
+}
+
+// Option changes how a store is opened.
+type Option func(*options)
+
+type options struct {
+	fs      vfs.FS
+	cache   int64
+	reserve uint64
+}
+
+// WithCache sets the size of the block cache in bytes. Memtables
+// count against it. Default: 256 MiB.
+func WithCache(bytes int64) Option { return func(o *options) { o.cache = bytes } }
+
+// WithReserve sets how much disk space must stay free, in bytes: below it, writes
+// are refused as Unavailable until there is room again. It leaves the database
+// what it needs to finish what it has begun. Default: 256 MiB.
+func WithReserve(bytes uint64) Option { return func(o *options) { o.reserve = bytes } }
+
+func withFS(fs vfs.FS) Option { return func(o *options) { o.fs = fs } }
+
+// Open opens the store in a directory, which it creates if need be.
+//
+// Errors: Unavailable, naming the directory, when another process uses it, when
+// it cannot be read or written, or when it holds another version's layout.
+func Open(dir string, opts ...Option) (*Store, error) {
+	if abs, err := filepath.Abs(dir); err == nil {
+		dir = abs
+	}
+	return open(dir, opts...)
+}
+
+// OpenMemory opens an empty store that is gone when it is closed.
+func OpenMemory() (*Store, error) {
+	return open("", withFS(vfs.NewMem()))
+}
+
+func open(dir string, opts ...Option) (*Store, error) {
+	o := options{fs: vfs.Default, cache: 384 << 20, reserve: 256 << 20}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	if err := o.fs.MkdirAll(dir, 0o700); err != nil {
+		return nil, chat.Errorf(chat.Unavailable, "store directory %s: %w", dir, err)
+	}
+	lock, err := pebble.LockDirectory(dir, o.fs)
+	if err != nil {
+		var path *fs.PathError // the lock file cannot even be made
+		if errors.As(err, &path) {
+			return nil, chat.Errorf(chat.Unavailable, "store directory %s: %w", dir, err)
+		}
+		return nil, chat.Errorf(chat.Unavailable, "store directory %s is in use by another process: %w", dir, err)
+	}
+	s := &Store{lock: lock, health: newHealth(o.fs, dir, o.reserve)}
+	err = s.health.run(func() (err error) {
+		s.db, err = pebble.Open(dir, tuning(o, s.health, lock))
+		return err
+	})
+	if err != nil {
+		_ = lock.Close() // the first error is the one to tell
+		return nil, chat.Errorf(chat.Unavailable, "store directory %s: %w", dir, err)
+	}
+	s.events = &Events{s: s}
+	s.rooms = &Rooms{s: s}
+	s.accounts = &Accounts{s: s}
+	s.sessions = &Sessions{s: s}
+	s.attempts = &Attempts{s: s}
+	s.routes = &Routes{s: s}
+	s.index = &Index{s: s}
+	if err := s.checkSchema(); err != nil {
+		return nil, errors.Join(fmt.Errorf("store directory %s: %w", dir, err), s.Close())
+	}
+	return s, nil
+}
+
+// tuning is made for few cores: postings are most of what is written, each of
+// them small, so memtables are large and the first level is too (each message is
+// rewritten less often), and the two lowest levels, where nearly everything
+// ends, are compressed harder.
+func tuning(o options, h *health, lock *pebble.Lock) *pebble.Options {
+	p := &pebble.Options{
+		FS:                          o.fs,
+		Lock:                        lock,
+		Comparer:                    comparer,
+		FormatMajorVersion:          pebble.FormatNewest,
+		CacheSize:                   o.cache,
+		MemTableSize:                64 << 20,
+		MemTableStopWritesThreshold: 4,
+		L0CompactionThreshold:       4,
+		L0StopWritesThreshold:       40,
+		LBaseMaxBytes:               256 << 20,
+		CompactionConcurrencyRange:  func() (int, int) { return 1, 2 },
+		BytesPerSync:                1 << 20,
+		WALBytesPerSync:             1 << 20,
+		Logger:                      h,
+		EventListener:               h.listener(),
+	}
+	p.TargetFileSizes[0] = 4 << 20
+	for i := range p.Levels {
+		p.Levels[i].BlockSize = 16 << 10
+		p.Levels[i].IndexBlockSize = 64 << 10
+		p.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
+	}
+	p.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionBalanced })
+	return p
+}
+
+func (s *Store) checkSchema() error {
+	found, ok, err := s.get([]byte{kindSchema})
+	if err != nil {
+		return err
+	}
+	if ok {
+		if string(found) != schema {
+			return chat.Errorf(chat.Unavailable, "the data has layout %q, this version reads %q", found, schema)
+		}
+		return nil
+	}
+	b := s.db.NewBatch()
+	_ = b.Set([]byte{kindSchema}, []byte(schema), nil)
+	return s.commit(b, pebble.Sync)
+}
+
+// Events, Rooms, Accounts, Sessions, Attempts, Routes and Index are the stores.
+func (s *Store) Events() *Events     { return s.events }
+func (s *Store) Rooms() *Rooms       { return s.rooms }
+func (s *Store) Accounts() *Accounts { return s.accounts }
+func (s *Store) Sessions() *Sessions { return s.sessions }
+func (s *Store) Attempts() *Attempts { return s.attempts }
+func (s *Store) Routes() *Routes     { return s.routes }
+func (s *Store) Index() *Index       { return s.index }
+
+// Check tells whether the store can still read and write. Errors: Unavailable.
+func (s *Store) Check(ctx context.Context) error {
+	if err := s.enter(ctx); err != nil {
+		return err
+	}
+	defer s.leave()
+	return s.health.writable()
+}
+
+// Close waits for calls in flight and closes the database. Later calls, and a
+// second Close, are Unavailable and do nothing.
+func (s *Store) Close() error {
+	s.life.Lock()
+	defer s.life.Unlock()
+	if s.closed {
+		return chat.Errorf(chat.Unavailable, "the store is closed")
+	}
+	s.closed = true
+	if err := s.health.failure(); err != nil {
+		// The database waits for its background work, which will not end any more.
+		// The directory stays locked until the process ends.
+		return err
+	}
+	if err := s.health.run(s.db.Close); err != nil {
+		return chat.Errorf(chat.Unavailable, "closing the store: %w", err)
+	}
+	return s.lock.Close()
+}
+
+// enter begins a call and leave ends it. A call must not enter twice.
+func (s *Store) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return chat.Errorf(chat.Unavailable, "store: %w", err)
+	}
+	s.life.RLock()
+	err := s.health.failure()
+	if s.closed {
+		err = chat.Errorf(chat.Unavailable, "the store is closed")
+	}
+	if err != nil {
+		s.life.RUnlock()
+	}
+	return err
+}
+
+func (s *Store) leave() { s.life.RUnlock() }
+
+// commit writes the batch, all or nothing, and is done with it.
+func (s *Store) commit(b *pebble.Batch, o *pebble.WriteOptions) error {
+	if b.Empty() {
+		return b.Close()
+	}
+	if err := s.health.writable(); err != nil {
+		return errors.Join(err, b.Close())
+	}
+	if err := s.health.run(func() error { return b.Commit(o) }); err != nil {
+		// The batch is not closed: the database may still hold on to it.
+		return unavailable(err)
+	}
+	return b.Close()
+}
+
+// get returns a copy of the row and whether there is one.
+func (s *Store) get(key []byte) ([]byte, bool, error) {
+	v, closer, err := s.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, unavailable(err)
+	}
+	b := append([]byte(nil), v...)
+	return b, true, closer.Close()
+}
+
+// iterate opens an iterator over the keys that begin with prefix.
+func (s *Store) iterate(ctx context.Context, prefix []byte) (*pebble.Iterator, error) {
+	return s.iterateRange(ctx, prefix, after(prefix))
+}
+
+func (s *Store) iterateRange(ctx context.Context, from, to []byte) (*pebble.Iterator, error) {
+	it, err := s.db.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: from, UpperBound: to})
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return it, nil
+}
+
+// points opens an iterator for finding single rows, most of which are not there:
+// unlike get it asks the bloom filters of the lowest level too.
+func (s *Store) points(ctx context.Context) (*pebble.Iterator, error) {
+	return s.seeker(ctx, &pebble.IterOptions{UseL6Filters: true})
+}
+
+// seeker opens an iterator for SeekPrefixGE.
+func (s *Store) seeker(ctx context.Context, o *pebble.IterOptions) (*pebble.Iterator, error) {
+	it, err := s.db.NewIterWithContext(ctx, o)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return it, nil
+}
+
+// find returns the row of a key without a trailing number, valid until the
+// iterator moves.
+func find(it *pebble.Iterator, key []byte) ([]byte, bool, error) {
+	if !it.SeekPrefixGE(key) {
+		if err := it.Error(); err != nil {
+			return nil, false, unavailable(err)
+		}
+		return nil, false, nil
+	}
+	v, err := it.ValueAndErr()
+	if err != nil {
+		return nil, false, unavailable(err)
+	}
+	return v, true, nil
+}
+
+// finish closes an iterator and adds its error, if any, to err.
+func finish(it *pebble.Iterator, err *error) {
+	if e := it.Close(); e != nil && *err == nil {
+		*err = unavailable(e)
+	}
+}
+
+// unavailable gives an error of the database its kind.
+func unavailable(err error) error {
+	var known *chat.Error
+	if errors.As(err, &known) {
+		return err
+	}
+	return chat.Errorf(chat.Unavailable, "store: %w", err)
+}
+
+// damaged is a row that cannot be what was written.
+func damaged(key []byte) error {
+	return chat.Errorf(chat.Internal, "store: row %q is damaged", key)
+}
