@@ -4,9 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"mime"
+	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2/event"
@@ -21,31 +26,57 @@ const (
 	timeFormat      = "2006-01-02T15:04:05.000Z"
 )
 
-// maxExtensions bounds what an event may carry beside the known attributes.
-const maxExtensions = 16
+// What an event may carry beside the known attributes: from a client, and when
+// carriers of the log have added theirs. Without the difference a client could
+// send an event that is accepted and then too much for a function.
+const (
+	maxExtensions        = 16
+	maxCarriedExtensions = maxExtensions + 8
+)
 
 // DecodeFrame reads one structured-mode JSON event, as WebSocket frames, HTTP
 // requests and stored events hold it. Unknown attributes are kept.
 //
-// Errors: Malformed when b is not a CloudEvent with JSON data.
+// The SDK's reader is not used: it panics on some input (a number as
+// data_base64), stops at an empty member name, and quotes what it cannot read,
+// message text included, in its errors.
+//
+// Errors: Malformed when b is not a CloudEvent 1.0 with JSON data.
 func DecodeFrame(b []byte) (Event, error) {
-	// The SDK's reader takes the data as it stands, so the whole is checked first:
-	// what passes here is valid JSON to the last byte, of bounded depth.
 	if !utf8.Valid(b) || !json.Valid(b) {
 		return Event{}, Errorf(Malformed, "not JSON")
 	}
-	var ce cloudevents.Event
-	if err := cloudevents.ReadJson(&ce, bytes.NewReader(b)); err != nil {
-		return Event{}, Errorf(Malformed, "not a CloudEvent: %w", err)
+	var r reader
+	var encoded json.RawMessage
+	err := members(b, func(name string, value json.RawMessage) error {
+		switch name {
+		case "data":
+			r.Data = bytes.Clone(value)
+		case "data_base64":
+			encoded = value
+		default:
+			return r.setJSON(name, value)
+		}
+		return nil
+	})
+	if err != nil {
+		return Event{}, err
 	}
-	return FromCloudEvent(&ce)
+	if encoded == nil {
+		return r.event()
+	}
+	var data []byte
+	if r.Data != nil || encoded[0] != '"' || json.Unmarshal(encoded, &data) != nil {
+		return Event{}, Errorf(Malformed, "data_base64 must be base64, and data absent")
+	}
+	return r.eventWith(data)
 }
 
 // DecodeBatch reads a JSON array of events. Errors: Malformed.
 func DecodeBatch(b []byte) ([]Event, error) {
 	var raw []json.RawMessage
-	if err := json.Unmarshal(b, &raw); err != nil {
-		return nil, Errorf(Malformed, "not a batch of CloudEvents: %w", err)
+	if json.Unmarshal(b, &raw) != nil || raw == nil {
+		return nil, Errorf(Malformed, "not a JSON array of CloudEvents")
 	}
 	events := make([]Event, 0, len(raw))
 	for i, frame := range raw {
@@ -59,67 +90,183 @@ func DecodeBatch(b []byte) ([]Event, error) {
 }
 
 // FromCloudEvent converts the SDK's event. Errors: Malformed when it is not a
-// valid CloudEvent 1.0, has data other than JSON, a sequence that is none, or
-// more than 16 attributes that Knatter does not know.
+// CloudEvent 1.0 with JSON data.
 func FromCloudEvent(ce *cloudevents.Event) (Event, error) {
 	if err := ce.Validate(); err != nil {
 		return Event{}, Errorf(Malformed, "not a valid CloudEvent: %w", err)
 	}
-	if ce.SpecVersion() != cloudevents.CloudEventsVersionV1 {
-		return Event{}, Errorf(Malformed, "specversion must be 1.0")
-	}
-	if ct := ce.DataContentType(); ct != "" && !isJSON(ct) {
-		return Event{}, Errorf(Malformed, "datacontenttype must be JSON")
-	}
-	e := Event{
-		ID:     ce.ID(),
-		Source: ce.Source(),
-		Type:   Type(ce.Type()),
-		Room:   RoomID(ce.Subject()),
-		Time:   ce.Time(),
-		Data:   ce.Data(),
+	attributes := map[string]string{
+		"specversion": ce.SpecVersion(), "id": ce.ID(), "source": ce.Source(), "type": ce.Type(),
+		"subject": ce.Subject(), "dataschema": ce.DataSchema(), "datacontenttype": ce.DataContentType(),
 	}
 	for name, value := range ce.Extensions() {
 		text, err := types.Format(value)
 		if err != nil {
-			return Event{}, Errorf(Malformed, "attribute %s: %w", name, err)
+			return Event{}, Errorf(Malformed, "attribute %s has no CloudEvents type", name)
 		}
-		if err := e.setExtension(name, text); err != nil {
+		attributes[name] = text
+	}
+	var r reader
+	for name, value := range attributes {
+		if err := r.set(name, value); err != nil {
 			return Event{}, err
 		}
 	}
-	if schema := ce.DataSchema(); schema != "" {
-		if err := e.setExtension("dataschema", schema); err != nil {
-			return Event{}, err
-		}
+	if err := r.setTime(ce.Time()); err != nil {
+		return Event{}, err
 	}
-	if len(e.Data) > 0 && !json.Valid(e.Data) {
-		return Event{}, Errorf(Malformed, "data must be JSON")
-	}
-	return e, nil
+	return r.eventWith(ce.Data())
 }
 
-func (e *Event) setExtension(name, value string) error {
+// reader puts an event together from its attributes, whatever they come in.
+type reader struct {
+	Event
+	version     string
+	contentType string
+}
+
+// set takes one attribute. An empty value is as an absent one.
+func (r *reader) set(name, value string) error {
+	if value == "" {
+		return nil
+	}
+	if !plain(value) {
+		return Errorf(Malformed, "an attribute has control characters or is not UTF-8")
+	}
 	switch name {
+	case "specversion":
+		r.version = value
+	case "datacontenttype":
+		r.contentType = value
+	case "id":
+		r.ID = value
+	case "source":
+		r.Source = value
+	case "type":
+		r.Type = Type(value)
+	case "subject":
+		r.Room = RoomID(value)
+	case "time":
+		t, err := time.Parse(time.RFC3339Nano, value)
+		if err != nil {
+			return Errorf(Malformed, "time must be an RFC 3339 timestamp")
+		}
+		return r.setTime(t)
 	case extPartitionKey:
-		e.Stream = RoomID(value)
+		r.Stream = RoomID(value)
 	case extSequence:
 		// A client's sequence is ignored, whatever it is; the log's is set by us.
 		if s, err := ParseSequence(value); err == nil {
-			e.Sequence = s
+			r.Sequence = s
 		}
 	case extTraceParent:
-		e.TraceParent = value
+		r.TraceParent = value
 	default:
-		if len(e.Extensions) == maxExtensions {
-			return Errorf(Malformed, "more than %d extension attributes", maxExtensions)
-		}
-		if e.Extensions == nil {
-			e.Extensions = make(map[string]string)
-		}
-		e.Extensions[name] = value
+		return r.setExtension(name, value)
 	}
 	return nil
+}
+
+// setJSON takes one attribute of a JSON event.
+func (r *reader) setJSON(name string, raw json.RawMessage) error {
+	switch raw[0] {
+	case '"':
+		value, err := unquote(raw)
+		if err != nil {
+			return err
+		}
+		return r.set(name, value)
+	case 'n': // null: as absent
+		return nil
+	case 't', 'f':
+		return r.setExtension(name, string(raw))
+	default:
+		if _, err := strconv.ParseInt(string(raw), 10, 32); err != nil {
+			return Errorf(Malformed, "an attribute must be a string, a boolean or an integer of 32 bits")
+		}
+		return r.setExtension(name, string(raw))
+	}
+}
+
+func (r *reader) setExtension(name, value string) error {
+	switch name {
+	case "id", "source", "type", "subject", "time", "specversion", "datacontenttype":
+		return Errorf(Malformed, "%s must be a string", name)
+	case extPartitionKey, extSequence, extTraceParent:
+		return nil // ignored unless it is a string
+	case "data":
+		return Errorf(Malformed, "data is no attribute")
+	case "dataschema":
+		if u, err := url.Parse(value); err != nil || !u.IsAbs() {
+			return Errorf(Malformed, "dataschema must be a URI")
+		}
+	}
+	if name == "" || strings.ContainsFunc(name, func(c rune) bool { return (c < 'a' || c > 'z') && (c < '0' || c > '9') }) {
+		return Errorf(Malformed, "attributes' names must be lower-case ASCII letters and digits")
+	}
+	if r.Extensions == nil {
+		r.Extensions = make(map[string]string)
+	}
+	r.Extensions[name] = value
+	if len(r.Extensions) > maxCarriedExtensions {
+		return Errorf(Malformed, "more than %d extension attributes", maxCarriedExtensions)
+	}
+	return nil
+}
+
+// setTime takes the time as events carry it. Years beyond four digits, which a
+// time zone can make, would not be RFC 3339 any more.
+func (r *reader) setTime(t time.Time) error {
+	t = t.UTC().Truncate(time.Millisecond)
+	if t.Year() < 1 || t.Year() > 9999 {
+		return Errorf(Malformed, "time must be in the years 1 to 9999")
+	}
+	r.Time = t
+	return nil
+}
+
+// event is the whole, its attributes checked.
+func (r *reader) event() (Event, error) {
+	if r.version != cloudevents.CloudEventsVersionV1 {
+		return Event{}, Errorf(Malformed, "specversion must be 1.0")
+	}
+	if blank(r.ID) || blank(r.Source) || blank(string(r.Type)) {
+		return Event{}, Errorf(Malformed, "id, source and type are required")
+	}
+	if _, err := url.Parse(r.Source); err != nil {
+		return Event{}, Errorf(Malformed, "source must be a URI reference")
+	}
+	if r.contentType != "" && !isJSON(r.contentType) {
+		return Event{}, Errorf(Malformed, "the data's content type must be JSON")
+	}
+	return r.Event, nil
+}
+
+// eventWith is the whole with data that is not known to be JSON yet.
+func (r *reader) eventWith(data []byte) (Event, error) {
+	if len(data) > 0 && (!utf8.Valid(data) || !json.Valid(data)) {
+		return Event{}, Errorf(Malformed, "data must be JSON")
+	}
+	r.Data = data
+	return r.event()
+}
+
+func blank(s string) bool { return strings.TrimSpace(s) == "" }
+
+// plain tells whether s is a CloudEvents string: UTF-8 without control
+// characters, which no header could carry.
+func plain(s string) bool {
+	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+}
+
+// unquote is the string of a valid JSON string.
+func unquote(raw []byte) (string, error) {
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return string(raw[1 : len(raw)-1]), nil
+	}
+	var s string
+	err := json.Unmarshal(raw, &s)
+	return s, err
 }
 
 func isJSON(contentType string) bool {
@@ -160,17 +307,25 @@ func (e *Event) AppendFrame(dst []byte) []byte {
 		dst = append(dst, `,"traceparent":`...)
 		dst = appendString(dst, e.TraceParent)
 	}
-	for name, value := range e.Extensions {
+	for _, name := range e.extensionNames() {
 		dst = append(dst, ',')
 		dst = appendString(dst, name)
 		dst = append(dst, ':')
-		dst = appendString(dst, value)
+		dst = appendString(dst, e.Extensions[name])
 	}
 	if len(e.Data) > 0 {
 		dst = append(dst, `,"datacontenttype":"application/json","data":`...)
 		dst = append(dst, e.Data...)
 	}
 	return append(dst, '}')
+}
+
+// extensionNames is sorted, so that one event has one encoding.
+func (e *Event) extensionNames() []string {
+	if len(e.Extensions) == 0 {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(e.Extensions))
 }
 
 // AppendBatch appends the events as a JSON array (application/cloudevents-batch+json).
@@ -207,99 +362,6 @@ func marshal(v any) ([]byte, error) {
 		return nil, err
 	}
 	return bytes.TrimRight(b.Bytes(), "\n"), nil
-}
-
-// Header is one header of a Kafka record.
-type Header struct {
-	Key   string
-	Value []byte
-}
-
-// Record headers of the CloudEvents Kafka binding, binary mode.
-const (
-	headerPrefix      = "ce_"
-	headerContentType = "content-type"
-)
-
-// Headers are the event's attributes as record headers (CloudEvents Kafka
-// binding, binary mode). The record's key is Stream, its value Data. The
-// sequence is not among them: it is the record's place.
-func (e *Event) Headers() []Header {
-	h := make([]Header, 0, 10+len(e.Extensions))
-	add := func(name, value string) {
-		if value != "" {
-			h = append(h, Header{headerPrefix + name, []byte(value)})
-		}
-	}
-	add("specversion", "1.0")
-	add("id", e.ID)
-	add("source", e.Source)
-	add("type", string(e.Type))
-	add("subject", string(e.Room))
-	if !e.Time.IsZero() {
-		h = append(h, Header{headerPrefix + "time", e.Time.UTC().AppendFormat(nil, timeFormat)})
-	}
-	add(extPartitionKey, string(e.Stream))
-	add(extTraceParent, e.TraceParent)
-	for name, value := range e.Extensions {
-		add(name, value)
-	}
-	return append(h, Header{headerContentType, []byte("application/json")})
-}
-
-// DecodeRecord reads an event from a record of the log: structured mode when the
-// content type says so, binary mode otherwise. The value is kept, not copied.
-// The sequence is the caller's to set.
-//
-// Errors: Malformed when the record is not a CloudEvent.
-func DecodeRecord(headers []Header, value []byte) (Event, error) {
-	e := Event{Data: value}
-	spec := false
-	for _, h := range headers {
-		if h.Key == headerContentType {
-			ct := string(h.Value)
-			if strings.HasPrefix(ct, cloudevents.ApplicationCloudEventsJSON) {
-				return DecodeFrame(value)
-			}
-			if !isJSON(ct) {
-				return Event{}, Errorf(Malformed, "content-type must be JSON")
-			}
-			continue
-		}
-		name, ok := strings.CutPrefix(h.Key, headerPrefix)
-		if !ok {
-			continue
-		}
-		switch name {
-		case "specversion":
-			spec = string(h.Value) == cloudevents.CloudEventsVersionV1
-		case "id":
-			e.ID = string(h.Value)
-		case "source":
-			e.Source = string(h.Value)
-		case "type":
-			e.Type = Type(h.Value)
-		case "subject":
-			e.Room = RoomID(h.Value)
-		case "time":
-			t, err := time.Parse(time.RFC3339Nano, string(h.Value))
-			if err != nil {
-				return Event{}, Errorf(Malformed, "time: %w", err)
-			}
-			e.Time = t.UTC()
-		default:
-			if err := e.setExtension(name, string(h.Value)); err != nil {
-				return Event{}, err
-			}
-		}
-	}
-	if !spec || e.ID == "" || e.Source == "" || e.Type == "" {
-		return Event{}, Errorf(Malformed, "not a CloudEvent: specversion 1.0, id, source and type are required")
-	}
-	if len(value) > 0 && !json.Valid(value) {
-		return Event{}, Errorf(Malformed, "data must be JSON")
-	}
-	return e, nil
 }
 
 // CloudEvent converts to the SDK's event.

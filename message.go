@@ -59,6 +59,9 @@ func CheckSent(e *Event) error {
 	if _, stream := e.Room.Stream(); stream || !e.Room.Valid() {
 		return Errorf(Invalid, "subject must be a room's id")
 	}
+	if len(e.Extensions) > maxExtensions {
+		return Errorf(Invalid, "more than %d extension attributes", maxExtensions)
+	}
 	var data any
 	switch e.Type {
 	case MessagePosted:

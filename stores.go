@@ -205,6 +205,12 @@ type Log interface {
 	// acknowledged that [EventStore] may not hold. Resent events are among them
 	// again. Errors: Unavailable.
 	Tail(ctx context.Context, stream RoomID) ([]Event, error)
+
+	// TailEnd is as Tail, and also returns where the tail ends: the least sequence
+	// that an event logged after the call began could have. Below it the tail and
+	// [EventStore], read afterwards, are complete together. From it on the store
+	// may have gaps already, as persisting is unordered.
+	TailEnd(ctx context.Context, stream RoomID) (tail []Event, end Sequence, err error)
 }
 
 // Deliverer passes finished frames to connectors.

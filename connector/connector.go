@@ -45,7 +45,7 @@ type Connector struct {
 	logger    *slog.Logger
 	metrics   *metrics
 	assets    map[string]asset
-	upgrader  websocket.FastHTTPUpgrader
+	upgrader  websocket.Upgrader
 	server    *fasthttp.Server
 	hub       *hub
 	limits    limits
@@ -89,14 +89,14 @@ func New(cfg Config, parts Parts) (*Connector, error) {
 	}
 	c.hub = newHub(c)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	c.upgrader = websocket.FastHTTPUpgrader{
+	c.upgrader = websocket.Upgrader{
 		// Sizes for many idle sockets: frames are read through a pooled buffer and
 		// written through the queue's.
 		ReadBufferSize:  512,
 		WriteBufferSize: 128,
 		WriteBufferPool: new(sync.Pool),
 		Subprotocols:    []string{subprotocol},
-		CheckOrigin:     func(*fasthttp.RequestCtx) bool { return true }, // checked before
+		CheckOrigin:     func(*http.Request) bool { return true }, // checked before
 	}
 	c.server = &fasthttp.Server{
 		Handler:               c.serveHTTP,

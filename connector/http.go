@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -75,15 +76,19 @@ func (c *Connector) upgrade(ctx *fasthttp.RequestCtx) {
 		c.problem(ctx, chat.Errorf(chat.Forbidden, "origin not allowed"))
 		return
 	}
+	key, err := base64.StdEncoding.DecodeString(string(ctx.Request.Header.Peek("Sec-WebSocket-Key")))
+	if string(ctx.Request.Header.Peek("Sec-WebSocket-Version")) != "13" || err != nil || len(key) != 16 {
+		ctx.Response.Header.Set("Sec-WebSocket-Version", "13")
+		c.problem(ctx, chat.Errorf(chat.Malformed, "not a handshake of WebSocket version 13"))
+		return
+	}
 	token, _ := strings.CutPrefix(string(ctx.Request.Header.Peek("Authorization")), "Bearer ")
-	raw := ctx.Conn()
 	id, err := uuid.NewV7()
 	if err != nil {
 		c.problem(ctx, err)
 		return
 	}
-	// The library has answered the request itself when it returns an error.
-	_ = c.upgrader.Upgrade(ctx, func(conn *websocket.Conn) {
+	takeOver(ctx, &c.upgrader, func(conn *websocket.Conn, raw net.Conn) {
 		s := c.newSession(id.String(), conn, raw)
 		if !c.enter(s) {
 			return

@@ -27,7 +27,6 @@ import (
 	"knatter.dev/chat/functions/persist"
 	"knatter.dev/chat/functions/rooms"
 	"knatter.dev/chat/functions/search"
-	"knatter.dev/chat/internal/analysis"
 	"knatter.dev/chat/internal/auth"
 	"knatter.dev/chat/internal/dispatch"
 	"knatter.dev/chat/internal/kafka"
@@ -90,7 +89,10 @@ func run(ctx context.Context, cfg config, start time.Time) (err error) {
 			return nil
 		}
 	})
-	front.Go(func() error { return announce(serving, cfg, gateway, ln, start) })
+	front.Go(func() error {
+		announce(serving, cfg, gateway, ln, start)
+		return nil
+	})
 	err = front.Wait()
 	stopFollowing()
 	if ferr := followers.Wait(); ferr != nil && !errors.Is(ferr, context.Canceled) {
@@ -99,14 +101,14 @@ func run(ctx context.Context, cfg config, start time.Time) (err error) {
 	return err
 }
 
-// announce says where the chat is when it is ready. The Korean dictionary loads
-// after that: the chat does not wait for it, only search does.
-func announce(ctx context.Context, cfg config, gateway *connector.Connector, ln net.Listener, start time.Time) error {
+// announce says where the chat is when it is ready. The Korean dictionary may load
+// still: the chat does not wait for it, only search does.
+func announce(ctx context.Context, cfg config, gateway *connector.Connector, ln net.Listener, start time.Time) {
 	for gateway.Ready(ctx) != nil {
 		select {
 		case <-time.After(5 * time.Millisecond):
 		case <-ctx.Done():
-			return nil
+			return
 		}
 	}
 	where := "in memory only, gone when it stops"
@@ -128,10 +130,6 @@ func announce(ctx context.Context, cfg config, gateway *connector.Connector, ln 
 		fmt.Printf("  metrics  http://%s/metrics\n", cfg.admin)
 	}
 	fmt.Print("\nCtrl-C stops it.\n")
-	if err := analysis.Load(ctx); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("dictionary: %w", err)
-	}
-	return nil
 }
 
 // parts are what the connector and the functions work with.
@@ -239,27 +237,35 @@ func (p *parts) wire(cfg config, signer *auth.Signer) {
 	s := p.stores
 	p.requests = make(map[string]http.RoundTripper)
 	p.verifier = auth.NewVerifier(auth.JWKS("http://accounts/.well-known/jwks.json", late{p.requests, "accounts"}), s.Sessions)
-	handlers := map[string]http.HandlerFunc{
-		"accounts": accounts.With(s.Accounts, s.Sessions, s.Attempts, s.Rooms, p.log, signer, p.verifier).Handle,
-		"rooms":    rooms.With(s.Rooms, s.Events, s.Accounts, p.log, p.verifier).Handle,
-		"history":  history.With(s.Events, s.Rooms, p.log, p.verifier).Handle,
-		"search":   search.With(s.Index, s.Events, s.Rooms, p.verifier).Handle,
+	// Only what runs here is made: index and search load the dictionary.
+	handlers := map[string]func() http.HandlerFunc{
+		"accounts": func() http.HandlerFunc {
+			return accounts.With(s.Accounts, s.Sessions, s.Attempts, s.Rooms, p.log, signer, p.verifier).Handle
+		},
+		"rooms": func() http.HandlerFunc {
+			return rooms.With(s.Rooms, s.Events, s.Accounts, p.log, p.verifier).Handle
+		},
+		"history": func() http.HandlerFunc { return history.With(s.Events, s.Rooms, p.log, p.verifier).Handle },
+		"search":  func() http.HandlerFunc { return search.With(s.Index, s.Events, s.Rooms, p.verifier).Handle },
 	}
-	for name, handle := range handlers {
-		p.requests[name] = serve.Local{Handler: handle}
+	for name, handler := range handlers {
 		if u := cfg.functions[name]; u != nil {
 			p.requests[name] = serve.Remote{Base: u}
+			continue
 		}
+		p.requests[name] = serve.Local{Handler: handler()}
 	}
-	targets := map[string]chat.Handler{
-		"persist": persist.With(s.Events, s.Rooms),
-		"index":   index.With(s.Index),
-		"fanout":  fanout.With(s.Routes, p.log),
+	targets := map[string]func() chat.Handler{
+		"persist": func() chat.Handler { return persist.With(s.Events, s.Rooms) },
+		"index":   func() chat.Handler { return index.With(s.Index) },
+		"fanout":  func() chat.Handler { return fanout.With(s.Routes, p.log) },
 	}
 	for _, fn := range chat.EventFunctions {
-		target := targets[fn.Name]
+		var target chat.Handler
 		if u := cfg.functions[fn.Name]; u != nil {
 			target = dispatch.HTTP(u.String(), nil)
+		} else {
+			target = targets[fn.Name]()
 		}
 		p.dispatchers = append(p.dispatchers, dispatch.New(p.kafka, fn, target, dispatch.Options{Logger: slog.Default()}))
 	}

@@ -18,7 +18,7 @@ export function field(label, props, hint) {
 
 /**
  * A form that does one thing with the server: disabled meanwhile, says what failed.
- * @param {{label: string, fields: any[], submit: string, action: (values: Record<string, string>) => Promise<any>,
+ * @param {{label: string, fields: any[], submit: string, action: (values: Record<string, string>, form: HTMLFormElement) => Promise<any>,
  *   problems?: Record<number, string>, class?: string}} options
  */
 export function actionForm({ label, fields, submit, action, problems, class: className = '' }) {
@@ -33,7 +33,7 @@ export function actionForm({ label, fields, submit, action, problems, class: cla
       fill(trouble);
       button.disabled = true;
       try {
-        await action(values);
+        await action(values, form);
       } catch (err) {
         fill(trouble, explain(err, problems));
       } finally {

@@ -106,6 +106,11 @@ export class API {
     return this.#call('POST', `/v1/rooms/${path(room)}/members`, {});
   }
 
+  /** @param {string} room @param {string} user */
+  invite(room, user) {
+    return this.#call('POST', `/v1/rooms/${path(room)}/members`, { user });
+  }
+
   /** Leaves, or removes another. @param {string} room @param {string} user */
   remove(room, user) {
     return this.#call('DELETE', `/v1/rooms/${path(room)}/members/${path(user)}`);

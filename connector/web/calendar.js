@@ -33,7 +33,8 @@ export function fully(time) {
 export function dayName(time, now = new Date()) {
   const days = Math.round((Date.parse(dayOf(time)) - Date.parse(dayOf(now))) / 86_400_000);
   if (days === 0 || days === -1) {
-    return new Intl.RelativeTimeFormat(settings.language, { numeric: 'auto' }).format(days, 'day');
+    const name = new Intl.RelativeTimeFormat(settings.language, { numeric: 'auto' }).format(days, 'day');
+    return name.charAt(0).toLocaleUpperCase(settings.language) + name.slice(1);
   }
   return format({ dateStyle: 'full' }).format(new Date(time));
 }

@@ -51,7 +51,7 @@ export function openNewChat({ api, code = '', onroom }) {
       action: async ({ name }) => enter((await api.createRoom(name.trim())).id),
     });
     const join = actionForm({
-      label: t('joinRoom'), class: 'inline', submit: t('join'), problems: { 404: t('roomNotFound'), 422: t('roomNotFound') },
+      label: t('joinRoom'), class: 'inline', submit: t('join'), problems: { 403: t('wasRemoved'), 404: t('roomNotFound') },
       fields: [field(t('roomCode'), { name: 'code', maxlength: 200, autocomplete: 'off', autocapitalize: 'none', spellcheck: 'false', value: code })],
       action: async (values) => {
         const room = values.code.trim().toLowerCase();

@@ -267,6 +267,7 @@ export class Client extends EventTarget {
     socket.onmessage = ({ data }) => {
       if (turn === this.#turn && typeof data === 'string') this.#receive(JSON.parse(data), token);
     };
+    socket.onerror = () => {}; // close follows; in Node an error without a listener is thrown
     socket.onclose = ({ code }) => {
       if (turn === this.#turn) this.#closed(code);
     };

@@ -1,4 +1,5 @@
 // @ts-check
+import { actionForm, field } from './account.js';
 import { avatar } from './avatar.js';
 import { confirm } from './dialogs.js';
 import { copy, fill, framed, h } from './dom.js';
@@ -28,7 +29,7 @@ export class MembersPanel {
         member.role !== 'member' && room.kind !== 'direct' && h('span', { class: 'role' }, t(member.role)),
         mine < RANK[member.role] && room.kind !== 'direct' && h('button', {
           type: 'button', class: 'quiet', 'aria-label': t('removeMember', member.nickname), title: t('removeMember', member.nickname),
-          onclick: () => confirm(t('removeMember', member.nickname), '', t('removeMember', member.nickname),
+          onclick: () => confirm(t('removeMember', member.nickname), t('removeHint'), t('removeMember', member.nickname),
             () => api.remove(room.id, member.user)),
         }, icon('close')))));
     };
@@ -41,7 +42,17 @@ export class MembersPanel {
           h('button', {
             type: 'button', class: 'secondary', 'aria-label': t('copyCode', room.id),
             onclick: () => void copy(room.id).then(() => announce(t('codeCopied'), true)),
-          }, icon('copy'), h('code', {}, room.id))),
+          }, icon('copy'), h('code', {}, room.id)),
+          actionForm({
+            label: t('invite'), class: 'inline', submit: t('invite'), problems: { 404: t('personNotFound') },
+            fields: [field(t('email'), { name: 'email', type: 'email', maxlength: 254, autocomplete: 'off', placeholder: t('email') })],
+            action: async ({ email }, form) => {
+              const { id, nickname } = await api.befriend(email);
+              await api.invite(room.id, id);
+              form.reset();
+              announce(t('invited', nickname), true);
+            },
+          })),
         list,
         h('button', {
           type: 'button', class: 'secondary leave',

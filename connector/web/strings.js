@@ -61,6 +61,10 @@ const en = {
   leaveAsk: (name) => `Leave “${name}”?`,
   leaveHint: 'You will no longer get its messages. You can come back with the code.',
   removeMember: (name) => `Remove ${name}`,
+  removeHint: 'The code will not let them in again; an invitation will.',
+  invite: 'Invite',
+  invited: (name) => `${name} is in the room now`,
+  wasRemoved: 'You were removed from this room. Its owner can invite you again.',
   codeHint: 'Anyone with this code can join.',
 
   messages: 'Messages',
@@ -170,6 +174,10 @@ const ko = {
   leaveAsk: (name) => `“${name}” 대화방에서 나갈까요?`,
   leaveHint: '더 이상 메시지를 받지 않습니다. 코드로 다시 참여할 수 있습니다.',
   removeMember: (name) => `${name} 님 내보내기`,
+  removeHint: '코드로는 다시 참여할 수 없고, 초대를 받아야 합니다.',
+  invite: '초대',
+  invited: (name) => `${name} 님이 참여했습니다`,
+  wasRemoved: '이 대화방에서 내보내졌습니다. 방장이 다시 초대할 수 있습니다.',
   codeHint: '이 코드를 아는 사람은 누구나 참여할 수 있습니다.',
 
   messages: '메시지',

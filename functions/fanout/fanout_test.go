@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"knatter.dev/chat"
@@ -41,11 +42,11 @@ func (s *sink) take() string {
 // counted counts the lookups of a route store.
 type counted struct {
 	chat.RouteStore
-	lookups int
+	lookups atomic.Int32
 }
 
 func (c *counted) Connectors(ctx context.Context, room chat.RoomID) ([]int, error) {
-	c.lookups++
+	c.lookups.Add(1)
 	return c.RouteStore.Connectors(ctx, room)
 }
 
@@ -103,8 +104,8 @@ func TestRouteChangesCountFromTheirPlaceOn(t *testing.T) {
 	if got := out.take(); got != want {
 		t.Errorf("delivered %s, want %s", got, want)
 	}
-	if routes.lookups != 2 {
-		t.Errorf("%d lookups for 2 rooms", routes.lookups)
+	if n := routes.lookups.Load(); n != 2 {
+		t.Errorf("%d lookups for 2 rooms", n)
 	}
 
 	// One at a time is the same.

@@ -45,14 +45,12 @@ func (f *Function) page(ctx context.Context, room chat.RoomID, r chat.Range, sto
 	// Repeats are looked for in all of the tail, the first one can be out of range.
 	first := make(map[key]chat.Sequence, len(tail))
 	var fresh []chat.Event
-	repeats := 0
 	for i := range tail {
 		e := &tail[i]
 		if e.Type.Hidden() {
 			continue
 		}
 		if _, again := first[keyOf(e)]; again {
-			repeats++
 			continue
 		}
 		first[keyOf(e)] = e.Sequence
@@ -61,11 +59,7 @@ func (f *Function) page(ctx context.Context, room chat.RoomID, r chat.Range, sto
 		}
 	}
 
-	// The store can hold a repeat whose first is still on its way, and the repeat is
-	// in the tail then too: ask for as many more as may have to be dropped.
-	most := r
-	most.Limit += min(repeats, maxEvents)
-	old, more, err := stored(ctx, room, most)
+	old, more, err := stored(ctx, room, r)
 	if err != nil {
 		return page{}, fmt.Errorf("reading events: %w", err)
 	}
@@ -73,19 +67,14 @@ func (f *Function) page(ctx context.Context, room chat.RoomID, r chat.Range, sto
 	for i := range old {
 		known[old[i].Sequence] = true
 	}
-	if more && len(old) > 0 { // what lies beyond the store's page belongs to a later one
-		if r.Newest {
-			r.After = old[0].Sequence
-		} else {
-			r.Before = old[len(old)-1].Sequence
-		}
-	}
+	// Instead of a first that is still on its way the store can hold a repeat. To
+	// drop it leaves no hole: the first and all that follows are in the tail.
 	all := slices.DeleteFunc(old, func(e chat.Event) bool {
 		at, again := first[keyOf(&e)]
 		return again && at < e.Sequence
 	})
 	for _, e := range fresh {
-		if !known[e.Sequence] && e.Sequence > r.After && e.Sequence < r.Before {
+		if !known[e.Sequence] {
 			all = append(all, e)
 		}
 	}
@@ -98,10 +87,6 @@ func (f *Function) page(ctx context.Context, room chat.RoomID, r chat.Range, sto
 
 	p := page{events: make([]chat.Event, 0, r.Limit), more: more}
 	for i := range all {
-		if len(p.events) == r.Limit {
-			p.more = true
-			break
-		}
 		e := &all[i]
 		if !known[e.Sequence] {
 			at, err := f.events.First(ctx, room, e.Source, e.ID)
@@ -111,6 +96,10 @@ func (f *Function) page(ctx context.Context, room chat.RoomID, r chat.Range, sto
 			if at != 0 && at < e.Sequence {
 				continue
 			}
+		}
+		if len(p.events) == r.Limit {
+			p.more = true
+			break
 		}
 		p.events = append(p.events, *e)
 	}

@@ -1,24 +1,27 @@
-// Package persist is the function that keeps the rooms' events: it follows the log
-// and projects it into the event store and the room store.
+// Package persist is the function that makes the log's events lasting: it follows
+// the log and keeps history, rooms, members and read positions.
 package persist
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"sync/atomic"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/open"
 	"knatter.dev/chat/internal/serve"
 )
 
-// Function persists events. It is stateless: what it does twice is stored once.
+// Function stores rooms' events. It is stateless: what it does twice, or in
+// another order, leaves the same behind.
 type Function struct {
 	events chat.EventStore
 	rooms  chat.RoomStore
 
 	handler http.Handler // over a group, so that concurrent requests share a commit
 	ready   atomic.Bool  // the fields above are set
-	close   func() error
+	stores  *open.Stores // what Start opened; nil after With
 }
 
 var _ chat.Handler = (*Function)(nil)
@@ -26,7 +29,7 @@ var _ chat.Handler = (*Function)(nil)
 // New returns a function that has yet to be started.
 func New() *Function { return &Function{} }
 
-// With returns a function over stores that are open already.
+// With returns a function over what is open already.
 func With(events chat.EventStore, rooms chat.RoomStore) *Function {
 	f := New()
 	f.use(events, rooms, 0)
@@ -48,21 +51,48 @@ func (f *Function) Handle(w http.ResponseWriter, r *http.Request) {
 	f.handler.ServeHTTP(w, r)
 }
 
-// HandleEvents implements [chat.Handler]. The two projections are written one
-// after the other; what a failure leaves half done the retry completes, as each
-// is idempotent. Errors: the stores'.
+// HandleEvents implements [chat.Handler]. Errors: Invalid for an event that no
+// reader could make anything of; the stores' own.
+//
+// The rooms come before the history. Should the process end between the two, the
+// event is handled again, so both hold it in the end; until then a removal is
+// already in force that history does not show yet, never the other way round.
+// And an event that the rooms refuse for good is not in the history either.
 func (f *Function) HandleEvents(ctx context.Context, events []chat.Event) error {
-	if err := f.events.Put(ctx, events); err != nil {
-		return err
-	}
+	kept := make([]chat.Event, 0, len(events))
 	var changes []chat.Event
 	for _, e := range events {
-		if e.Type != chat.MessagePosted {
+		if _, stream := e.Stream.Stream(); stream || !function.Handles(e.Type) {
+			continue
+		}
+		if e.Type == chat.MessagePosted {
+			if err := e.Decode(new(chat.Posted)); err != nil {
+				return err
+			}
+		} else {
 			changes = append(changes, e)
 		}
+		kept = append(kept, e)
 	}
-	if len(changes) == 0 {
-		return nil
+	if len(changes) > 0 {
+		if err := f.rooms.Apply(ctx, changes); err != nil {
+			return fmt.Errorf("applying %d events to rooms: %w", len(changes), err)
+		}
 	}
-	return f.rooms.Apply(ctx, changes)
+	if len(kept) > 0 {
+		if err := f.events.Put(ctx, kept); err != nil {
+			return fmt.Errorf("storing %d events: %w", len(kept), err)
+		}
+	}
+	return nil
 }
+
+// function is this one's row in the table of event functions.
+var function = func() chat.EventFunction {
+	for _, f := range chat.EventFunctions {
+		if f.Name == "persist" {
+			return f
+		}
+	}
+	panic("persist is not in the table of event functions")
+}()

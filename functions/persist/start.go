@@ -6,7 +6,7 @@ import (
 	"knatter.dev/chat/internal/open"
 )
 
-// Start opens what the function needs: the stores (KNATTER_STORE) for events in
+// Start opens what the function needs: the stores (KNATTER_STORE) of events in
 // the log's generation (KNATTER_GENERATION).
 func (f *Function) Start(ctx context.Context, env map[string]string) error {
 	generation, err := open.Generation(env)
@@ -17,21 +17,30 @@ func (f *Function) Start(ctx context.Context, env map[string]string) error {
 	if err != nil {
 		return err
 	}
-	f.close = stores.Close
+	f.stores = stores
 	f.use(stores.Events, stores.Rooms, generation)
 	return nil
 }
 
 // Stop closes what Start opened, once no event is being handled any more.
 func (f *Function) Stop(context.Context) error {
-	if !f.ready.Swap(false) || f.close == nil {
+	if !f.ready.Swap(false) || f.stores == nil {
 		return nil
 	}
-	return f.close()
+	return f.stores.Close()
 }
 
-// Ready tells whether events are handled.
-func (f *Function) Ready(context.Context) (bool, error) { return f.ready.Load(), nil }
+// Ready tells whether events can be stored.
+func (f *Function) Ready(ctx context.Context) (bool, error) {
+	if !f.ready.Load() {
+		return false, nil
+	}
+	if f.stores == nil {
+		return true, nil
+	}
+	err := f.stores.Check(ctx)
+	return err == nil, err
+}
 
 // Alive tells whether the process should go on.
 func (f *Function) Alive(context.Context) (bool, error) { return true, nil }

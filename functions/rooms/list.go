@@ -108,7 +108,11 @@ func (f *Function) entry(ctx context.Context, room chat.Room, self chat.Membersh
 	if len(events) > 0 {
 		e.Sequence = events[0].Sequence
 	}
-	if e.Unread, err = f.events.Unread(ctx, room.ID, self.Read, self.User, maxUnread); err != nil {
+	read := self.Read
+	if read == 0 {
+		read = self.Sequence // nobody has to read what was said before joining
+	}
+	if e.Unread, err = f.events.Unread(ctx, room.ID, read, self.User, maxUnread); err != nil {
 		return e, fmt.Errorf("counting unread messages: %w", err)
 	}
 	if room.Kind == chat.Direct {

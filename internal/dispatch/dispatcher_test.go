@@ -347,7 +347,7 @@ func TestTriesCanBeLimited(t *testing.T) {
 	var tries atomic.Int32
 	run(t, c, ordered, handlerFunc(func(context.Context, []chat.Event) error {
 		tries.Add(1)
-		panic(fmt.Sprint("always"))
+		panic("always")
 	}), dispatch.Options{MaxTries: 3})
 	dead := deadLetters(t, c, 1)[0]
 	if tries.Load() != 3 || header(dead, "ce_knativeerrorcode") != "500" {

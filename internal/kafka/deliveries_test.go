@@ -23,7 +23,7 @@ func deliveryTo(connector, n int) chat.Delivery {
 }
 
 // follow runs FollowDeliveries until the test or ctx ends; it returns when ready.
-func follow(t *testing.T, ctx context.Context, c kafka.Config, connector int) (<-chan chat.Delivery, <-chan error) {
+func follow(ctx context.Context, t *testing.T, c kafka.Config, connector int) (<-chan chat.Delivery, <-chan error) {
 	t.Helper()
 	got, ended, ready := make(chan chat.Delivery, 100), make(chan error, 1), make(chan struct{})
 	go func() {
@@ -48,7 +48,7 @@ func TestDeliveriesReachTheirConnectorFromReadyOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	got, ended := follow(t, ctx, c, 1)
+	got, ended := follow(ctx, t, c, 1)
 
 	// Connector 99 has no partition: its delivery must not hold up the others.
 	if err := l.Deliver(t.Context(), []chat.Delivery{deliveryTo(1, 2), deliveryTo(2, 3), deliveryTo(99, 4), deliveryTo(1, 5)}); err != nil {
@@ -105,7 +105,7 @@ func TestFollowingAPartitionThatDoesNotExistFails(t *testing.T) {
 func TestFollowerSkipsWhatIsNoDelivery(t *testing.T) {
 	c := kafkatest.Start(t)
 	l := kafkatest.Log(t, c)
-	got, _ := follow(t, t.Context(), c, 0)
+	got, _ := follow(t.Context(), t, c, 0)
 	garbage := &kgo.Record{Topic: chat.TopicDeliveries, Partition: 0, Value: []byte("garbage")}
 	if err := client(t, c, kgo.RecordPartitioner(kgo.ManualPartitioner())).ProduceSync(t.Context(), garbage).FirstErr(); err != nil {
 		t.Fatal(err)

@@ -50,8 +50,9 @@ type options struct {
 	reserve uint64
 }
 
-// WithCache sets the size of the block cache in bytes. Memtables
-// count against it. Default: 256 MiB.
+// WithCache sets the size of the block cache in bytes, which the memtables, up to
+// 64 MiB each, count against. It is filled as far as there is data. Default:
+// 384 MiB.
 func WithCache(bytes int64) Option { return func(o *options) { o.cache = bytes } }
 
 // WithReserve sets how much disk space must stay free, in bytes: below it, writes
@@ -163,14 +164,26 @@ func (s *Store) checkSchema() error {
 	return s.commit(b, pebble.Sync)
 }
 
-// Events, Rooms, Accounts, Sessions, Attempts, Routes and Index are the stores.
-func (s *Store) Events() *Events     { return s.events }
-func (s *Store) Rooms() *Rooms       { return s.rooms }
+// Events is the event store.
+func (s *Store) Events() *Events { return s.events }
+
+// Rooms is the room store.
+func (s *Store) Rooms() *Rooms { return s.rooms }
+
+// Accounts is the account store.
 func (s *Store) Accounts() *Accounts { return s.accounts }
+
+// Sessions is the session store.
 func (s *Store) Sessions() *Sessions { return s.sessions }
+
+// Attempts is the attempt store.
 func (s *Store) Attempts() *Attempts { return s.attempts }
-func (s *Store) Routes() *Routes     { return s.routes }
-func (s *Store) Index() *Index       { return s.index }
+
+// Routes is the route store.
+func (s *Store) Routes() *Routes { return s.routes }
+
+// Index is the search index.
+func (s *Store) Index() *Index { return s.index }
 
 // Check tells whether the store can still read and write. Errors: Unavailable.
 func (s *Store) Check(ctx context.Context) error {

@@ -1,0 +1,53 @@
+package chat_test
+
+import (
+	"testing"
+
+	"knatter.dev/chat"
+)
+
+func BenchmarkDecodeFrame(b *testing.B) {
+	e := posted(b, "회의록을 공유해 주세요")
+	e.Extensions = nil
+	in := e.AppendFrame(nil)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(in)))
+	for b.Loop() {
+		if _, err := chat.DecodeFrame(in); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkAppendFrame(b *testing.B) {
+	e := posted(b, "회의록을 공유해 주세요")
+	e.Extensions = nil
+	buf := e.AppendFrame(nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		buf = e.AppendFrame(buf[:0])
+	}
+}
+
+func BenchmarkDecodeRecord(b *testing.B) {
+	e := posted(b, "회의록을 공유해 주세요")
+	e.Extensions = nil
+	headers := e.Headers()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := chat.DecodeRecord(headers, e.Data); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkCheckSent(b *testing.B) {
+	e := posted(b, "회의록을 공유해 주세요")
+	e.Extensions = nil
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := chat.CheckSent(&e); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,163 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	"knatter.dev/chat"
+)
+
+// Message is a message as history has it.
+type Message struct {
+	Sequence chat.Sequence `json:"sequence"`
+	ID       string        `json:"id"`
+	User     chat.UserID   `json:"user"`
+	Nickname string        `json:"nickname"`
+	Text     string        `json:"text"`
+	Time     time.Time     `json:"time"`
+	ReplyTo  chat.Sequence `json:"replyTo"`
+	Deleted  bool          `json:"deleted"`
+}
+
+// Page is a part of a room's history. With After alone it is the oldest part
+// after that, otherwise the newest part before Before.
+type Page struct {
+	After     chat.Sequence // exclusive
+	Before    chat.Sequence // exclusive; 0 means up to now
+	Limit     int           // 0 means the server's default; at most 200
+	FromStart bool          // After counts although it is 0: from the room's beginning
+}
+
+func (p Page) query() string {
+	q := url.Values{}
+	if p.FromStart || p.After > 0 {
+		q.Set("after", p.After.String())
+	}
+	if p.Before > 0 {
+		q.Set("before", p.Before.String())
+	}
+	if p.Limit > 0 {
+		q.Set("limit", strconv.Itoa(p.Limit))
+	}
+	return "?" + q.Encode()
+}
+
+// Messages are a room's messages, oldest first, and whether there are more in
+// the page's direction.
+func (s *Session) Messages(ctx context.Context, room chat.RoomID, p Page) (messages []Message, more bool, err error) {
+	var answer struct {
+		Messages []Message `json:"messages"`
+		More     bool      `json:"more"`
+	}
+	err = s.call(ctx, http.MethodGet, roomPath(room, "/messages")+p.query(), nil, &answer)
+	return answer.Messages, answer.More, err
+}
+
+// Events are a room's events, oldest first.
+func (s *Session) Events(ctx context.Context, room chat.RoomID, p Page) ([]chat.Event, error) {
+	token, err := s.Token(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	return s.client.events(ctx, token.Value, room, p)
+}
+
+func (c *Client) events(ctx context.Context, token string, room chat.RoomID, p Page) ([]chat.Event, error) {
+	header := http.Header{"Authorization": {"Bearer " + token}}
+	b, err := c.send(ctx, http.MethodGet, roomPath(room, "/events")+p.query(), header, nil)
+	if err != nil {
+		return nil, err
+	}
+	events, err := chat.DecodeBatch(b)
+	if err != nil {
+		return nil, fmt.Errorf("events of %s: %w", room, err)
+	}
+	return events, nil
+}
+
+// Search says what to look for; empty fields do not matter.
+type Search struct {
+	Text   string
+	Room   chat.RoomID
+	From   chat.UserID
+	After  time.Time
+	Before time.Time
+	Limit  int
+	Cursor string // of the page before
+}
+
+// Hit is a message that was found.
+type Hit struct {
+	Room       chat.RoomID   `json:"room"`
+	Sequence   chat.Sequence `json:"sequence"`
+	User       chat.UserID   `json:"user"`
+	Nickname   string        `json:"nickname"`
+	Text       string        `json:"text"`
+	Time       time.Time     `json:"time"`
+	Highlights [][2]int      `json:"highlights"` // start and end, in UTF-16 code units
+}
+
+// Search finds messages in the user's rooms, newest first. A cursor that is not
+// empty gets the next page.
+func (s *Session) Search(ctx context.Context, what Search) (hits []Hit, cursor string, err error) {
+	q := url.Values{"q": {what.Text}}
+	set := func(name, value string) {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	set("room", string(what.Room))
+	set("from", string(what.From))
+	set("cursor", what.Cursor)
+	if !what.After.IsZero() {
+		q.Set("after", what.After.UTC().Format(time.RFC3339Nano))
+	}
+	if !what.Before.IsZero() {
+		q.Set("before", what.Before.UTC().Format(time.RFC3339Nano))
+	}
+	if what.Limit > 0 {
+		q.Set("limit", strconv.Itoa(what.Limit))
+	}
+	var answer struct {
+		Hits   []Hit  `json:"hits"`
+		Cursor string `json:"cursor"`
+	}
+	err = s.call(ctx, http.MethodGet, "/v1/search?"+q.Encode(), nil, &answer)
+	return answer.Hits, answer.Cursor, err
+}
+
+// Ack says under which sequence the log has an event.
+type Ack struct {
+	Event    string        `json:"event"`
+	Sequence chat.Sequence `json:"sequence"`
+}
+
+// Post sends events over HTTP, in one request, as programs do that need no
+// socket. The acks are in the events' order.
+func (s *Session) Post(ctx context.Context, events ...chat.Event) ([]Ack, error) {
+	token, err := s.Token(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	header := http.Header{
+		"Authorization": {"Bearer " + token.Value},
+		"Content-Type":  {"application/cloudevents-batch+json"},
+	}
+	b, err := s.client.send(ctx, http.MethodPost, "/v1/events", header, bytes.NewReader(chat.AppendBatch(nil, events)))
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Acks []Ack `json:"acks"`
+	}
+	if err := json.Unmarshal(b, &answer); err != nil {
+		return nil, fmt.Errorf("acks: %w", err)
+	}
+	return answer.Acks, nil
+}

@@ -1,0 +1,183 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/google/uuid"
+
+	"knatter.dev/chat"
+)
+
+// pending is a frame that waits for its answer: an event for its ack, a
+// subscribe frame for room.subscribed.
+type pending struct {
+	id     string
+	frame  []byte
+	answer chan answer // takes one
+}
+
+type answer struct {
+	sequence chat.Sequence
+	err      error
+}
+
+// Send sends a text message and returns its place in the room once it is durably
+// in the log. Over lost connections it sends it again under the same id; when ctx
+// ends before the ack, the message may or may not be in the room. Errors: as of
+// [Conn.SendEvent].
+func (c *Conn) Send(ctx context.Context, room chat.RoomID, text string) (chat.Sequence, error) {
+	e, err := frame(chat.MessagePosted, chat.Posted{Text: text})
+	if err != nil {
+		return 0, err
+	}
+	e.Room = room
+	return c.SendEvent(ctx, e)
+}
+
+// Read tells the room how far the user has read. Errors: as of [Conn.SendEvent].
+func (c *Conn) Read(ctx context.Context, room chat.RoomID, upTo chat.Sequence) error {
+	e, err := frame(chat.ReadAdvanced, chat.ReadData{UpTo: upTo})
+	if err != nil {
+		return err
+	}
+	e.Room = room
+	_, err = c.SendEvent(ctx, e)
+	return err
+}
+
+// SendEvent is Send for any event; an empty ID or Source is filled in. To send
+// one again after the program was restarted, give the ID. What the server cannot
+// take now (TooMany, Unavailable) is sent again until ctx ends. Errors: Forbidden
+// and Invalid as the server says, TooLarge, Unavailable when the Conn is closed,
+// and what ended the Conn.
+func (c *Conn) SendEvent(ctx context.Context, e chat.Event) (chat.Sequence, error) {
+	if e.ID == "" {
+		id, err := uuid.NewV7()
+		if err != nil {
+			return 0, fmt.Errorf("id: %w", err)
+		}
+		e.ID = id.String()
+	}
+	if e.Source == "" {
+		e.Source = "/client"
+	}
+	f := e.AppendFrame(nil)
+	if limit := c.Limits().FrameBytes; limit > 0 && len(f) > limit {
+		return 0, chat.Errorf(chat.TooLarge, "the event has %d bytes, the server takes %d", len(f), limit)
+	}
+	for wait := (backoff{max: c.options.MaxBackoff}); ; {
+		sequence, err := c.ask(ctx, e.ID, f)
+		if err == nil || !passing(err) || c.ctx.Err() != nil {
+			return sequence, err
+		}
+		if !wait.pause(ctx) {
+			return 0, err
+		}
+	}
+}
+
+// ask sends a frame and waits for the answer to id, over as many connections as
+// it takes.
+func (c *Conn) ask(ctx context.Context, id string, frame []byte) (chat.Sequence, error) {
+	p := &pending{id: id, frame: frame, answer: make(chan answer, 1)}
+	l, err := c.await(p)
+	if err != nil {
+		return 0, err
+	}
+	if l != nil {
+		l.write(frame)
+	}
+	return c.result(ctx, p)
+}
+
+// await makes p one of those that wait and returns the link to send it on; with
+// nil the next link does.
+func (c *Conn) await(p *pending) (*link, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx.Err() != nil {
+		return nil, context.Cause(c.ctx)
+	}
+	c.pending = append(c.pending, p)
+	return c.link, nil
+}
+
+// result waits for p's answer; p waits no longer then.
+func (c *Conn) result(ctx context.Context, p *pending) (chat.Sequence, error) {
+	select {
+	case a := <-p.answer:
+		return a.sequence, a.err
+	case <-ctx.Done():
+		c.mu.Lock()
+		c.pending = slices.DeleteFunc(c.pending, func(other *pending) bool { return other == p })
+		c.mu.Unlock()
+		return 0, ctx.Err()
+	case <-c.done:
+		return 0, context.Cause(c.ctx)
+	}
+}
+
+// settleLocked gives its answer to all who wait for id.
+func (c *Conn) settleLocked(id string, a answer) {
+	c.pending = slices.DeleteFunc(c.pending, func(p *pending) bool {
+		if p.id != id {
+			return false
+		}
+		p.answer <- a
+		return true
+	})
+}
+
+// pendingLocked are the frames to be sent again.
+func (c *Conn) pendingLocked() [][]byte {
+	frames := make([][]byte, 0, len(c.pending))
+	for _, p := range c.pending {
+		frames = append(frames, p.frame)
+	}
+	return frames
+}
+
+func (c *Conn) acked(e *chat.Event) {
+	var a Ack
+	if e.Decode(&a) != nil {
+		return // not an ack: the event is sent again in time
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.settleLocked(a.Event, answer{sequence: a.Sequence})
+}
+
+// refusedEvent is the data of an error frame.
+type refusedEvent struct {
+	event string
+	room  chat.RoomID // of a subscription to several
+	err   error
+}
+
+func refusal(e *chat.Event) refusedEvent {
+	var p struct {
+		Event  string      `json:"event"`
+		Room   chat.RoomID `json:"room"`
+		Status int         `json:"status"`
+	}
+	if err := e.Decode(&p); err != nil {
+		return refusedEvent{err: err}
+	}
+	return refusedEvent{event: p.Event, room: p.Room, err: problem(p.Status, e.Data)}
+}
+
+// frame is a client's event. Its time is the server's to set.
+func frame(typ chat.Type, data any) (chat.Event, error) {
+	raw, err := json.Marshal(data)
+	if err != nil {
+		return chat.Event{}, fmt.Errorf("data of %s: %w", typ.Short(), err)
+	}
+	id, err := uuid.NewV7()
+	if err != nil {
+		return chat.Event{}, fmt.Errorf("id: %w", err)
+	}
+	return chat.Event{ID: id.String(), Source: "/client", Type: typ, Data: raw}, nil
+}

@@ -1,0 +1,304 @@
+package persist
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"knatter.dev/chat"
+	"knatter.dev/chat/internal/pebble"
+)
+
+func openStore(t *testing.T) *pebble.Store {
+	t.Helper()
+	s, err := pebble.OpenMemory()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func logged(t *testing.T, user chat.UserID, id string, seq chat.Sequence, typ chat.Type, data any) chat.Event {
+	t.Helper()
+	e, err := chat.NewEvent(id, user, typ, "room", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Sequence = seq
+	return e
+}
+
+// life is what happens in a room: created, joined, talked, read, left. Message 6
+// is resent as 9.
+func life(t *testing.T) []chat.Event {
+	return []chat.Event{
+		logged(t, "alice", "1", 1, chat.RoomCreated, chat.RoomData{Name: "first", Kind: chat.Group}),
+		logged(t, "alice", "2", 2, chat.MemberJoined, chat.MemberData{User: "alice", Nickname: "al", Role: chat.Owner}),
+		logged(t, "alice", "3", 3, chat.MemberJoined, chat.MemberData{User: "bob", Nickname: "bo", Role: chat.Plain}),
+		logged(t, "x", "4", 4, chat.RouteOpened, chat.RouteData{}),
+		logged(t, "alice", "5", 5, chat.RoomUpdated, chat.RoomData{Name: "second"}),
+		logged(t, "bob", "6", 6, chat.MessagePosted, chat.Posted{Text: "hello"}),
+		logged(t, "alice", "7", 7, chat.ReadAdvanced, chat.ReadData{UpTo: 6}),
+		logged(t, "alice", "8", 8, chat.MemberRemoved, chat.MemberData{User: "bob", Nickname: "bo", Role: chat.Plain}),
+		logged(t, "bob", "6", 9, chat.MessagePosted, chat.Posted{Text: "hello"}),
+	}
+}
+
+// wantLife checks what is left of life.
+func wantLife(t *testing.T, s *pebble.Store) {
+	t.Helper()
+	events, more, err := s.Events().Events(t.Context(), "room", chat.Range{Limit: 100})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []chat.Sequence
+	for _, e := range events {
+		got = append(got, e.Sequence)
+	}
+	if want := "[0000000000000001 0000000000000002 0000000000000003 0000000000000005 0000000000000006 0000000000000007 0000000000000008]"; fmt.Sprint(got) != want || more {
+		t.Errorf("history is %v, want %v", got, want)
+	}
+	room, err := s.Rooms().Room(t.Context(), "room")
+	if err != nil || room.Name != "second" || room.Kind != chat.Group || room.Sequence != 5 {
+		t.Errorf("room is %+v, %v", room, err)
+	}
+	alice, err := s.Rooms().Membership(t.Context(), "room", "alice")
+	if err != nil || !alice.Active || alice.Role != chat.Owner || alice.Read != 6 {
+		t.Errorf("alice is %+v, %v", alice, err)
+	}
+	bob, err := s.Rooms().Membership(t.Context(), "room", "bob")
+	if err != nil || bob.Active || bob.Sequence != 8 {
+		t.Errorf("bob is %+v, %v", bob, err)
+	}
+}
+
+func TestHandle(t *testing.T) {
+	t.Run("in order, then rewound", func(t *testing.T) {
+		s := openStore(t)
+		f := With(s.Events(), s.Rooms())
+		for _, events := range [][]chat.Event{life(t), life(t), life(t)[:4], life(t)[3:]} {
+			if err := f.HandleEvents(t.Context(), events); err != nil {
+				t.Fatal(err)
+			}
+			wantLife(t, s)
+		}
+	})
+	t.Run("one by one, twice, backwards", func(t *testing.T) {
+		s := openStore(t)
+		f := With(s.Events(), s.Rooms())
+		events := life(t)
+		for i := len(events) - 1; i >= 0; i-- {
+			for range 2 {
+				if err := f.HandleEvents(t.Context(), events[i:i+1]); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		wantLife(t, s)
+	})
+	t.Run("copies on users' streams and unknown types are ignored", func(t *testing.T) {
+		s := openStore(t)
+		f := With(s.Events(), s.Rooms())
+		copied := life(t)[2]
+		copied.Stream = chat.StreamOf("bob")
+		unknown := logged(t, "alice", "u", 20, chat.Prefix+"message.sung", chat.Posted{})
+		if err := f.HandleEvents(t.Context(), []chat.Event{copied, unknown}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Rooms().Membership(t.Context(), "room", "bob"); chat.KindOf(err) != chat.NotFound {
+			t.Errorf("bob: %v", err)
+		}
+		if events, _, err := s.Events().Events(t.Context(), "room", chat.Range{Limit: 1}); err != nil || len(events) != 0 {
+			t.Errorf("history is %v, %v", events, err)
+		}
+	})
+}
+
+// post sends an event as KafkaSource and the dispatcher do, and returns the
+// status. A body that is no event is sent as it is.
+func post(f *Function, contentType string, body []byte) int {
+	r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
+	r.Header.Set("Content-Type", contentType)
+	w := httptest.NewRecorder()
+	f.Handle(w, r)
+	return w.Code
+}
+
+const structured = "application/cloudevents+json"
+
+// TestConcurrentRequests handles many requests at once: each is durable when it
+// is answered, and they share commits.
+func TestConcurrentRequests(t *testing.T) {
+	s := openStore(t)
+	counted := &countedEvents{EventStore: s.Events()}
+	f := With(counted, s.Rooms())
+	const n = 500
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			id := fmt.Sprint("id-", i)
+			e := logged(t, "alice", id, chat.Sequence(i+1), chat.MessagePosted, chat.Posted{Text: "text"})
+			if status := post(f, structured, e.AppendFrame(nil)); status != http.StatusNoContent {
+				t.Errorf("status %d", status)
+			}
+			if first, err := s.Events().First(t.Context(), "room", e.Source, id); err != nil || first != e.Sequence {
+				t.Errorf("answered, but the store has %d, %v", first, err)
+			}
+		})
+	}
+	wg.Wait()
+	if puts := counted.puts.Load(); puts >= n {
+		t.Errorf("%d requests took %d puts", n, puts)
+	}
+}
+
+type countedEvents struct {
+	chat.EventStore
+	puts atomic.Int64
+}
+
+func (c *countedEvents) Put(ctx context.Context, events []chat.Event) error {
+	c.puts.Add(1)
+	return c.EventStore.Put(ctx, events)
+}
+
+func TestBatch(t *testing.T) {
+	s := openStore(t)
+	f := With(s.Events(), s.Rooms())
+	if status := post(f, "application/cloudevents-batch+json", chat.AppendBatch(nil, life(t))); status != http.StatusNoContent {
+		t.Fatalf("status %d", status)
+	}
+	wantLife(t, s)
+}
+
+// TestPoison sends what can never be stored: the answer says never, and the good
+// events that come at the same time are not held up.
+func TestPoison(t *testing.T) {
+	s := openStore(t)
+	f := With(s.Events(), s.Rooms())
+	frame := func(typ chat.Type, data any) []byte {
+		e := logged(t, "alice", "bad", 5, typ, data)
+		return e.AppendFrame(nil)
+	}
+	noUser := logged(t, "", "bad", 5, chat.ReadAdvanced, chat.ReadData{UpTo: 1})
+	noUser.Source = "/system"
+	poison := map[string][]byte{
+		"not JSON":                 []byte(`{"specversion"`),
+		"not an event":             []byte(`{}`),
+		"no room":                  []byte(`{"specversion":"1.0","id":"1","source":"/users/a","type":"dev.knatter.message.posted","sequence":"0000000000000001","data":{"text":"x"}}`),
+		"no sequence":              []byte(`{"specversion":"1.0","id":"1","source":"/users/a","type":"dev.knatter.message.posted","subject":"room","data":{"text":"x"}}`),
+		"text is a number":         frame(chat.MessagePosted, map[string]any{"text": 1}),
+		"member without a user":    frame(chat.MemberJoined, map[string]any{}),
+		"member is an array":       frame(chat.MemberJoined, []int{}),
+		"read by nobody":           noUser.AppendFrame(nil),
+		"read up to no sequence":   frame(chat.ReadAdvanced, map[string]any{"upTo": "yesterday"}),
+		"room's name is an object": frame(chat.RoomCreated, map[string]any{"name": map[string]any{}}),
+	}
+	var wg sync.WaitGroup
+	for name, body := range poison {
+		wg.Go(func() {
+			if status := post(f, structured, body); status < 400 || status > 499 || status == http.StatusRequestTimeout || status == http.StatusTooManyRequests {
+				t.Errorf("%s: status %d", name, status)
+			}
+		})
+	}
+	for i := range 50 {
+		wg.Go(func() {
+			e := logged(t, "bob", fmt.Sprint(i), chat.Sequence(100+i), chat.MessagePosted, chat.Posted{Text: "good"})
+			if status := post(f, structured, e.AppendFrame(nil)); status != http.StatusNoContent {
+				t.Errorf("status %d", status)
+			}
+		})
+	}
+	wg.Wait()
+	events, _, err := s.Events().Events(t.Context(), "room", chat.Range{Limit: 1000})
+	if err != nil || len(events) != 50 {
+		t.Errorf("%d events are stored, %v", len(events), err)
+	}
+}
+
+// TestFailureBetween makes the history fail after the rooms were changed: the
+// event is to be handled again, and then both have it.
+func TestFailureBetween(t *testing.T) {
+	s := openStore(t)
+	failing := &failingEvents{EventStore: s.Events()}
+	failing.fail.Store(true)
+	f := With(failing, s.Rooms())
+	e := life(t)[1]
+	if status := post(f, structured, e.AppendFrame(nil)); status != http.StatusServiceUnavailable {
+		t.Fatalf("status %d", status)
+	}
+	if m, err := s.Rooms().Membership(t.Context(), "room", "alice"); err != nil || !m.Active {
+		t.Errorf("alice is %+v, %v", m, err)
+	}
+	failing.fail.Store(false)
+	if status := post(f, structured, e.AppendFrame(nil)); status != http.StatusNoContent {
+		t.Fatalf("status %d", status)
+	}
+	if first, err := s.Events().First(t.Context(), "room", e.Source, e.ID); err != nil || first != e.Sequence {
+		t.Errorf("the store has %d, %v", first, err)
+	}
+}
+
+type failingEvents struct {
+	chat.EventStore
+	fail atomic.Bool
+}
+
+func (f *failingEvents) Put(ctx context.Context, events []chat.Event) error {
+	if f.fail.Load() {
+		return chat.Errorf(chat.Unavailable, "store: %w", errors.New("away"))
+	}
+	return f.EventStore.Put(ctx, events)
+}
+
+func TestStart(t *testing.T) {
+	f := New()
+	e := life(t)[0]
+	if status := post(f, structured, e.AppendFrame(nil)); status != http.StatusServiceUnavailable {
+		t.Errorf("not started: status %d", status)
+	}
+	if ready, _ := f.Ready(t.Context()); ready {
+		t.Error("ready before the start")
+	}
+	for _, env := range []map[string]string{{}, {"KNATTER_STORE": "memory:", "KNATTER_GENERATION": "x"}} {
+		if err := New().Start(t.Context(), env); chat.KindOf(err) != chat.Invalid {
+			t.Errorf("%v: %v", env, err)
+		}
+	}
+	env := map[string]string{"KNATTER_STORE": "pebble:" + t.TempDir(), "KNATTER_GENERATION": "2"}
+	if err := f.Start(t.Context(), env); err != nil {
+		t.Fatal(err)
+	}
+	if ready, err := f.Ready(t.Context()); !ready || err != nil {
+		t.Errorf("ready %t, %v", ready, err)
+	}
+	// As KafkaSource sends it: the place is an offset.
+	kafka := []byte(`{"specversion":"1.0","id":"k","source":"/users/a","type":"dev.knatter.message.posted","subject":"room","knativekafkaoffset":"7","data":{"text":"x"}}`)
+	if status := post(f, structured, kafka); status != http.StatusNoContent {
+		t.Fatalf("status %d", status)
+	}
+	if first, err := f.events.First(t.Context(), "room", "/users/a", "k"); err != nil || first != chat.SequenceAt(2, 7) {
+		t.Errorf("the store has %d, %v", first, err)
+	}
+	if err := f.Stop(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if status := post(f, structured, kafka); status != http.StatusServiceUnavailable {
+		t.Errorf("stopped: status %d", status)
+	}
+	if alive, err := f.Alive(t.Context()); !alive || err != nil {
+		t.Errorf("alive %t, %v", alive, err)
+	}
+}

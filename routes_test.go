@@ -1,0 +1,56 @@
+package chat_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"knatter.dev/chat"
+)
+
+func TestFunctionFor(t *testing.T) {
+	for path, want := range map[string]string{
+		"/v1/accounts": "accounts", "/v1/sessions": "accounts", "/v1/sessions/refresh": "accounts",
+		"/v1/me": "accounts", "/v1/me/friends": "accounts", "/v1/me/friends/bob": "accounts",
+		"/v1/oauth/google/callback": "accounts", "/.well-known/jwks.json": "accounts",
+		"/v1/rooms": "rooms", "/v1/rooms/r": "rooms", "/v1/rooms/r/members": "rooms", "/v1/rooms/r/members/bob": "rooms", "/v1/direct": "rooms",
+		"/v1/rooms/r/messages": "history", "/v1/rooms/r/events": "history", "/v1/search": "search",
+		"/v1/socket": "", "/v1/events": "", "/": "", "": "", "/v1": "", "/v2/rooms": "", "/healthz": "", "/.well-known/jwks.json/x": "",
+	} {
+		got := chat.FunctionFor(path)
+		if got != want {
+			t.Errorf("%s: %q, want %q", path, got, want)
+		}
+		if got != "" && !slices.Contains(chat.RequestFunctions, got) {
+			t.Errorf("%s: %q is no request function", path, got)
+		}
+	}
+}
+
+func TestEventFunctions(t *testing.T) {
+	logged := []chat.Type{
+		chat.MessagePosted, chat.MemberJoined, chat.MemberLeft, chat.MemberRemoved, chat.MemberUpdated,
+		chat.RoomCreated, chat.RoomUpdated, chat.ReadAdvanced, chat.RouteOpened, chat.RouteClosed, chat.SessionRevoked,
+	}
+	groups := make(map[string]bool)
+	for _, f := range chat.EventFunctions {
+		if groups[f.Group] || !strings.HasPrefix(f.Group, "knatter-") {
+			t.Errorf("%s has the group %q", f.Name, f.Group)
+		}
+		groups[f.Group] = true
+		for _, typ := range logged {
+			var want bool
+			switch f.Name {
+			case "persist":
+				want = !typ.Hidden()
+			case "index":
+				want = typ == chat.MessagePosted
+			case "fanout":
+				want = true
+			}
+			if f.Handles(typ) != want {
+				t.Errorf("%s handles %s: %t", f.Name, typ, f.Handles(typ))
+			}
+		}
+	}
+}

@@ -1,0 +1,238 @@
+package docs
+
+import (
+	"bytes"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"knatter.dev/chat"
+)
+
+var pages = []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"}
+
+func read(t *testing.T, page string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(root, page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+var fence = regexp.MustCompile("(?ms)^```([a-z]*)\n(.*?)^```$")
+
+// blocks are a page's fenced blocks in a language.
+func blocks(page, language string) (list []string) {
+	for _, m := range fence.FindAllStringSubmatch(page, -1) {
+		if m[1] == language {
+			list = append(list, m[2])
+		}
+	}
+	return list
+}
+
+// command runs a program in the repository.
+func command(t *testing.T, name string, args ...string) (string, error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Dir = root
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+func TestCommandsExist(t *testing.T) {
+	var help string // of the local runtime
+	for _, page := range pages {
+		for _, block := range blocks(read(t, page), "sh") {
+			for line := range strings.Lines(block) {
+				words := strings.Fields(line)
+				t.Run(strings.Join(words, " "), func(t *testing.T) {
+					switch {
+					case words[0] == "make":
+						if out, err := command(t, "make", append([]string{"-n"}, words[1:]...)...); err != nil {
+							t.Errorf("%v\n%s", err, out)
+						}
+					case words[0] == "go" && (words[1] == "run" || words[1] == "test"):
+						if out, err := command(t, "go", "list", words[2]); err != nil {
+							t.Errorf("%v\n%s", err, out)
+						}
+						if words[2] != "./local" {
+							return
+						}
+						if help == "" {
+							help = helpOf(t)
+						}
+						for _, word := range words[3:] {
+							if strings.HasPrefix(word, "--") && !strings.Contains(help, "\n  "+word[1:]+" ") && !strings.Contains(help, "\n  "+word[1:]+"\n") {
+								t.Errorf("there is no flag %s", word)
+							}
+						}
+					default:
+						t.Errorf("a command that this test does not know")
+					}
+				})
+			}
+		}
+	}
+}
+
+func helpOf(t *testing.T) string {
+	t.Helper()
+	path, err := binary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(path, "--help").CombinedOutput()
+	if err != nil {
+		t.Fatalf("--help: %v\n%s", err, out)
+	}
+	return string(out)
+}
+
+// rows are the first cells of the table below a heading.
+func rows(t *testing.T, page, heading string) (list []string) {
+	t.Helper()
+	_, section, ok := strings.Cut(page, "\n## "+heading+"\n")
+	if !ok {
+		t.Fatalf("no section %q", heading)
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	for _, m := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(section, -1) {
+		list = append(list, m[1])
+	}
+	slices.Sort(list)
+	return list
+}
+
+func TestFlagTable(t *testing.T) {
+	var want []string
+	for _, m := range regexp.MustCompile(`(?m)^  -([a-z-]+)`).FindAllStringSubmatch(helpOf(t), -1) {
+		want = append(want, "--"+m[1])
+	}
+	slices.Sort(want)
+	if got := rows(t, read(t, "README.md"), "Flags of `go run ./local`"); !slices.Equal(got, want) {
+		t.Errorf("the table has %v, --help has %v", got, want)
+	}
+}
+
+func TestDependencyTable(t *testing.T) {
+	out, err := command(t, "go", "list", "-test", "-f", `{{join .Imports "\n"}}`, "./...")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	modules := regexp.MustCompile(`(?m)^\s+(\S+\.\S+/\S+) v`).FindAllStringSubmatch("\n"+read(t, "go.mod"), -1)
+	used := make(map[string]bool)
+	for path := range strings.Lines(out) {
+		path = strings.Fields(path + " .")[0]
+		var module string
+		for _, m := range modules {
+			if (path == m[1] || strings.HasPrefix(path, m[1]+"/")) && len(m[1]) > len(module) {
+				module = m[1]
+			}
+		}
+		if module != "" {
+			used[module] = true
+		}
+	}
+	table := rows(t, read(t, "README.md"), "Dependencies")
+	for module := range used {
+		if !slices.Contains(table, module) {
+			t.Errorf("%s is imported and not in the table", module)
+		}
+	}
+	for _, module := range table {
+		if !used[module] {
+			t.Errorf("%s is in the table and not imported", module)
+		}
+	}
+}
+
+func TestLinks(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	for _, page := range pages {
+		text := fence.ReplaceAllString(read(t, page), "")
+		for _, m := range link.FindAllStringSubmatch(text, -1) {
+			target, anchor, _ := strings.Cut(m[1], "#")
+			if strings.Contains(target, "://") {
+				continue
+			}
+			if target != "" {
+				if _, err := os.Stat(filepath.Join(root, target)); err != nil {
+					t.Errorf("%s: %v", page, err)
+				}
+			} else if !slices.Contains(anchors(text), anchor) {
+				t.Errorf("%s has no heading #%s", page, anchor)
+			}
+		}
+	}
+}
+
+// anchors are those that a page's headings get.
+func anchors(text string) (list []string) {
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.+)$`).FindAllStringSubmatch(text, -1) {
+		list = append(list, strings.ReplaceAll(strings.ToLower(m[1]), " ", "-"))
+	}
+	return list
+}
+
+// Whatever looks like a path of the repository is one.
+func TestPaths(t *testing.T) {
+	path := regexp.MustCompile("`((?:connector|functions|infra|internal|local|tests)/[^`\\s]*|[a-z]+\\.go)`")
+	found := 0
+	for _, page := range pages {
+		for _, m := range path.FindAllStringSubmatch(read(t, page), -1) {
+			found++
+			if page == "CONTRIBUTING.md" && m[1] == "start.go" { // of each function
+				m[1] = "functions/search/start.go"
+			}
+			if _, err := os.Stat(filepath.Join(root, m[1])); err != nil {
+				t.Errorf("%s: %v", page, err)
+			}
+		}
+	}
+	if found < 20 {
+		t.Errorf("only %d paths were found", found)
+	}
+}
+
+// The README's program works, word for word but for the address.
+func TestProgram(t *testing.T) {
+	programs := blocks(read(t, "README.md"), "go")
+	if len(programs) != 1 {
+		t.Fatalf("%d programs", len(programs))
+	}
+	s := start(t)
+	file := filepath.Join(t.TempDir(), "main.go")
+	program := strings.ReplaceAll(programs[0], "http://localhost:8080", s.url())
+	if err := os.WriteFile(file, []byte(program), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := command(t, "go", "run", file)
+	if err != nil || !strings.Contains(out, "안녕하세요!") {
+		t.Errorf("got %v, %s", err, out)
+	}
+}
+
+// The README's frames are what the protocol says.
+func TestFrames(t *testing.T) {
+	d := asyncAPI(t)
+	schemas := d.messages(t, sentByClient...)
+	for _, block := range blocks(read(t, "README.md"), "json") {
+		for line := range strings.Lines(block) {
+			e, err := chat.DecodeFrame(bytes.TrimSpace([]byte(line)))
+			if err != nil {
+				t.Fatalf("%v: %s", err, line)
+			}
+			at := schemas[string(e.Type)]
+			if at == "" {
+				t.Fatalf("%s is no frame of a client", e.Type)
+			}
+			d.check(t, "README", at, unmarshal(t, line))
+		}
+	}
+}

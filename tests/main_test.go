@@ -1,0 +1,157 @@
+package tests
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// slow tells whether the stories are to be told at full size.
+var slow = os.Getenv("KNATTER_SLOW") == "1"
+
+// size is one of two sizes of a story.
+func size(quick, full int) int {
+	if slow {
+		return full
+	}
+	return quick
+}
+
+// elsewhere is the address of a server that is there already.
+var elsewhere = strings.TrimRight(os.Getenv("KNATTER_TEST_URL"), "/")
+
+var program string // of ./local; "" with a server elsewhere
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "knatter-stories-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	if elsewhere == "" {
+		program = filepath.Join(dir, "knatter")
+		build := exec.Command("go", "build", "-o", program, "knatter.dev/chat/local")
+		build.Stdout, build.Stderr = os.Stderr, os.Stderr
+		if err := build.Run(); err != nil {
+			fmt.Fprintln(os.Stderr, "building ./local:", err)
+			return 1
+		}
+	}
+	code := m.Run()
+	if err := shared.stop(); err != nil {
+		fmt.Fprintln(os.Stderr, "the stories' common server:", err)
+		code = max(code, 1)
+	}
+	skips.print()
+	return code
+}
+
+// shared is the server of all stories that need none of their own.
+var shared commonServer
+
+type commonServer struct {
+	once   sync.Once
+	server *Server
+	dir    string
+}
+
+// common is the server that stories share.
+func common(t *testing.T) *Server {
+	t.Helper()
+	shared.once.Do(func() {
+		if elsewhere != "" {
+			shared.server = &Server{URL: elsewhere}
+			return
+		}
+		dir, err := os.MkdirTemp("", "knatter-common-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		shared.dir = dir
+		s := &Server{dir: dir}
+		if err := s.start(); err != nil {
+			t.Fatal(err)
+		}
+		shared.server = s
+	})
+	if shared.server == nil {
+		t.Fatal("the stories' common server did not start")
+	}
+	return shared.server
+}
+
+func (c *commonServer) stop() error {
+	if c.dir == "" {
+		return nil
+	}
+	defer func() { _ = os.RemoveAll(c.dir) }()
+	if c.server == nil {
+		return nil
+	}
+	return c.server.stop()
+}
+
+// own starts a server for one story, with further flags.
+func own(t *testing.T, flags ...string) *Server {
+	t.Helper()
+	if elsewhere != "" {
+		skip(t, "starts servers of its own")
+	}
+	s := &Server{dir: t.TempDir(), flags: flags}
+	s.Start(t)
+	t.Cleanup(func() {
+		if s.running() {
+			s.Stop(t)
+		}
+	})
+	return s
+}
+
+// skips are the stories that were not told, and why.
+var skips skipped
+
+type skipped struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func skip(t *testing.T, why string) {
+	t.Helper()
+	skips.mu.Lock()
+	skips.list = append(skips.list, fmt.Sprintf("%s: %s", t.Name(), why))
+	skips.mu.Unlock()
+	t.Skip(why)
+}
+
+func (s *skipped) print() {
+	slices.Sort(s.list)
+	for _, line := range s.list {
+		fmt.Println("not run:", line)
+	}
+}
+
+// eventually waits until something holds that the server does in its own time, as
+// indexing.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for !holds() {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %v: %s", patience, what)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
+// patience is how long something may take that should take moments, on a machine
+// that has other things to do.
+const patience = 30 * time.Second

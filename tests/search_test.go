@@ -1,0 +1,176 @@
+package tests
+
+import (
+	"encoding/base64"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf16"
+
+	"knatter.dev/chat"
+	"knatter.dev/chat/connector/client"
+)
+
+func TestSearchByFragmentsAndForms(t *testing.T) {
+	t.Parallel()
+	alice := common(t).someone(t, "alice")
+	room := alice.Creates("Languages")
+	for _, text := range []string{"회의록을 공유해 주세요", "어제 친구를 만났어요", "she was running late", "東京都庁に行きました", "Ｆｕｌｌ width CAFÉ", "nothing of interest"} {
+		alice.Sends(room, text)
+	}
+	for _, test := range []struct{ query, text, highlight string }{
+		{"회의록", "회의록을 공유해 주세요", "회의록"},
+		{"회의", "회의록을 공유해 주세요", "회의"},
+		{"공유", "회의록을 공유해 주세요", "공유"},
+		{"의록", "회의록을 공유해 주세요", "의록"},
+		{"공유해", "회의록을 공유해 주세요", "공유해"},
+		{"만나다", "어제 친구를 만났어요", ""},
+		{"만났어요", "어제 친구를 만났어요", "만났어요"},
+		{"친구", "어제 친구를 만났어요", "친구"},
+		{"run", "she was running late", "running"},
+		{"RUNNING late", "she was running late", ""},
+		{"東京", "東京都庁に行きました", "東京"},
+		{"都庁", "東京都庁に行きました", "都庁"},
+		{"full", "Ｆｕｌｌ width CAFÉ", "Ｆｕｌｌ"},
+		{"café", "Ｆｕｌｌ width CAFÉ", "CAFÉ"},
+	} {
+		var hits []client.Hit
+		eventually(t, test.query+" finds "+test.text, func() bool {
+			hits = alice.Finds(client.Search{Text: test.query, Room: room})
+			return len(hits) > 0
+		})
+		h := hits[0]
+		if len(hits) != 1 || h.Text != test.text || h.Room != room || h.User != alice.User.ID || h.Nickname != "alice" || h.Sequence == 0 {
+			t.Errorf("%s finds %+v", test.query, hits)
+			continue
+		}
+		if marked := highlighted(h); len(h.Highlights) == 0 || test.highlight != "" && !slices.Contains(marked, test.highlight) {
+			t.Errorf("%s highlights %q", test.query, marked)
+		}
+	}
+	for _, query := range []string{"회의록 만나다", "운동회", "runner up", "京都", "nothin"} {
+		if hits := alice.Finds(client.Search{Text: query, Room: room}); len(hits) > 0 && query != "京都" && query != "nothin" {
+			t.Errorf("%s finds %+v", query, hits)
+		}
+	}
+}
+
+// highlighted are the marked parts; places are in UTF-16 code units.
+func highlighted(h client.Hit) []string {
+	units := utf16.Encode([]rune(h.Text))
+	var parts []string
+	for _, p := range h.Highlights {
+		if p[0] < 0 || p[1] > len(units) || p[0] >= p[1] {
+			return []string{fmt.Sprint("out of range: ", p)}
+		}
+		parts = append(parts, string(utf16.Decode(units[p[0]:p[1]])))
+	}
+	return parts
+}
+
+func TestSearchPagesAndFilters(t *testing.T) {
+	t.Parallel()
+	alice, bob := common(t).two(t)
+	one, two, foreign := alice.Creates("One"), alice.Creates("Two"), bob.Creates("Foreign")
+	bob.Joins(one)
+	const n = 25
+	var middle chat.Event
+	alice.Follows(one)
+	for i := range n {
+		alice.Sends(one, fmt.Sprintf("🍜 penguin number %s", word(i)))
+		e := alice.Sees(fmt.Sprintf("🍜 penguin number %s", word(i)))
+		if i == n/2 {
+			middle = e
+		}
+	}
+	bob.Sends(one, "bob's penguin")
+	alice.Sends(two, "penguin in two")
+	bob.Sends(foreign, "penguin elsewhere")
+	all := client.Search{Text: "penguin", Limit: 10}
+	eventually(t, "all penguins are found", func() bool { return len(alice.Finds(all)) == n+2 })
+	eventually(t, "bob's are found", func() bool { return len(bob.Finds(all)) == n+2 })
+
+	hits := alice.Finds(all)
+	seen := make(map[string]bool)
+	for i, h := range hits {
+		if seen[h.Text] || h.Room == foreign || i > 0 && h.Time.After(hits[i-1].Time) {
+			t.Errorf("hit %d: %+v", i, h)
+		}
+		seen[h.Text] = true
+		if got := highlighted(h); !slices.Equal(got, []string{"penguin"}) {
+			t.Errorf("highlights in %q: %q", h.Text, got)
+		}
+	}
+	if page, cursor, err := alice.Search(t.Context(), all); err != nil || len(page) != 10 || cursor == "" {
+		t.Errorf("first page: %d hits, cursor %q, %v", len(page), cursor, err)
+	}
+	count := func(what string, s client.Search, want int) {
+		t.Helper()
+		s.Text = "penguin"
+		if got := alice.Finds(s); len(got) != want {
+			t.Errorf("%s: %d hits, want %d", what, len(got), want)
+		}
+	}
+	count("in room two", client.Search{Room: two}, 1)
+	count("from bob", client.Search{From: bob.User.ID}, 1)
+	count("before the middle", client.Search{Before: middle.Time, Room: one}, countBefore(hits, middle.Time, one))
+	count("from the middle on", client.Search{After: middle.Time, Room: one}, n+1-countBefore(hits, middle.Time, one))
+	count("tomorrow", client.Search{After: time.Now().Add(24 * time.Hour)}, 0)
+	if got := alice.Finds(client.Search{Text: "penguin " + word(3)}); len(got) != 1 || !strings.Contains(got[0].Text, word(3)) {
+		t.Errorf("both words: %+v", got)
+	}
+	if err := bob.Leave(t.Context(), one); err != nil {
+		t.Fatal(err)
+	}
+	if got := bob.Finds(all); len(got) != 1 || got[0].Room != foreign {
+		t.Errorf("after leaving, bob finds %d", len(got))
+	}
+}
+
+func countBefore(hits []client.Hit, before time.Time, room chat.RoomID) int {
+	n := 0
+	for _, h := range hits {
+		if h.Room == room && h.Time.Before(before) {
+			n++
+		}
+	}
+	return n
+}
+
+// An index rebuilt from the log finds what the old one found.
+func TestReindex(t *testing.T) {
+	s := own(t)
+	alice := s.someone(t, "alice")
+	room := alice.Creates("Archive")
+	for i := range 200 {
+		alice.Sends(room, fmt.Sprintf("보관 number %s", word(i)))
+	}
+	find := func() []client.Hit { return alice.Finds(client.Search{Text: "보관", Limit: 100}) }
+	eventually(t, "everything is indexed", func() bool { return len(find()) == 200 })
+	old := find()
+	s.Stop(t)
+	s.flags = []string{"--reindex"}
+	s.Start(t)
+	eventually(t, "everything is indexed again", func() bool { return len(find()) == 200 })
+	for i, h := range find() {
+		if h.Sequence != old[i].Sequence || h.Text != old[i].Text {
+			t.Fatalf("hit %d was %+v and is %+v", i, old[i], h)
+		}
+	}
+}
+
+// tokenPayload is the middle part of a JSON web token.
+func tokenPayload(t *testing.T, token string) []byte {
+	t.Helper()
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		t.Fatal("not a token")
+	}
+	b, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
