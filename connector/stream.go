@@ -169,6 +169,13 @@ func (st *stream) unsubscribe(s *session) bool {
 	return ok
 }
 
+// passed tells whether everything up to a sequence was delivered or is history.
+func (st *stream) passed(s chat.Sequence) bool {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.last >= s
+}
+
 // deliver hands a delivery to the stream's subscribers. Repeats, which fan-out
 // makes after a restart, are dropped by their sequence.
 func (h *hub) deliver(d *chat.Delivery) {

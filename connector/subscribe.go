@@ -353,8 +353,9 @@ func (s *session) review(room chat.RoomID) {
 	switch {
 	case err != nil && chat.KindOf(err) != chat.NotFound:
 		s.close(CloseDraining, "resume") // better to start anew than to guess
-	case err != nil || !m.Active:
+	case err != nil || !m.Active && st != nil && st.passed(m.Sequence):
 		s.unfollow(room)
+	case !m.Active: // the room's own stream has yet to say so, and then ends it
 	case all && st == nil:
 		after := m.Sequence - 1 // so that joining is the first that is seen
 		if err := s.follow(room, &after); err != nil {

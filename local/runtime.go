@@ -158,11 +158,11 @@ func (p *parts) close() error {
 
 func openParts(ctx context.Context, cfg config) (p *parts, err error) {
 	p = new(parts)
-	defer func() {
+	defer func(opened *parts) { // returning an error sets p to nil
 		if err != nil {
-			err = errors.Join(err, p.close())
+			err = errors.Join(err, opened.close())
 		}
-	}()
+	}(p)
 	if !cfg.ephemeral {
 		if err := os.MkdirAll(cfg.data, 0o700); err != nil {
 			return nil, fmt.Errorf("data directory: %w", err)

@@ -3,6 +3,7 @@ package tests
 import (
 	"bytes"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -115,20 +116,26 @@ func TestBrokenSockets(t *testing.T) {
 	s := common(t)
 	eve := s.someone(t, "eve")
 	others := s.bystanders(t)
-	for _, junk := range [][]byte{
-		{0xff, 0xff, 0xff, 0xff},                                                 // reserved bits and an unknown opcode
-		{0x81, 0x05, 'h', 'e', 'l', 'l'},                                         // not masked
-		{0x89, 0xfe, 0xff, 0xff, 0, 0, 0},                                        // a ping that is too long
-		{0xc1, 0x85, 0, 0, 0, 0, 1, 2, 3, 4, 5},                                  // compressed, which was not agreed on
-		append([]byte{0x81, 0xff}, binary.BigEndian.AppendUint64(nil, 1<<62)...), // four exabytes to come
+	mask := []byte{1, 2, 3, 4}
+	for what, junk := range map[string][]byte{
+		"reserved bits, unknown opcode": {0xff, 0x80, 1, 2, 3, 4},
+		"not masked":                    {0x81, 0x05, 'h', 'e', 'l', 'l', 'o'},
+		"a ping that is too long":       {0x89, 0xfe, 0xff, 0xff, 1, 2, 3, 4},
+		"compressed, not agreed on":     {0xc1, 0x85, 1, 2, 3, 4, 5, 6, 7, 8, 9},
+		"four exabytes to come":         append(append(binary.BigEndian.AppendUint64([]byte{0x81, 0xff}, 1<<62), mask...), make([]byte, 70<<10)...),
+		"more than exabytes":            append(binary.BigEndian.AppendUint64([]byte{0x81, 0xff}, 1<<63), mask...),
 	} {
 		w := eve.Wire()
 		if _, err := w.netConn().Write(junk); err != nil {
 			t.Fatal(err)
 		}
+		begin := time.Now()
 		for {
 			if _, err := w.next(); err != nil {
-				break // with a code or without: it is over
+				if _, closed := errors.AsType[*websocket.CloseError](err); !closed {
+					t.Errorf("%s: %v after %v", what, err, time.Since(begin))
+				}
+				break
 			}
 		}
 	}
@@ -202,19 +209,7 @@ func TestSlowReader(t *testing.T) {
 	others := s.bystanders(t)
 	room := alice.Creates("Much")
 	bob.Joins(room)
-	d := websocket.Dialer{Subprotocols: []string{"cloudevents.json"}, NetDial: func(network, address string) (net.Conn, error) {
-		c, err := net.Dial(network, address)
-		if err == nil {
-			err = c.(*net.TCPConn).SetReadBuffer(8 << 10)
-		}
-		return c, err
-	}}
-	ws, _, err := d.Dial("ws"+strings.TrimPrefix(s.URL, "http")+"/v1/socket", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = ws.Close() }()
-	w := &Wire{t: t, ws: ws}
+	w := s.wire(t)
 	w.Opens(bob)
 	w.Follows(room, "")
 	w.Gets(chat.RoomSubscribed)
@@ -240,8 +235,10 @@ func TestSlowReader(t *testing.T) {
 			}
 		})
 	}
+	begin := time.Now()
 	sending.Wait()
 	others.talk(t)
+	t.Logf("sent after %v", time.Since(begin))
 	w.IsClosedWith(4408)
 	others.talk(t)
 

@@ -124,9 +124,11 @@ func (s *Server) Kill9(t *testing.T) {
 // Stop ends the process as Ctrl-C does.
 func (s *Server) Stop(t *testing.T) {
 	t.Helper()
+	begin := time.Now()
 	if err := s.stop(); err != nil {
 		t.Error(err)
 	}
+	t.Logf("stopped after %v", time.Since(begin).Round(time.Millisecond))
 }
 
 func (s *Server) stop() error {

@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,9 +19,10 @@ import (
 // Wire is a bare socket, for what no well-behaved client does and for looking at
 // the frames themselves.
 type Wire struct {
-	t  *testing.T
-	ws *websocket.Conn
-	n  int
+	t    *testing.T
+	ws   *websocket.Conn
+	name string // begins its events' ids
+	n    int
 }
 
 // wire opens a socket without a session.
@@ -41,7 +43,11 @@ func (s *Server) tryWire(t *testing.T, header http.Header, subprotocols ...strin
 		return nil, resp, err
 	}
 	t.Cleanup(func() { _ = ws.Close() })
-	return &Wire{t: t, ws: ws}, resp, nil
+	return newWire(t, ws), resp, nil
+}
+
+func newWire(t *testing.T, ws *websocket.Conn) *Wire {
+	return &Wire{t: t, ws: ws, name: rand.Text()}
 }
 
 // Wire opens a socket with the person's session.
@@ -73,7 +79,7 @@ func (w *Wire) Opens(p *Person) chat.Event {
 func (w *Wire) Sends(typ chat.Type, room chat.RoomID, data any) string {
 	w.t.Helper()
 	w.n++
-	id := fmt.Sprintf("w%d", w.n)
+	id := fmt.Sprintf("%s-%d", w.name, w.n)
 	raw, err := json.Marshal(data)
 	if err != nil {
 		w.t.Fatal(err)
