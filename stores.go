@@ -42,9 +42,10 @@ type Range struct {
 // RoomStore holds rooms, members and read positions: a projection of the log.
 type RoomStore interface {
 	// Apply applies logged room, member and read events and ignores all other
-	// types, and everything on users' own streams. An event changes something only if its Sequence is above that of the
-	// last applied to the same thing (the room, the membership, the read
-	// position), so order, repetition and replay make no difference. Durable when
+	// types, and everything on users' own streams. An event changes something only
+	// if its Sequence is above that of the last applied to the same thing (the
+	// room, a membership's activity, nickname or role), and a read position only
+	// ever rises, so order, repetition and replay make no difference. Durable when
 	// it returns.
 	Apply(ctx context.Context, events []Event) error
 

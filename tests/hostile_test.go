@@ -209,7 +209,20 @@ func TestSlowReader(t *testing.T) {
 	others := s.bystanders(t)
 	room := alice.Creates("Much")
 	bob.Joins(room)
-	w := s.wire(t)
+	// What the system keeps for a socket is bounded, so that the queue has to fill.
+	d := websocket.Dialer{Subprotocols: []string{"cloudevents.json"}, NetDial: func(network, address string) (net.Conn, error) {
+		c, err := net.Dial(network, address)
+		if err == nil {
+			err = c.(*net.TCPConn).SetReadBuffer(256 << 10)
+		}
+		return c, err
+	}}
+	ws, _, err := d.Dial("ws"+strings.TrimPrefix(s.URL, "http")+"/v1/socket", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ws.Close() }()
+	w := newWire(t, ws)
 	w.Opens(bob)
 	w.Follows(room, "")
 	w.Gets(chat.RoomSubscribed)

@@ -193,13 +193,13 @@ func (w *Wire) IsRefused(id string, status int) {
 // that are passed over.
 func (w *Wire) IsClosedWith(code int) {
 	w.t.Helper()
-	for {
+	for frames := 0; ; frames++ {
 		_, err := w.next()
 		if err == nil {
 			continue
 		}
 		if closed, ok := errors.AsType[*websocket.CloseError](err); !ok || closed.Code != code {
-			w.t.Errorf("the socket ended with %v, want %d", err, code)
+			w.t.Errorf("the socket ended with %v after %d frames, want %d", err, frames, code)
 		}
 		return
 	}

@@ -2,7 +2,7 @@
 import { API } from './api.js';
 import { Conversation } from './conversation.js';
 import { openNewChat, openSettings } from './dialogs.js';
-import { fill, h } from './dom.js';
+import { fill, framed, h } from './dom.js';
 import { Client, CloseCode } from './knatter.js';
 import { MembersPanel } from './members.js';
 import { RoomList } from './roomlist.js';
@@ -35,11 +35,11 @@ export class Chat {
     const { signal } = this.#listeners;
     window.addEventListener('hashchange', () => this.#route(), { signal });
     window.addEventListener('keydown', (event) => this.#key(event), { signal });
-    this.#rooms.addEventListener('change', () => {
+    this.#rooms.addEventListener('change', framed(() => {
       document.title = this.#rooms.unread ? `(${this.#rooms.unread}) Knatter` : 'Knatter';
       // Removed from the open room: it is gone.
       if (this.#conversation && !this.#rooms.get(this.#conversation.room.id)) location.hash = '#/';
-    }, { signal });
+    }), { signal });
     this.#client.addEventListener('closed', (event) => {
       // Not even a fresh token was taken: there is nothing left but to log in again.
       const { code } = /** @type {CustomEvent} */ (event).detail;

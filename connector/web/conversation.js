@@ -22,8 +22,12 @@ export class Conversation {
   #unreadAfter = '';
   /** @type {{sequence: string, highlights: [number, number][]} | undefined} */ #found;
   /** @type {Scroller<import('./message.js').MessageRow>} */ #scroller;
+  #drawHeader = () => {};
   #listeners = new AbortController();
-  #update = framed(() => this.#draw());
+  #update = framed(() => {
+    this.#draw();
+    this.#drawHeader();
+  });
 
   /**
    * @param {{rooms: import('./rooms.js').Rooms, room: import('./rooms.js').Room,
@@ -44,7 +48,8 @@ export class Conversation {
       onscroll: () => this.#look(),
     });
     this.header = h('header', { class: 'bar' });
-    this.#drawHeader(onback, onmembers, onsearch);
+    this.#drawHeader = () => this.#header(onback, onmembers, onsearch);
+    this.#drawHeader();
     this.note = h('div', { class: 'note' });
     this.below = h('button', { type: 'button', class: 'below', hidden: true, onclick: () => void this.#toEnd() });
     this.composer = new Composer({
@@ -59,9 +64,7 @@ export class Conversation {
     const { signal } = this.#listeners;
     rooms.addEventListener('change', (e) => {
       const changed = /** @type {CustomEvent} */ (e).detail.room;
-      if (changed && changed !== room) return;
-      this.#update();
-      this.#drawHeader(onback, onmembers, onsearch);
+      if (!changed || changed === room) this.#update();
     }, { signal });
     rooms.addEventListener('message', (e) => this.#heard(/** @type {CustomEvent} */ (e).detail), { signal });
     document.addEventListener('visibilitychange', () => this.#look(), { signal });
@@ -100,7 +103,7 @@ export class Conversation {
   }
 
   /** @param {() => void} onback @param {() => void} onmembers @param {() => void} onsearch */
-  #drawHeader(onback, onmembers, onsearch) {
+  #header(onback, onmembers, onsearch) {
     const room = this.#room;
     const title = this.#rooms.title(room);
     const state = `${title}\n${room.members.size}`;
@@ -178,7 +181,7 @@ export class Conversation {
     if (room !== this.#room) return;
     const nickname = room.nickname(message.user) ?? t('someone');
     announce(`${nickname}: ${[...message.text].slice(0, 200).join('')}`);
-    if (!this.#scroller.atEnd || room.timeline.moreAfter) this.#below++;
+    if (!this.#scroller.stuck || room.timeline.moreAfter) this.#below++;
     // Away from the page, the mark shows where to go on reading.
     if (!document.hasFocus() && !this.#unreadAfter) this.#unreadAfter = hasRead(room) ? room.read : '';
   }

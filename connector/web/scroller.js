@@ -57,6 +57,11 @@ export class Scroller {
     this.#observer.disconnect();
   }
 
+  /** Whether the end is in view and stays there as rows are added; costs no layout. */
+  get stuck() {
+    return this.#stuck;
+  }
+
   get atEnd() {
     const { scrollHeight, scrollTop, clientHeight } = this.root;
     return scrollHeight - scrollTop - clientHeight <= BOTTOM;

@@ -1,5 +1,5 @@
 // @ts-check
-import { fill, h } from './dom.js';
+import { fill, framed, h } from './dom.js';
 import { t } from './settings.js';
 
 const quiet = h('div', { class: 'hidden-visually', role: 'status', 'aria-live': 'polite' });
@@ -9,11 +9,19 @@ const toast = h('div', { class: 'toast', role: 'status', 'aria-live': 'polite' }
 /** Where announcements appear; part of the page from the beginning, or they are not read out. */
 export const announcements = h('div', {}, quiet, toast);
 
+const MAX_SPOKEN = 3; // at once
+/** @type {string[]} */ let waiting = [];
+const speak = framed(() => {
+  quiet.append(...waiting.map((text) => h('p', {}, text)));
+  waiting = [];
+  while (quiet.childElementCount > MAX_SPOKEN) quiet.firstElementChild?.remove();
+});
+
 /** Tells screen readers; and everybody, when visible. @param {string} text @param {boolean} [visible] */
 export function announce(text, visible = false) {
   if (!visible) {
-    quiet.append(h('p', {}, text));
-    while (quiet.childElementCount > 5) quiet.firstElementChild?.remove();
+    waiting = [...waiting, text].slice(-MAX_SPOKEN); // of a flood only the end is worth hearing
+    speak();
     return;
   }
   fill(toast, h('p', {}, text));

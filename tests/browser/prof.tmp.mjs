@@ -24,4 +24,4 @@ const { profile } = await p.send('Profiler.stop');
 const self = new Map(); const byId = new Map(profile.nodes.map(n=>[n.id,n]));
 profile.samples.forEach((id,i)=>{const f=byId.get(id).callFrame; const k=`${f.functionName} ${f.url.split('/').pop()}:${f.lineNumber+1}`; self.set(k,(self.get(k)||0)+profile.timeDeltas[i]/1000)});
 console.log([...self].sort((a,b)=>b[1]-a[1]).slice(0,25).map(([k,v])=>`${v.toFixed(0)}ms ${k}`).join('\n'));
-await browser.close(); await server.close();
+await browser.close(); await server.close(); process.exit()

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"golang.org/x/sync/errgroup"
+
+	"knatter.dev/chat"
+)
+
+// An index that is emptied and rebuilt from the log equals the one of before.
+func TestReindex(t *testing.T) {
+	cfg := config{data: t.TempDir(), retention: 1 << 30}
+	follow(t, cfg, func(p *parts) {
+		for i := range 300 {
+			room := chat.RoomID(fmt.Sprint("room-", i%7))
+			// Every tenth is sent twice, as after a lost connection.
+			for range 1 + (i%10)/9 {
+				e, err := chat.NewEvent(fmt.Sprint("id-", i), "alice", chat.MessagePosted, room,
+					chat.Posted{Text: fmt.Sprintf("회의록 %d을 공유해 주세요, running", i)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := p.log.Append(t.Context(), &e); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	})
+	before := dump(t, cfg)
+	if len(before) < 300 {
+		t.Fatalf("the index has %d postings only", len(before))
+	}
+	cfg.reindex = true
+	follow(t, cfg, func(p *parts) {
+		if after := postings(t, p); len(after) != 0 {
+			t.Errorf("the index was not emptied: %d postings", len(after))
+		}
+	})
+	cfg.reindex = false
+	if after := dump(t, cfg); !slices.Equal(before, after) {
+		t.Errorf("the index has %d postings where it had %d", len(after), len(before))
+	}
+}
+
+// follow opens the parts, calls f, and lets the functions handle the whole log.
+func follow(t *testing.T, cfg config, f func(*parts)) {
+	t.Helper()
+	p, err := openParts(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f(p)
+	ctx, stop := context.WithCancel(t.Context())
+	var g errgroup.Group
+	for _, d := range p.dispatchers {
+		g.Go(func() error { return d.Run(ctx) })
+	}
+	for behind(t, p) {
+		time.Sleep(5 * time.Millisecond)
+	}
+	stop()
+	_ = g.Wait() // the context's end
+	if err := p.close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// behind tells whether any group has not committed the whole log.
+func behind(t *testing.T, p *parts) bool {
+	t.Helper()
+	client, err := kgo.NewClient(p.kafka.Options()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	admin := kadm.NewClient(client)
+	ends, err := admin.ListEndOffsets(t.Context(), chat.TopicRooms)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range chat.EventFunctions {
+		committed, err := admin.FetchOffsets(t.Context(), f.Group)
+		if err != nil {
+			return true // the group is not there yet
+		}
+		for partition, end := range ends[chat.TopicRooms] {
+			if at, ok := committed.Lookup(chat.TopicRooms, partition); !ok || at.At < end.Offset {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func dump(t *testing.T, cfg config) []string {
+	t.Helper()
+	p, err := openParts(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = p.close() }()
+	return postings(t, p)
+}
+
+func postings(t *testing.T, p *parts) []string {
+	t.Helper()
+	var all []string
+	err := p.stores.Index.Dump(t.Context(), func(room chat.RoomID, term string, hit chat.Hit) error {
+		all = append(all, fmt.Sprint(room, term, hit))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestFlags(t *testing.T) {
+	for _, c := range []struct {
+		args string
+		want string // part of the error; "" for none
+	}{
+		{"", ""},
+		{"--listen :1 --function search=http://localhost:2 --function persist=https://example.com/x", ""},
+		{"--function nonsense=http://localhost:2", "must be name=url"},
+		{"--function search=localhost:2", "not an http URL"},
+		{"--function search", "must be name=url"},
+		{"--ephemeral --store pebble:x", "goes with neither"},
+		{"run", "unexpected argument"},
+		{"--nonsense", "not defined"},
+	} {
+		_, err := parse(strings.Fields(c.args))
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.args, err, c.want)
+		}
+	}
+}
