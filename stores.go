@@ -29,6 +29,10 @@ type EventStore interface {
 	// Unread counts the messages after a sequence that others than user sent,
 	// and stops counting at limit.
 	Unread(ctx context.Context, room RoomID, after Sequence, user UserID, limit int) (int, error)
+
+	// Scan calls f with every stored message, in batches, by room and sequence:
+	// for rebuilding what was made of them. It stops with f's error.
+	Scan(ctx context.Context, f func(messages []Event) error) error
 }
 
 // Range selects events of one room.

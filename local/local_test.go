@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,9 +17,10 @@ import (
 	"knatter.dev/chat"
 )
 
-// An index that is emptied and rebuilt from the log equals the one of before.
+// An index that is emptied and rebuilt equals the one of before: from the log
+// alone, and from the store where the log begins later.
 func TestReindex(t *testing.T) {
-	cfg := config{data: t.TempDir(), retention: 1 << 30}
+	cfg := config{data: t.TempDir(), retention: 64 << 20}
 	follow(t, cfg, func(p *parts) {
 		for i := range 300 {
 			room := chat.RoomID(fmt.Sprint("room-", i%7))
@@ -38,16 +41,34 @@ func TestReindex(t *testing.T) {
 	if len(before) < 300 {
 		t.Fatalf("the index has %d postings only", len(before))
 	}
-	cfg.reindex = true
-	follow(t, cfg, func(p *parts) {
-		if after := postings(t, p); len(after) != 0 {
-			t.Errorf("the index was not emptied: %d postings", len(after))
+	t.Run("from the log", func(t *testing.T) {
+		follow(t, cfg, func(p *parts) {
+			if err := p.stores.Index.Wipe(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			if left := postings(t, p); len(left) != 0 {
+				t.Errorf("the index was not emptied: %d postings", len(left))
+			}
+			if err := rewind(t.Context(), p.kafka, "knatter-index"); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if after := dump(t, cfg); !slices.Equal(before, after) {
+			t.Errorf("the index has %d postings where it had %d", len(after), len(before))
 		}
 	})
-	cfg.reindex = false
-	if after := dump(t, cfg); !slices.Equal(before, after) {
-		t.Errorf("the index has %d postings where it had %d", len(after), len(before))
-	}
+	t.Run("from store and log", func(t *testing.T) {
+		if err := os.RemoveAll(filepath.Join(cfg.data, "log")); err != nil {
+			t.Fatal(err)
+		}
+		cfg := cfg
+		cfg.reindex = true
+		follow(t, cfg, func(*parts) {})
+		cfg.reindex = false
+		if after := dump(t, cfg); !slices.Equal(before, after) {
+			t.Errorf("the index has %d postings where it had %d", len(after), len(before))
+		}
+	})
 }
 
 // follow opens the parts, calls f, and lets the functions handle the whole log.

@@ -49,10 +49,10 @@ func parse(args []string) (config, error) {
 	fs.StringVar(&c.store, "store", "", "`URL` of the store to use instead of the embedded one, e.g. pebble:/var/lib/knatter")
 	fs.Func("function", "`name=url`: one function that is served elsewhere, e.g. in a debugger; may be repeated. Names: "+strings.Join(functionNames(), ", "), c.setFunction)
 	fs.BoolVar(&c.ephemeral, "ephemeral", false, "keep nothing: log and stores in memory")
-	fs.BoolVar(&c.reindex, "reindex", false, "empty the search index first and rebuild it from the log")
+	fs.BoolVar(&c.reindex, "reindex", false, "empty the search index first and rebuild it from the stored messages and the log")
 	fs.StringVar(&c.origins, "origins", "", "`origins`, comma separated, whose pages may connect beside our own; \"*\" for all")
 	fs.DurationVar(&c.heartbeat, "heartbeat", 25*time.Second, "`time` between pings; a peer silent for two is closed")
-	fs.Int64Var(&c.retention, "retention", 1<<30, "`bytes` that the log keeps of each of its 16 partitions; history and search keep everything; below 0 for no limit")
+	fs.Int64Var(&c.retention, "retention", 64<<20, "`bytes` that the log keeps of each of its 16 partitions; history and search keep everything; below 0 for no limit")
 	fs.BoolVar(&c.verbose, "verbose", false, "log more")
 	if err := fs.Parse(args); err != nil {
 		return c, err

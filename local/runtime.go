@@ -182,7 +182,7 @@ func openParts(ctx context.Context, cfg config) (p *parts, err error) {
 		return nil, fmt.Errorf("log: %w", err)
 	}
 	if cfg.reindex {
-		if err := p.wipeIndex(ctx); err != nil {
+		if err := p.reindex(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -219,9 +219,17 @@ func signingKey(cfg config) (*auth.Signer, error) {
 	return signer, nil
 }
 
-func (p *parts) wipeIndex(ctx context.Context) error {
+// reindex empties the index and rebuilds it: of what the event store holds here,
+// which includes what the log has dropped since, and of the log when the index
+// function follows it again from its start.
+func (p *parts) reindex(ctx context.Context) error {
 	if err := p.stores.Index.Wipe(ctx); err != nil {
 		return fmt.Errorf("emptying the index: %w", err)
+	}
+	if err := p.stores.Events.Scan(ctx, func(messages []chat.Event) error {
+		return index.With(p.stores.Index).HandleEvents(ctx, messages)
+	}); err != nil {
+		return fmt.Errorf("rebuilding the index: %w", err)
 	}
 	for _, f := range chat.EventFunctions {
 		if f.Name == "index" {

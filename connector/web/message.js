@@ -5,6 +5,7 @@ import { h } from './dom.js';
 import { pieces } from './highlights.js';
 import { icon } from './icons.js';
 import { t } from './settings.js';
+import { explain } from './status.js';
 
 /**
  * @typedef {import('./timeline.js').Entry} Entry
@@ -95,7 +96,7 @@ function renderMessage({ message, mine, first, nickname = t('someone'), highligh
           h('time', { datetime: message.time, title: fully(message.time) }, clock(message.time)),
           mine && delivery(state))),
       state === 'failed' && h('p', { class: 'trouble' },
-        icon('alert'), h('span', {}, message.reason ? `${t('failed')}: ${message.reason}` : t('failed')),
+        icon('alert'), h('span', {}, `${t('failed')}. ${explain(message.problem)}`),
         h('button', { type: 'button', class: 'link', onclick: () => actions.retry(message) }, t('retry')),
         h('button', { type: 'button', class: 'link', onclick: () => actions.discard(message) }, t('discard')))));
 }

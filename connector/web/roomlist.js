@@ -71,7 +71,7 @@ export class RoomList {
       h('span', { class: 'name' }, title),
       lastMessage && h('time', { datetime: lastMessage.time, title: fully(lastMessage.time) }, briefly(lastMessage.time)),
       h('span', { class: 'last', dir: 'auto' }, lastMessage && !lastMessage.deleted
-        ? (room.kind === 'direct' && !mine ? '' : `${who}: `) + lastMessage.text.slice(0, 200) : ' '),
+        ? (room.kind === 'direct' && !mine ? '' : `${who}: `) + lastMessage.text.slice(0, 200) : '\u00a0'),
       unread > 0 && h('span', { class: 'badge' },
         h('span', { 'aria-hidden': 'true' }, unread > 999 ? '999+' : String(unread)),
         h('span', { class: 'hidden-visually' }, t('unreadCount', unread))));

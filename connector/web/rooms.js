@@ -233,7 +233,7 @@ export class Rooms extends EventTarget {
       const sequence = await this.#client.send('message.posted', room.id, { text: message.text }, message.id);
       room.timeline.acknowledge(message, sequence);
     } catch (err) {
-      room.timeline.fail(message, err instanceof Error ? err.message : '');
+      room.timeline.fail(message, err);
     }
   }
 

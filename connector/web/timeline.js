@@ -2,7 +2,7 @@
 import { nextSequence } from './knatter.js';
 
 /**
- * @typedef {import('./api.js').Message & {state?: 'sending' | 'failed', reason?: string}} Entry
+ * @typedef {import('./api.js').Message & {state?: 'sending' | 'failed', problem?: unknown}} Entry
  *   a message as shown; `state` is absent once it is durable
  *
  * @typedef {(range: {before?: string, after?: string, limit: number}) =>
@@ -169,10 +169,10 @@ export class Timeline {
     this.arrive(confirmed);
   }
 
-  /** @param {Entry} message @param {string} reason */
-  fail(message, reason) {
+  /** @param {Entry} message @param {unknown} problem */
+  fail(message, problem) {
     message.state = 'failed';
-    message.reason = reason;
+    message.problem = problem;
     this.#changed();
   }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/go-jose/go-jose/v4/jwt"
+	"github.com/google/uuid"
 )
 
 // Signer issues tokens with one private key.
@@ -44,6 +45,7 @@ func NewSigner(key ed25519.PrivateKey) *Signer {
 // Sign issues a token with the claims.
 func (s *Signer) Sign(c Claims) (string, error) {
 	token, err := jwt.Signed(s.signer).Claims(jwt.Claims{
+		ID:       uuid.NewString(), // two tokens of one second differ
 		Issuer:   Issuer,
 		Audience: jwt.Audience{Issuer},
 		Subject:  string(c.User),

@@ -3,6 +3,7 @@ package chattest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -31,6 +32,29 @@ func EventStore(t *testing.T, open func(t *testing.T) chat.EventStore) {
 		wantEqual(t, "events", got, []chat.Event{other, foreign, e})
 		if more {
 			t.Fatal("more of all")
+		}
+	})
+
+	t.Run("a scan has every message once", func(t *testing.T) {
+		s := open(t)
+		var want, events []chat.Event
+		for i := range 600 {
+			e := message(chat.RoomID(fmt.Sprintf("room-%d", i/200)), "alice", fmt.Sprint("id-", i), chat.Sequence(i+1))
+			want = append(want, e)
+			events = append(events, e)
+		}
+		events = append(events, logged(chat.MemberJoined, "room-1", "bob", "join", 1000, chat.MemberData{User: "bob", Nickname: "bob", Role: chat.Plain}))
+		events = append(events, message("room-1", "alice", "id-250", 2000)) // resent
+		must(t, s.Put(ctx, events))
+		var got []chat.Event
+		must(t, s.Scan(ctx, func(messages []chat.Event) error {
+			got = append(got, messages...)
+			return nil
+		}))
+		wantEqual(t, "messages", got, want)
+		stop := errors.New("stop")
+		if err := s.Scan(ctx, func([]chat.Event) error { return stop }); !errors.Is(err, stop) {
+			t.Fatalf("the scan ended with %v", err)
 		}
 	})
 

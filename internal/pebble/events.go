@@ -267,6 +267,40 @@ func nearest(rows []*eventRows, back bool) *eventRows {
 	return best
 }
 
+// scanBatch is how many messages Scan passes on at once.
+const scanBatch = 256
+
+// Scan implements [chat.EventStore]. Errors: Unavailable.
+func (e *Events) Scan(ctx context.Context, f func([]chat.Event) error) (err error) {
+	if err := e.s.enter(ctx); err != nil {
+		return err
+	}
+	defer e.s.leave()
+	it, err := e.s.iterate(ctx, []byte{kindMessage})
+	if err != nil {
+		return err
+	}
+	defer finish(it, &err)
+	rows := &eventRows{it: it}
+	batch := make([]chat.Event, 0, scanBatch)
+	for ok := it.First(); ok; ok = it.Next() {
+		message, err := rows.event()
+		if err != nil {
+			return err
+		}
+		if batch = append(batch, message); len(batch) == scanBatch {
+			if err := f(batch); err != nil {
+				return err
+			}
+			batch = make([]chat.Event, 0, scanBatch)
+		}
+	}
+	if len(batch) > 0 {
+		return f(batch)
+	}
+	return nil
+}
+
 // First implements [chat.EventStore]. Errors: Unavailable.
 func (e *Events) First(ctx context.Context, room chat.RoomID, source, id string) (chat.Sequence, error) {
 	if err := e.s.enter(ctx); err != nil {

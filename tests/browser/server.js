@@ -28,7 +28,6 @@ export class Server {
   async run() {
     this.#process = spawn(this.#binary, [
       '--listen', `127.0.0.1:${this.port}`, '--admin', '', '--data', path.join(this.directory, 'data'),
-      '--origins', '*', // the browser comes through a cable of another port
     ]);
     this.#output = '';
     for (const stream of [this.#process.stdout, this.#process.stderr]) {

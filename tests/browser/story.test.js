@@ -416,7 +416,7 @@ test('a day in the chat', { timeout: 300_000 }, async (t) => {
   });
 });
 
-/** A short conversation as people have it, photographed. */
+/** A short conversation as people have it, photographed; for the README when asked (npm run screenshot). */
 async function portrait() {
   const minji = await Person.at(server.origin, '김민지', { deviceScaleFactor: 2, viewport: { width: 1200, height: 720 } });
   await minji.signsUp();
@@ -432,13 +432,13 @@ async function portrait() {
       others.push({ client, says: (text) => client.send('message.posted', room, { text }) });
     }
     const [jihun, ada] = others;
-    if (name === 'Lunch') await ada.says('Noodles at noon? 🍜');
+    if (name === 'Lunch') await ada.says('Noodles at noon?');
     if (name === '여행 계획') await jihun.says('부산행 기차표 예매했어요!');
     if (name === '제품 팀') {
       await jihun.says('좋은 아침이에요. 어제 회의록을 공유해 주실 수 있나요?');
-      await minji.sends('네, 방금 올렸어요. 다음 주 일정도 함께 확인해 주세요 🙂');
-      await minji.seesSent('네, 방금 올렸어요. 다음 주 일정도 함께 확인해 주세요 🙂');
-      await ada.says('Thanks! The load test looks good: a million events and not one missing.');
+      await minji.sends('네, 방금 올렸어요. 다음 주 일정도 함께 확인해 주세요.');
+      await minji.seesSent('네, 방금 올렸어요. 다음 주 일정도 함께 확인해 주세요.');
+      await ada.says('Thanks! I have answered the open questions in the margin.');
       await ada.says('I will write it up after lunch.');
       await jihun.says('회의에서 나온 질문은 제가 정리할게요.');
       await minji.sends('Perfect. See you both at three!');
