@@ -34,6 +34,10 @@ import (
 	"knatter.dev/chat/internal/serve"
 )
 
+// stopTimeout is how long a function may take to finish what it is at when the
+// process stops; the log keeps what it did not finish.
+const stopTimeout = 3 * time.Second
+
 // run starts everything and stops it in reverse order when ctx ends: first the
 // connector drains, then the dispatchers finish and commit, then the log and the
 // stores close.
@@ -275,7 +279,7 @@ func (p *parts) wire(cfg config, signer *auth.Signer) {
 		} else {
 			target = targets[fn.Name]()
 		}
-		p.dispatchers = append(p.dispatchers, dispatch.New(p.kafka, fn, target, dispatch.Options{Logger: slog.Default()}))
+		p.dispatchers = append(p.dispatchers, dispatch.New(p.kafka, fn, target, dispatch.Options{Logger: slog.Default(), StopTimeout: stopTimeout}))
 	}
 }
 
