@@ -131,7 +131,7 @@ func (c *Connector) Serve(ctx context.Context, ln net.Listener) error {
 	wg.Go(c.followDeliveries)
 	wg.Go(c.sweeps)
 	failed := make(chan error, 1)
-	wg.Go(func() { failed <- c.server.Serve(ln) })
+	wg.Go(func() { failed <- c.server.Serve(lingering{ln}) })
 
 	var err error
 	select {
@@ -187,14 +187,11 @@ func (c *Connector) followDeliveries() {
 	}
 }
 
-// drain lets clients go without a loss.
+// drain lets clients go without a loss: each close frame waits for its acks.
 func (c *Connector) drain() error {
 	c.draining.Store(true)
 	deadline := time.Now().Add(c.cfg.DrainTimeout)
 	for _, s := range c.list() {
-		for s.inflight.Load() > 0 && time.Now().Before(deadline) {
-			time.Sleep(time.Millisecond)
-		}
 		s.close(CloseDraining, "draining")
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), deadline.Add(c.cfg.DrainTimeout))

@@ -33,7 +33,7 @@ func (s *session) publish(e chat.Event) {
 		s.refused(e.ID, "", chat.Errorf(chat.Unavailable, "draining"))
 		return
 	}
-	s.inflight.Add(1)
+	s.appending()
 	start := time.Now()
 	s.c.log.AppendAsync(s.c.ctx, &e, func(err error) {
 		if err != nil {
@@ -42,7 +42,7 @@ func (s *session) publish(e chat.Event) {
 			s.c.metrics.acked.Observe(time.Since(start).Seconds())
 			s.send(chat.Ack, ackData{Event: e.ID, Sequence: e.Sequence})
 		}
-		s.inflight.Add(-1)
+		s.answered()
 	})
 }
 

@@ -38,14 +38,13 @@ type session struct {
 	refusals int       // frames refused since `since`; the reader's alone
 	since    time.Time //
 
-	seen     atomic.Int64 // unix nanoseconds of the last sign of life
-	pinged   atomic.Int64 // of the last ping
-	inflight atomic.Int32 // appends that are not acknowledged yet
-	frames   atomic.Uint64
-	done     chan struct{} // closed when the session ends: from then on input is dropped
-	flushed  chan struct{} // closed when the last frame is written
-	end      sync.Once
-	flush    sync.Once
+	seen    atomic.Int64 // unix nanoseconds of the last sign of life
+	pinged  atomic.Int64 // of the last ping
+	frames  atomic.Uint64
+	done    chan struct{} // closed when the session ends: from then on input is dropped
+	flushed chan struct{} // closed when the last frame is written
+	end     sync.Once
+	flush   sync.Once
 
 	mu     sync.Mutex
 	token  string
@@ -53,7 +52,9 @@ type session struct {
 	all    bool        // follows every room of the user
 	rooms  map[chat.RoomID]*stream
 	tasks  []func()
-	busy   bool // tasks are being run
+	busy   bool   // tasks are being run
+	unsent int    // appends that are not acknowledged yet
+	last   []byte // the close frame that waits for them
 }
 
 func (c *Connector) newSession(id string, conn *websocket.Conn, raw net.Conn) *session {
@@ -269,7 +270,8 @@ func (s *session) refused(id string, room chat.RoomID, err error) {
 	s.send(chat.Refused, refusal{Event: id, Room: room, Problem: p})
 }
 
-// close begins the closing handshake. The first call counts. It never blocks.
+// close begins the closing handshake. The first call counts. It never blocks; the
+// close frame waits for the acks that are under way.
 func (s *session) close(code CloseCode, reason string) {
 	s.end.Do(func() {
 		close(s.done)
@@ -281,9 +283,33 @@ func (s *session) close(code CloseCode, reason string) {
 		case CloseTooSlow: // what waits is what the peer cannot take
 			s.out.close(closeFrame(code, reason), true)
 		default:
-			s.out.close(closeFrame(code, reason), false)
+			s.mu.Lock()
+			s.last = closeFrame(code, reason)
+			now := s.unsent == 0
+			s.mu.Unlock()
+			if now {
+				s.out.close(s.last, false)
+			}
 		}
 	})
+}
+
+// appending counts an append that an ack or an error will answer.
+func (s *session) appending() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unsent++
+}
+
+// answered ends what appending began; the last one lets a session close that waited.
+func (s *session) answered() {
+	s.mu.Lock()
+	s.unsent--
+	now := s.unsent == 0 && s.last != nil
+	s.mu.Unlock()
+	if now {
+		s.out.close(s.last, false)
+	}
 }
 
 // written is called by the queue when it wrote the last frame, or cannot write any
