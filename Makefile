@@ -16,7 +16,7 @@ run: ## start the whole chat on http://localhost:8080, data in .knatter/
 	go run ./local --data $(DATA)
 
 .PHONY: reindex
-reindex: ## rebuild the search index from the log, then go on running
+reindex: ## rebuild the search index, then go on running
 	go run ./local --data $(DATA) --reindex
 
 .PHONY: test

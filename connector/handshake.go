@@ -32,7 +32,12 @@ func takeOver(ctx *fasthttp.RequestCtx, upgrader *websocket.Upgrader, handle fun
 			_ = raw.Close()
 			return
 		}
-		conn, err := upgrader.Upgrade(&hijacked{conn: raw, header: make(http.Header)}, r, nil)
+		// Each layer around the connection is stack of a goroutine that waits in it.
+		bare := raw
+		if l, ok := raw.(lingeringConn); ok {
+			bare = l.TCPConn
+		}
+		conn, err := upgrader.Upgrade(&hijacked{conn: bare, header: make(http.Header)}, r, nil)
 		if err != nil {
 			_ = raw.Close()
 			return

@@ -9,7 +9,7 @@ import (
 )
 
 // Room is a room as its members see it. Which fields are set depends on the call,
-// see PROTOCOL.
+// see the OpenAPI document in connector/api.
 type Room struct {
 	ID          chat.RoomID   `json:"id"`
 	Name        string        `json:"name"`
