@@ -2,6 +2,7 @@ package connector_test
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -306,6 +307,70 @@ func TestSlowReaderIsClosedAndOthersAreNot(t *testing.T) {
 	}
 	<-done
 	slow.closed(connector.CloseTooSlow)
+}
+
+func TestSocketsOfOneUserAreLimited(t *testing.T) {
+	r := newRig(t, connector.Config{SocketsPerUser: 2})
+	first := r.open("alice")
+	r.open("alice")
+	r.dial(r.token("alice", time.Hour)).closed(connector.CloseTooMany)
+	r.open("bob")
+	_ = first.conn.Close()
+	// The place is free when the connector has noticed.
+	for deadline := time.Now().Add(10 * time.Second); ; {
+		if e, err := r.dial(r.token("alice", time.Hour)).read(); err == nil && e.Type == chat.SessionOpened {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the place of a closed socket stays taken")
+		}
+	}
+}
+
+func TestHandshakes(t *testing.T) {
+	r := newRig(t, connector.Config{Origins: []string{"https://friend.example"}})
+	for name, c := range map[string]struct {
+		header map[string]string
+		want   int
+	}{
+		"ours":              {map[string]string{"Origin": "http://" + r.base}, http.StatusSwitchingProtocols},
+		"a friend's":        {map[string]string{"Origin": "https://friend.example"}, http.StatusSwitchingProtocols},
+		"no browser":        {nil, http.StatusSwitchingProtocols},
+		"one of several":    {map[string]string{"Sec-WebSocket-Protocol": "other, cloudevents.json"}, http.StatusSwitchingProtocols},
+		"a stranger's":      {map[string]string{"Origin": "https://evil.example"}, http.StatusForbidden},
+		"no origin at all":  {map[string]string{"Origin": "null"}, http.StatusForbidden},
+		"other subprotocol": {map[string]string{"Sec-WebSocket-Protocol": "other"}, http.StatusBadRequest},
+		"other version":     {map[string]string{"Sec-WebSocket-Version": "8"}, http.StatusBadRequest},
+		"bad key":           {map[string]string{"Sec-WebSocket-Key": "x"}, http.StatusBadRequest},
+		"plain HTTP":        {map[string]string{"Upgrade": ""}, http.StatusBadRequest},
+	} {
+		t.Run(name, func(t *testing.T) {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.base+"/v1/socket", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for k, v := range map[string]string{
+				"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+				"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol": "cloudevents.json",
+			} {
+				req.Header.Set(k, v)
+			}
+			for k, v := range c.header {
+				req.Header.Set(k, v)
+			}
+			resp, err := http.DefaultTransport.RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			if resp.StatusCode != c.want {
+				t.Errorf("answered %d, want %d", resp.StatusCode, c.want)
+			}
+			if problem := resp.Header.Get("Content-Type") == "application/problem+json"; problem != (c.want >= 400) {
+				t.Errorf("answered with %s", resp.Header.Get("Content-Type"))
+			}
+		})
+	}
 }
 
 func TestDrain(t *testing.T) {

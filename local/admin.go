@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"knatter.dev/chat/connector"
+	"knatter.dev/chat/internal/dispatch"
 	"knatter.dev/chat/internal/serve"
 )
 
@@ -23,7 +24,7 @@ type admin struct {
 	server *http.Server
 }
 
-func listenAdmin(address string, gateway *connector.Connector, _ *parts) (*admin, error) {
+func listenAdmin(address string, gateway *connector.Connector, dispatchers map[string]*dispatch.Dispatcher) (*admin, error) {
 	if address == "" {
 		return &admin{}, nil
 	}
@@ -34,6 +35,13 @@ func listenAdmin(address string, gateway *connector.Connector, _ *parts) (*admin
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	registry.MustRegister(gateway.Collectors()...)
+	for name, d := range dispatchers {
+		registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name:        "knatter_function_lag_records",
+			Help:        "Records of the log that an event function is not done with.",
+			ConstLabels: prometheus.Labels{"function": name},
+		}, func() float64 { return float64(d.Lag()) }))
+	}
 
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))

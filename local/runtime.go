@@ -70,7 +70,7 @@ func run(ctx context.Context, cfg config, start time.Time) (err error) {
 	if err != nil {
 		return err
 	}
-	admin, err := listenAdmin(cfg.admin, gateway, parts)
+	admin, err := listenAdmin(cfg.admin, gateway, parts.dispatchers)
 	if err != nil {
 		return err
 	}
@@ -143,7 +143,7 @@ type parts struct {
 	stores      *open.Stores
 	verifier    *auth.Verifier
 	requests    map[string]http.RoundTripper
-	dispatchers []*dispatch.Dispatcher
+	dispatchers map[string]*dispatch.Dispatcher // by function
 	stopLog     func()
 }
 
@@ -248,6 +248,7 @@ func (p *parts) reindex(ctx context.Context) error {
 func (p *parts) wire(cfg config, signer *auth.Signer) {
 	s := p.stores
 	p.requests = make(map[string]http.RoundTripper)
+	p.dispatchers = make(map[string]*dispatch.Dispatcher)
 	p.verifier = auth.NewVerifier(auth.JWKS("http://accounts/.well-known/jwks.json", late{p.requests, "accounts"}), s.Sessions)
 	// Only what runs here is made: index and search load the dictionary.
 	handlers := map[string]func() http.HandlerFunc{
@@ -279,7 +280,7 @@ func (p *parts) wire(cfg config, signer *auth.Signer) {
 		} else {
 			target = targets[fn.Name]()
 		}
-		p.dispatchers = append(p.dispatchers, dispatch.New(p.kafka, fn, target, dispatch.Options{Logger: slog.Default(), StopTimeout: stopTimeout}))
+		p.dispatchers[fn.Name] = dispatch.New(p.kafka, fn, target, dispatch.Options{Logger: slog.Default(), StopTimeout: stopTimeout})
 	}
 }
 
