@@ -167,7 +167,12 @@ func (c *Connector) Ready(ctx context.Context) error {
 
 func (c *Connector) followDeliveries() {
 	for c.ctx.Err() == nil {
-		err := c.follow(c.ctx, func() { c.ready.Store(true) }, func(deliveries []chat.Delivery) {
+		begun := false
+		err := c.follow(c.ctx, func() {
+			begun = true
+			c.hub.begin()
+			c.ready.Store(true)
+		}, func(deliveries []chat.Delivery) {
 			c.metrics.delivered.Add(float64(len(deliveries)))
 			for i := range deliveries {
 				c.hub.deliver(&deliveries[i])
@@ -176,10 +181,11 @@ func (c *Connector) followDeliveries() {
 		if c.ctx.Err() != nil {
 			return
 		}
-		// Whatever was delivered meanwhile is gone: clients resume from the log.
-		c.logger.Error("deliveries lost", "error", err)
-		c.ready.Store(false)
-		c.hub.lost()
+		c.logger.Error("following the deliveries", "error", err)
+		if begun { // whatever was delivered meanwhile is gone: clients resume from the log
+			c.ready.Store(false)
+			c.hub.lost()
+		}
 		select {
 		case <-time.After(followRetry):
 		case <-c.ctx.Done():

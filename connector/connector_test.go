@@ -1,6 +1,7 @@
 package connector_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -371,6 +372,61 @@ func TestHandshakes(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A client that comes back before the connector follows its deliveries must not
+// get a border that nothing is delivered from.
+func TestSubscribingWaitsForTheDeliveries(t *testing.T) {
+	begin := make(chan struct{})
+	r := newRig(t, connector.Config{}, func(follow connector.Follow) connector.Follow {
+		return func(ctx context.Context, ready func(), handle func([]chat.Delivery)) error {
+			<-begin
+			return follow(ctx, ready, handle)
+		}
+	})
+	r.room("r", "alice")
+	alice := r.open("alice")
+	alice.send(chat.RoomSubscribe, "", "s", subscribe("r", ""))
+	alice.say("r", "early")
+	alice.next(chat.Ack) // and no room.subscribed before it
+	close(begin)
+	alice.next(chat.RoomSubscribed)
+	alice.say("r", "live")
+	alice.hears("live")
+}
+
+func TestLostDeliveriesAreResumed(t *testing.T) {
+	lose := make(chan struct{})
+	r := newRig(t, connector.Config{}, func(follow connector.Follow) connector.Follow {
+		return func(ctx context.Context, ready func(), handle func([]chat.Delivery)) error {
+			ctx, cancel := context.WithCancel(ctx)
+			defer cancel()
+			go func() {
+				select {
+				case <-lose:
+					cancel()
+				case <-ctx.Done():
+				}
+			}()
+			return follow(ctx, ready, handle)
+		}
+	})
+	r.room("r", "alice")
+	alice := r.open("alice")
+	alice.send(chat.RoomSubscribe, "", "s", subscribe("r", ""))
+	alice.until(chat.RoomSubscribed)
+	alice.say("r", "before")
+	last := alice.hears("before").Sequence
+	lose <- struct{}{}
+	alice.closed(connector.CloseDraining)
+	alice = r.open("alice")
+	alice.say("r", "between")
+	alice.next(chat.Ack)
+	alice.send(chat.RoomSubscribe, "", "s", subscribe("r", last.String()))
+	alice.hears("between")
+	alice.next(chat.RoomSubscribed)
+	alice.say("r", "after")
+	alice.hears("after")
 }
 
 func TestDrain(t *testing.T) {

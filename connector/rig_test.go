@@ -38,7 +38,7 @@ type rig struct {
 	done   chan error
 }
 
-func newRig(t *testing.T, cfg connector.Config) *rig {
+func newRig(t *testing.T, cfg connector.Config, wrap ...func(connector.Follow) connector.Follow) *rig {
 	t.Helper()
 	kc := kafkatest.Start(t)
 	r := &rig{t: t, log: kafkatest.Log(t, kc), done: make(chan error, 2)}
@@ -53,11 +53,15 @@ func newRig(t *testing.T, cfg connector.Config) *rig {
 	}
 	r.signer = auth.NewSigner(key)
 	verifier := auth.NewVerifier(r.signer.Keys, r.store.Sessions())
+	var follow connector.Follow = func(ctx context.Context, ready func(), handle func([]chat.Delivery)) error {
+		return kafka.FollowDeliveries(ctx, kc, cfg.Ordinal, ready, handle)
+	}
+	for _, w := range wrap {
+		follow = w(follow)
+	}
 	r.c, err = connector.New(cfg, connector.Parts{
-		Log: r.log,
-		Follow: func(ctx context.Context, ready func(), handle func([]chat.Delivery)) error {
-			return kafka.FollowDeliveries(ctx, kc, cfg.Ordinal, ready, handle)
-		},
+		Log:      r.log,
+		Follow:   follow,
 		Rooms:    r.store.Rooms(),
 		Verifier: verifier,
 		Functions: map[string]http.RoundTripper{
@@ -94,7 +98,7 @@ func newRig(t *testing.T, cfg connector.Config) *rig {
 		stopDispatching()
 		<-dispatched
 	})
-	for r.c.Ready(t.Context()) != nil {
+	for wrap == nil && r.c.Ready(t.Context()) != nil {
 		time.Sleep(time.Millisecond)
 	}
 	return r

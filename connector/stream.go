@@ -4,6 +4,7 @@ import (
 	"context"
 	"hash/maphash"
 	"sync"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 
@@ -13,9 +14,16 @@ import (
 // hub has the streams (rooms, and users' own streams) that this connector follows
 // or lately followed.
 type hub struct {
-	c      *Connector
-	seed   maphash.Seed
-	shards [64]hubShard
+	c         *Connector
+	seed      maphash.Seed
+	shards    [64]hubShard
+	following atomic.Pointer[following]
+}
+
+// following is one time of following the deliveries without a loss. Only a route
+// that is opened within it is delivered from its border on.
+type following struct {
+	begun chan struct{} // closed when the position in the deliveries is fixed
 }
 
 type hubShard struct {
@@ -25,6 +33,7 @@ type hubShard struct {
 
 func newHub(c *Connector) *hub {
 	h := &hub{c: c, seed: maphash.MakeSeed()}
+	h.following.Store(&following{begun: make(chan struct{})})
 	for i := range h.shards {
 		h.shards[i].streams = make(map[chat.RoomID]*stream)
 	}
@@ -105,6 +114,12 @@ const maxPending = 8192
 // Errors: Unavailable when the log is away.
 func (h *hub) subscribe(ctx context.Context, id chat.RoomID, sub *subscription) (*stream, chat.Sequence, error) {
 	for {
+		now := h.following.Load()
+		select {
+		case <-now.begun:
+		case <-ctx.Done():
+			return nil, 0, chat.Errorf(chat.Unavailable, "the deliveries are not followed: %w", ctx.Err())
+		}
 		st := h.stream(id)
 		st.mu.Lock()
 		if st.gone {
@@ -122,7 +137,7 @@ func (h *hub) subscribe(ctx context.Context, id chat.RoomID, sub *subscription) 
 		if o == nil {
 			o = &opening{done: make(chan struct{})}
 			st.opening = o
-			h.openRoute(st, o)
+			h.openRoute(st, o, now)
 		}
 		st.mu.Unlock()
 		select {
@@ -138,7 +153,7 @@ func (h *hub) subscribe(ctx context.Context, id chat.RoomID, sub *subscription) 
 
 // openRoute appends route.opened. It is called with st.mu held, so that it comes
 // after a route.closed that was appended under the same lock.
-func (h *hub) openRoute(st *stream, o *opening) {
+func (h *hub) openRoute(st *stream, o *opening, within *following) {
 	e, err := h.c.routeEvent(chat.RouteOpened, st.id)
 	if err != nil {
 		st.opening, o.err = nil, err
@@ -148,7 +163,8 @@ func (h *hub) openRoute(st *stream, o *opening) {
 	h.c.log.AppendAsync(h.c.ctx, &e, func(err error) {
 		st.mu.Lock()
 		st.opening, o.err = nil, err
-		if err == nil {
+		// When deliveries were lost meanwhile, the subscribers try again.
+		if err == nil && h.following.Load() == within {
 			st.open, st.last = true, max(st.last, e.Sequence)
 		}
 		st.mu.Unlock()
@@ -296,9 +312,13 @@ func (h *hub) closeRoutes(ctx context.Context) error {
 	return h.c.log.Append(ctx, events...)
 }
 
+// begin is called when the position in the deliveries is fixed.
+func (h *hub) begin() { close(h.following.Load().begun) }
+
 // lost is called when deliveries were lost unread: every route starts anew and
 // every socket resumes from what its client has.
 func (h *hub) lost() {
+	h.following.Store(&following{begun: make(chan struct{})})
 	for _, st := range h.all() {
 		st.mu.Lock()
 		st.open = false
