@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/mail"
 	"strings"
-	"sync/atomic"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -30,6 +29,8 @@ const (
 // /v1/oauth has no routes: there is no identity provider to log in with yet, and
 // 404 says so.
 type Function struct {
+	serve.Function
+
 	Limits Limits // to be set before the first request
 
 	accounts chat.AccountStore
@@ -42,10 +43,6 @@ type Function struct {
 	genuine  *auth.Verifier // looks at the token alone: who has logged out may log out again
 	hasher   hasher
 	keys     []byte // the public key set
-
-	routes http.Handler
-	ready  atomic.Bool // the fields above are set
-	close  func() error
 }
 
 // New returns a function that has yet to be started.
@@ -54,16 +51,16 @@ func New() *Function { return &Function{} }
 // With returns a function over what is open already.
 func With(accounts chat.AccountStore, sessions chat.SessionStore, attempts chat.AttemptStore, rooms chat.RoomStore, log chat.Log, signer *auth.Signer, v *auth.Verifier) *Function {
 	f := New()
-	f.use(accounts, sessions, attempts, rooms, log, signer, v)
+	f.use(accounts, sessions, attempts, rooms, log, signer, v, nil)
 	return f
 }
 
-func (f *Function) use(accounts chat.AccountStore, sessions chat.SessionStore, attempts chat.AttemptStore, rooms chat.RoomStore, log chat.Log, signer *auth.Signer, v *auth.Verifier) {
+func (f *Function) use(accounts chat.AccountStore, sessions chat.SessionStore, attempts chat.AttemptStore, rooms chat.RoomStore, log chat.Log, signer *auth.Signer, v *auth.Verifier, close func() error) {
 	f.accounts, f.sessions, f.attempts, f.rooms, f.log = accounts, sessions, attempts, rooms, log
 	f.signer, f.verifier, f.genuine = signer, v, auth.NewVerifier(signer.Keys, nil)
 	f.hasher = newHasher()
 	f.keys, _ = json.Marshal(signer.KeySet()) // a public Ed25519 key always marshals
-	f.routes = serve.Routes(map[string]func(http.ResponseWriter, *http.Request) error{
+	f.Use(serve.Routes(map[string]func(http.ResponseWriter, *http.Request) error{
 		"POST /v1/accounts":            f.signUp,
 		"POST /v1/sessions":            f.logIn,
 		"POST /v1/sessions/refresh":    f.refresh,
@@ -74,17 +71,7 @@ func (f *Function) use(accounts chat.AccountStore, sessions chat.SessionStore, a
 		"POST /v1/me/friends":          f.befriend,
 		"DELETE /v1/me/friends/{user}": f.unfriend,
 		"GET /.well-known/jwks.json":   f.publishKeys,
-	})
-	f.ready.Store(true)
-}
-
-// Handle answers one request.
-func (f *Function) Handle(w http.ResponseWriter, r *http.Request) {
-	if !f.ready.Load() {
-		serve.Fail(w, r, chat.Errorf(chat.Unavailable, "not started yet"))
-		return
-	}
-	f.routes.ServeHTTP(w, r)
+	}), close)
 }
 
 // profile is an account as its own user sees it.

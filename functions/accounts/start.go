@@ -2,7 +2,6 @@ package accounts
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -19,24 +18,12 @@ func (f *Function) Start(ctx context.Context, env map[string]string) error {
 	if err != nil {
 		return fmt.Errorf("KNATTER_KEYS: %w", err)
 	}
-	config, err := open.LogConfig(env)
+	stores, log, close, err := open.StoreAndLog(ctx, env)
 	if err != nil {
 		return err
-	}
-	stores, err := open.Store(ctx, env["KNATTER_STORE"])
-	if err != nil {
-		return err
-	}
-	log, err := open.Log(ctx, config)
-	if err != nil {
-		return errors.Join(err, stores.Close())
-	}
-	f.close = func() error {
-		log.Close()
-		return stores.Close()
 	}
 	f.use(stores.Accounts, stores.Sessions, stores.Attempts, stores.Rooms, log, signer,
-		auth.NewVerifier(signer.Keys, stores.Sessions))
+		auth.NewVerifier(signer.Keys, stores.Sessions), close)
 	return nil
 }
 
@@ -46,17 +33,3 @@ func signerFrom(key string) (*auth.Signer, error) {
 	}
 	return auth.LoadKey(key)
 }
-
-// Stop closes what Start opened, once no request is being answered any more.
-func (f *Function) Stop(context.Context) error {
-	if !f.ready.Swap(false) || f.close == nil {
-		return nil
-	}
-	return f.close()
-}
-
-// Ready tells whether requests can be answered.
-func (f *Function) Ready(context.Context) (bool, error) { return f.ready.Load(), nil }
-
-// Alive tells whether the process should go on.
-func (f *Function) Alive(context.Context) (bool, error) { return true, nil }

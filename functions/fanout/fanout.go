@@ -6,9 +6,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"net/http"
 	"slices"
-	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -21,11 +19,10 @@ const lookups = 16
 
 // Function delivers events, and keeps the routes by which it does so.
 type Function struct {
-	routes  chat.RouteStore
-	out     chat.Deliverer
-	handler http.Handler
-	ready   atomic.Bool // the fields above are set
-	close   func() error
+	serve.Function
+
+	routes chat.RouteStore
+	out    chat.Deliverer
 }
 
 var _ chat.Handler = (*Function)(nil)
@@ -36,25 +33,14 @@ func New() *Function { return &Function{} }
 // With returns a function over what is open already.
 func With(routes chat.RouteStore, d chat.Deliverer) *Function {
 	f := New()
-	f.use(routes, d, 0)
+	f.use(routes, d, 0, nil)
 	return f
 }
 
-func (f *Function) use(routes chat.RouteStore, d chat.Deliverer, generation int) {
-	f.routes, f.out, f.handler = routes, d, serve.Events(f, generation)
-	f.ready.Store(true)
+func (f *Function) use(routes chat.RouteStore, d chat.Deliverer, generation int, close func() error) {
+	f.routes, f.out = routes, d
+	f.Use(serve.Events(f, generation), close)
 }
-
-// Handle takes events over HTTP.
-func (f *Function) Handle(w http.ResponseWriter, r *http.Request) {
-	if !f.ready.Load() {
-		serve.Fail(w, r, errNotStarted)
-		return
-	}
-	f.handler.ServeHTTP(w, r)
-}
-
-var errNotStarted = chat.Errorf(chat.Unavailable, "not started yet")
 
 // HandleEvents implements [chat.Handler]. A change of a route counts from its
 // place in the batch on: the events before it are delivered by the old routes.
@@ -72,8 +58,8 @@ var errNotStarted = chat.Errorf(chat.Unavailable, "not started yet")
 // Errors: Invalid for a route event whose data cannot be read, Unavailable from
 // the log, the store's own.
 func (f *Function) HandleEvents(ctx context.Context, events []chat.Event) error {
-	if !f.ready.Load() {
-		return errNotStarted
+	if !f.Started() {
+		return chat.Errorf(chat.Unavailable, "not started yet")
 	}
 	routes, err := f.lookUp(ctx, events)
 	if err != nil {

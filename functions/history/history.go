@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"sync/atomic"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/auth"
@@ -28,14 +27,12 @@ const headerMore = "Knatter-More"
 
 // Function answers /v1/rooms/{room}/messages and /v1/rooms/{room}/events.
 type Function struct {
+	serve.Function
+
 	events   chat.EventStore
 	rooms    chat.RoomStore
 	log      chat.Log
 	verifier *auth.Verifier
-
-	routes http.Handler
-	ready  atomic.Bool // the fields above are set
-	close  func() error
 }
 
 // New returns a function that has yet to be started.
@@ -44,26 +41,16 @@ func New() *Function { return &Function{} }
 // With returns a function over what is open already.
 func With(events chat.EventStore, rooms chat.RoomStore, log chat.Log, v *auth.Verifier) *Function {
 	f := New()
-	f.use(events, rooms, log, v)
+	f.use(events, rooms, log, v, nil)
 	return f
 }
 
-func (f *Function) use(events chat.EventStore, rooms chat.RoomStore, log chat.Log, v *auth.Verifier) {
+func (f *Function) use(events chat.EventStore, rooms chat.RoomStore, log chat.Log, v *auth.Verifier, close func() error) {
 	f.events, f.rooms, f.log, f.verifier = events, rooms, log, v
-	f.routes = serve.Routes(map[string]func(http.ResponseWriter, *http.Request) error{
+	f.Use(serve.Routes(map[string]func(http.ResponseWriter, *http.Request) error{
 		"GET /v1/rooms/{room}/messages": f.listMessages,
 		"GET /v1/rooms/{room}/events":   f.listEvents,
-	})
-	f.ready.Store(true)
-}
-
-// Handle answers one request.
-func (f *Function) Handle(w http.ResponseWriter, r *http.Request) {
-	if !f.ready.Load() {
-		serve.Fail(w, r, chat.Errorf(chat.Unavailable, "not started yet"))
-		return
-	}
-	f.routes.ServeHTTP(w, r)
+	}), close)
 }
 
 // message is a message as the protocol shows it.

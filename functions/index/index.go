@@ -5,8 +5,6 @@ package index
 import (
 	"context"
 	"fmt"
-	"net/http"
-	"sync/atomic"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/analysis"
@@ -16,11 +14,9 @@ import (
 // Function indexes posted messages. It is stateless: what it does twice is in the
 // index once.
 type Function struct {
-	index chat.SearchIndex
+	serve.Function
 
-	events http.Handler // over a group, so that concurrent requests share a commit
-	ready  atomic.Bool  // the fields above are set
-	close  func() error
+	index chat.SearchIndex
 }
 
 var _ chat.Handler = (*Function)(nil)
@@ -32,24 +28,15 @@ func New() *Function { return &Function{} }
 // dictionary in the background; events that come sooner wait for it.
 func With(index chat.SearchIndex) *Function {
 	f := New()
-	f.use(index, 0)
+	f.use(index, 0, nil)
 	return f
 }
 
-func (f *Function) use(index chat.SearchIndex, generation int) {
+func (f *Function) use(index chat.SearchIndex, generation int, close func() error) {
 	analysis.Preload()
 	f.index = index
-	f.events = serve.Events(serve.NewGroup(f), generation)
-	f.ready.Store(true)
-}
-
-// Handle handles one event or batch that comes by HTTP.
-func (f *Function) Handle(w http.ResponseWriter, r *http.Request) {
-	if !f.ready.Load() {
-		serve.Fail(w, r, chat.Errorf(chat.Unavailable, "not started yet"))
-		return
-	}
-	f.events.ServeHTTP(w, r)
+	// Over a group, so that concurrent requests share a commit.
+	f.Use(serve.Events(serve.NewGroup(f), generation), close)
 }
 
 // HandleEvents implements [chat.Handler]. Errors: Invalid for a message that

@@ -18,23 +18,11 @@ func (f *Function) Start(ctx context.Context, env map[string]string) error {
 	if err != nil {
 		return err
 	}
-	f.close = stores.Close
-	f.use(stores.Index, generation)
+	f.use(stores.Index, generation, stores.Close)
 	return nil
-}
-
-// Stop closes what Start opened, once no event is being handled any more.
-func (f *Function) Stop(context.Context) error {
-	if !f.ready.Swap(false) || f.close == nil {
-		return nil
-	}
-	return f.close()
 }
 
 // Ready tells whether events are handled without waiting for the dictionary.
 func (f *Function) Ready(context.Context) (bool, error) {
-	return f.ready.Load() && analysis.Ready(), nil
+	return f.Started() && analysis.Ready(), nil
 }
-
-// Alive tells whether the process should go on.
-func (f *Function) Alive(context.Context) (bool, error) { return true, nil }

@@ -5,23 +5,19 @@ package persist
 import (
 	"context"
 	"fmt"
-	"net/http"
-	"sync/atomic"
 
 	"knatter.dev/chat"
-	"knatter.dev/chat/internal/open"
 	"knatter.dev/chat/internal/serve"
 )
 
 // Function stores rooms' events. It is stateless: what it does twice, or in
 // another order, leaves the same behind.
 type Function struct {
+	serve.Function
+
 	events chat.EventStore
 	rooms  chat.RoomStore
-
-	handler http.Handler // over a group, so that concurrent requests share a commit
-	ready   atomic.Bool  // the fields above are set
-	stores  *open.Stores // what Start opened; nil after With
+	check  func(context.Context) error // of the stores that Start opened; nil after With
 }
 
 var _ chat.Handler = (*Function)(nil)
@@ -32,23 +28,14 @@ func New() *Function { return &Function{} }
 // With returns a function over what is open already.
 func With(events chat.EventStore, rooms chat.RoomStore) *Function {
 	f := New()
-	f.use(events, rooms, 0)
+	f.use(events, rooms, 0, nil)
 	return f
 }
 
-func (f *Function) use(events chat.EventStore, rooms chat.RoomStore, generation int) {
+func (f *Function) use(events chat.EventStore, rooms chat.RoomStore, generation int, close func() error) {
 	f.events, f.rooms = events, rooms
-	f.handler = serve.Events(serve.NewGroup(f), generation)
-	f.ready.Store(true)
-}
-
-// Handle handles one event or batch that comes by HTTP.
-func (f *Function) Handle(w http.ResponseWriter, r *http.Request) {
-	if !f.ready.Load() {
-		serve.Fail(w, r, chat.Errorf(chat.Unavailable, "not started yet"))
-		return
-	}
-	f.handler.ServeHTTP(w, r)
+	// Over a group, so that concurrent requests share a commit.
+	f.Use(serve.Events(serve.NewGroup(f), generation), close)
 }
 
 // HandleEvents implements [chat.Handler]. Errors: Invalid for an event that no

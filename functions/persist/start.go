@@ -17,30 +17,16 @@ func (f *Function) Start(ctx context.Context, env map[string]string) error {
 	if err != nil {
 		return err
 	}
-	f.stores = stores
-	f.use(stores.Events, stores.Rooms, generation)
+	f.check = stores.Check
+	f.use(stores.Events, stores.Rooms, generation, stores.Close)
 	return nil
-}
-
-// Stop closes what Start opened, once no event is being handled any more.
-func (f *Function) Stop(context.Context) error {
-	if !f.ready.Swap(false) || f.stores == nil {
-		return nil
-	}
-	return f.stores.Close()
 }
 
 // Ready tells whether events can be stored.
 func (f *Function) Ready(ctx context.Context) (bool, error) {
-	if !f.ready.Load() {
-		return false, nil
+	if !f.Started() || f.check == nil {
+		return f.Started(), nil
 	}
-	if f.stores == nil {
-		return true, nil
-	}
-	err := f.stores.Check(ctx)
+	err := f.check(ctx)
 	return err == nil, err
 }
-
-// Alive tells whether the process should go on.
-func (f *Function) Alive(context.Context) (bool, error) { return true, nil }

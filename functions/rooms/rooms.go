@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"sync/atomic"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/auth"
@@ -30,15 +29,13 @@ const (
 // same time can both pass the check; what counts then is the order in the log,
 // and it is the same for everybody.
 type Function struct {
+	serve.Function
+
 	rooms    chat.RoomStore
 	events   chat.EventStore
 	accounts chat.AccountStore
 	log      chat.Log
 	verifier *auth.Verifier
-
-	routes http.Handler
-	ready  atomic.Bool // the fields above are set
-	close  func() error
 }
 
 // New returns a function that has yet to be started.
@@ -47,13 +44,13 @@ func New() *Function { return &Function{} }
 // With returns a function over what is open already.
 func With(rooms chat.RoomStore, events chat.EventStore, accounts chat.AccountStore, log chat.Log, v *auth.Verifier) *Function {
 	f := New()
-	f.use(rooms, events, accounts, log, v)
+	f.use(rooms, events, accounts, log, v, nil)
 	return f
 }
 
-func (f *Function) use(rooms chat.RoomStore, events chat.EventStore, accounts chat.AccountStore, log chat.Log, v *auth.Verifier) {
+func (f *Function) use(rooms chat.RoomStore, events chat.EventStore, accounts chat.AccountStore, log chat.Log, v *auth.Verifier, close func() error) {
 	f.rooms, f.events, f.accounts, f.log, f.verifier = rooms, events, accounts, log, v
-	f.routes = serve.Routes(map[string]func(http.ResponseWriter, *http.Request) error{
+	f.Use(serve.Routes(map[string]func(http.ResponseWriter, *http.Request) error{
 		"POST /v1/rooms":                         f.create,
 		"GET /v1/rooms":                          f.list,
 		"GET /v1/rooms/{room}":                   f.show,
@@ -63,17 +60,7 @@ func (f *Function) use(rooms chat.RoomStore, events chat.EventStore, accounts ch
 		"PATCH /v1/rooms/{room}/members/{user}":  f.changeRole,
 		"DELETE /v1/rooms/{room}/members/{user}": f.removeMember,
 		"POST /v1/direct":                        f.direct,
-	})
-	f.ready.Store(true)
-}
-
-// Handle answers one request.
-func (f *Function) Handle(w http.ResponseWriter, r *http.Request) {
-	if !f.ready.Load() {
-		serve.Fail(w, r, chat.Errorf(chat.Unavailable, "not started yet"))
-		return
-	}
-	f.routes.ServeHTTP(w, r)
+	}), close)
 }
 
 var errNoRoom = chat.Errorf(chat.NotFound, "no such room")

@@ -2,9 +2,7 @@ package rooms
 
 import (
 	"context"
-	"errors"
 
-	"knatter.dev/chat"
 	"knatter.dev/chat/internal/auth"
 	"knatter.dev/chat/internal/open"
 )
@@ -13,40 +11,14 @@ import (
 // (KNATTER_BROKERS, KNATTER_GENERATION) and, when they are asked for, the public
 // keys (KNATTER_JWKS, a URL).
 func (f *Function) Start(ctx context.Context, env map[string]string) error {
-	jwks := env["KNATTER_JWKS"]
-	if jwks == "" {
-		return chat.Errorf(chat.Invalid, "KNATTER_JWKS must be the URL of the accounts function's public keys")
-	}
-	config, err := open.LogConfig(env)
+	keys, err := open.Keys(env)
 	if err != nil {
 		return err
 	}
-	stores, err := open.Store(ctx, env["KNATTER_STORE"])
+	stores, log, close, err := open.StoreAndLog(ctx, env)
 	if err != nil {
 		return err
 	}
-	log, err := open.Log(ctx, config)
-	if err != nil {
-		return errors.Join(err, stores.Close())
-	}
-	f.close = func() error {
-		log.Close()
-		return stores.Close()
-	}
-	f.use(stores.Rooms, stores.Events, stores.Accounts, log, auth.NewVerifier(auth.JWKS(jwks, nil), stores.Sessions))
+	f.use(stores.Rooms, stores.Events, stores.Accounts, log, auth.NewVerifier(keys, stores.Sessions), close)
 	return nil
 }
-
-// Stop closes what Start opened, once no request is being answered any more.
-func (f *Function) Stop(context.Context) error {
-	if !f.ready.Swap(false) || f.close == nil {
-		return nil
-	}
-	return f.close()
-}
-
-// Ready tells whether requests can be answered.
-func (f *Function) Ready(context.Context) (bool, error) { return f.ready.Load(), nil }
-
-// Alive tells whether the process should go on.
-func (f *Function) Alive(context.Context) (bool, error) { return true, nil }

@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -34,14 +33,12 @@ const (
 // really together become hits. Index and store follow the log independently, so
 // the index may be ahead: what the store doesn't have yet is no hit yet.
 type Function struct {
+	serve.Function
+
 	index    chat.SearchIndex
 	events   chat.EventStore
 	rooms    chat.RoomStore
 	verifier *auth.Verifier
-
-	routes http.Handler
-	ready  atomic.Bool // the fields above are set
-	close  func() error
 }
 
 // New returns a function that has yet to be started.
@@ -51,26 +48,16 @@ func New() *Function { return &Function{} }
 // dictionary in the background; searches that come sooner wait for it.
 func With(index chat.SearchIndex, events chat.EventStore, rooms chat.RoomStore, v *auth.Verifier) *Function {
 	f := New()
-	f.use(index, events, rooms, v)
+	f.use(index, events, rooms, v, nil)
 	return f
 }
 
-func (f *Function) use(index chat.SearchIndex, events chat.EventStore, rooms chat.RoomStore, v *auth.Verifier) {
+func (f *Function) use(index chat.SearchIndex, events chat.EventStore, rooms chat.RoomStore, v *auth.Verifier, close func() error) {
 	analysis.Preload()
 	f.index, f.events, f.rooms, f.verifier = index, events, rooms, v
-	f.routes = serve.Routes(map[string]func(http.ResponseWriter, *http.Request) error{
+	f.Use(serve.Routes(map[string]func(http.ResponseWriter, *http.Request) error{
 		"GET /v1/search": f.search,
-	})
-	f.ready.Store(true)
-}
-
-// Handle answers one request.
-func (f *Function) Handle(w http.ResponseWriter, r *http.Request) {
-	if !f.ready.Load() {
-		serve.Fail(w, r, chat.Errorf(chat.Unavailable, "not started yet"))
-		return
-	}
-	f.routes.ServeHTTP(w, r)
+	}), close)
 }
 
 // answer is a page of hits, newest first.

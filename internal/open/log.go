@@ -2,10 +2,12 @@ package open
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/auth"
 	"knatter.dev/chat/internal/kafka"
 )
 
@@ -43,4 +45,35 @@ func Generation(env map[string]string) (int, error) {
 		return 0, chat.Errorf(chat.Invalid, "KNATTER_GENERATION must be a number from 0 to 31")
 	}
 	return n, nil
+}
+
+// StoreAndLog opens what most functions need: the stores that KNATTER_STORE names
+// and the log of [LogConfig]. close closes both.
+//
+// Errors: as those of [Store], [Log] and [LogConfig].
+func StoreAndLog(ctx context.Context, env map[string]string) (stores *Stores, log *kafka.Log, close func() error, err error) {
+	config, err := LogConfig(env)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if stores, err = Store(ctx, env["KNATTER_STORE"]); err != nil {
+		return nil, nil, nil, err
+	}
+	if log, err = Log(ctx, config); err != nil {
+		return nil, nil, nil, errors.Join(err, stores.Close())
+	}
+	return stores, log, func() error {
+		log.Close()
+		return stores.Close()
+	}, nil
+}
+
+// Keys says where the public keys are: at the URL KNATTER_JWKS, from which they
+// are fetched when they are asked for. Errors: Invalid when it is not set.
+func Keys(env map[string]string) (auth.KeySource, error) {
+	jwks := env["KNATTER_JWKS"]
+	if jwks == "" {
+		return nil, chat.Errorf(chat.Invalid, "KNATTER_JWKS must be the URL of the accounts function's public keys")
+	}
+	return auth.JWKS(jwks, nil), nil
 }

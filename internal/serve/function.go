@@ -1,0 +1,52 @@
+package serve
+
+import (
+	"context"
+	"net/http"
+	"sync/atomic"
+
+	"knatter.dev/chat"
+)
+
+// Function is what all functions have in common, in the shape that func-go's HTTP
+// middleware expects of an instance; they embed it. The zero value answers every
+// request by 503 until Use.
+type Function struct {
+	handler http.Handler
+	close   func() error
+	ready   atomic.Bool // the fields above are set
+}
+
+// Use makes the function answer by handler from now on. close closes what the
+// function opened for itself, and is nil when that was nothing.
+func (f *Function) Use(handler http.Handler, close func() error) {
+	f.handler, f.close = handler, close
+	f.ready.Store(true)
+}
+
+// Started tells whether Use was called, and Stop was not.
+func (f *Function) Started() bool { return f.ready.Load() }
+
+// Handle answers one request.
+func (f *Function) Handle(w http.ResponseWriter, r *http.Request) {
+	if !f.Started() {
+		Fail(w, r, chat.Errorf(chat.Unavailable, "not started yet"))
+		return
+	}
+	f.handler.ServeHTTP(w, r)
+}
+
+// Stop closes what the function opened, once no request is being answered any
+// more.
+func (f *Function) Stop(context.Context) error {
+	if !f.ready.Swap(false) || f.close == nil {
+		return nil
+	}
+	return f.close()
+}
+
+// Ready tells whether requests can be answered.
+func (f *Function) Ready(context.Context) (bool, error) { return f.Started(), nil }
+
+// Alive tells whether the process should go on.
+func (f *Function) Alive(context.Context) (bool, error) { return true, nil }
