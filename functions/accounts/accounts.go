@@ -55,7 +55,7 @@ func With(accounts chat.AccountStore, sessions chat.SessionStore, attempts chat.
 	return f
 }
 
-func (f *Function) use(accounts chat.AccountStore, sessions chat.SessionStore, attempts chat.AttemptStore, rooms chat.RoomStore, log chat.Log, signer *auth.Signer, v *auth.Verifier, close func() error) {
+func (f *Function) use(accounts chat.AccountStore, sessions chat.SessionStore, attempts chat.AttemptStore, rooms chat.RoomStore, log chat.Log, signer *auth.Signer, v *auth.Verifier, stop func() error) {
 	f.accounts, f.sessions, f.attempts, f.rooms, f.log = accounts, sessions, attempts, rooms, log
 	f.signer, f.verifier, f.genuine = signer, v, auth.NewVerifier(signer.Keys, nil)
 	f.hasher = newHasher()
@@ -71,7 +71,7 @@ func (f *Function) use(accounts chat.AccountStore, sessions chat.SessionStore, a
 		"POST /v1/me/friends":          f.befriend,
 		"DELETE /v1/me/friends/{user}": f.unfriend,
 		"GET /.well-known/jwks.json":   f.publishKeys,
-	}), close)
+	}), stop)
 }
 
 // profile is an account as its own user sees it.

@@ -18,12 +18,12 @@ func (f *Function) Start(ctx context.Context, env map[string]string) error {
 	if err != nil {
 		return fmt.Errorf("KNATTER_KEYS: %w", err)
 	}
-	stores, log, close, err := open.StoreAndLog(ctx, env)
+	stores, log, stop, err := open.StoreAndLog(ctx, env)
 	if err != nil {
 		return err
 	}
 	f.use(stores.Accounts, stores.Sessions, stores.Attempts, stores.Rooms, log, signer,
-		auth.NewVerifier(signer.Keys, stores.Sessions), close)
+		auth.NewVerifier(signer.Keys, stores.Sessions), stop)
 	return nil
 }
 

@@ -37,9 +37,9 @@ func With(routes chat.RouteStore, d chat.Deliverer) *Function {
 	return f
 }
 
-func (f *Function) use(routes chat.RouteStore, d chat.Deliverer, generation int, close func() error) {
+func (f *Function) use(routes chat.RouteStore, d chat.Deliverer, generation int, stop func() error) {
 	f.routes, f.out = routes, d
-	f.Use(serve.Events(f, generation), close)
+	f.Use(serve.Events(f, generation), stop)
 }
 
 // HandleEvents implements [chat.Handler]. A change of a route counts from its

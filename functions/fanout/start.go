@@ -13,10 +13,10 @@ func (f *Function) Start(ctx context.Context, env map[string]string) error {
 	if err != nil {
 		return err
 	}
-	stores, log, close, err := open.StoreAndLog(ctx, env)
+	stores, log, stop, err := open.StoreAndLog(ctx, env)
 	if err != nil {
 		return err
 	}
-	f.use(stores.Routes, log, generation, close)
+	f.use(stores.Routes, log, generation, stop)
 	return nil
 }

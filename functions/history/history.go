@@ -45,12 +45,12 @@ func With(events chat.EventStore, rooms chat.RoomStore, log chat.Log, v *auth.Ve
 	return f
 }
 
-func (f *Function) use(events chat.EventStore, rooms chat.RoomStore, log chat.Log, v *auth.Verifier, close func() error) {
+func (f *Function) use(events chat.EventStore, rooms chat.RoomStore, log chat.Log, v *auth.Verifier, stop func() error) {
 	f.events, f.rooms, f.log, f.verifier = events, rooms, log, v
 	f.Use(serve.Routes(map[string]func(http.ResponseWriter, *http.Request) error{
 		"GET /v1/rooms/{room}/messages": f.listMessages,
 		"GET /v1/rooms/{room}/events":   f.listEvents,
-	}), close)
+	}), stop)
 }
 
 // message is a message as the protocol shows it.

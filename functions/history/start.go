@@ -15,10 +15,10 @@ func (f *Function) Start(ctx context.Context, env map[string]string) error {
 	if err != nil {
 		return err
 	}
-	stores, log, close, err := open.StoreAndLog(ctx, env)
+	stores, log, stop, err := open.StoreAndLog(ctx, env)
 	if err != nil {
 		return err
 	}
-	f.use(stores.Events, stores.Rooms, log, auth.NewVerifier(keys, stores.Sessions), close)
+	f.use(stores.Events, stores.Rooms, log, auth.NewVerifier(keys, stores.Sessions), stop)
 	return nil
 }

@@ -32,11 +32,11 @@ func With(index chat.SearchIndex) *Function {
 	return f
 }
 
-func (f *Function) use(index chat.SearchIndex, generation int, close func() error) {
+func (f *Function) use(index chat.SearchIndex, generation int, stop func() error) {
 	analysis.Preload()
 	f.index = index
 	// Over a group, so that concurrent requests share a commit.
-	f.Use(serve.Events(serve.NewGroup(f), generation), close)
+	f.Use(serve.Events(serve.NewGroup(f), generation), stop)
 }
 
 // HandleEvents implements [chat.Handler]. Errors: Invalid for a message that

@@ -32,10 +32,10 @@ func With(events chat.EventStore, rooms chat.RoomStore) *Function {
 	return f
 }
 
-func (f *Function) use(events chat.EventStore, rooms chat.RoomStore, generation int, close func() error) {
+func (f *Function) use(events chat.EventStore, rooms chat.RoomStore, generation int, stop func() error) {
 	f.events, f.rooms = events, rooms
 	// Over a group, so that concurrent requests share a commit.
-	f.Use(serve.Events(serve.NewGroup(f), generation), close)
+	f.Use(serve.Events(serve.NewGroup(f), generation), stop)
 }
 
 // HandleEvents implements [chat.Handler]. Errors: Invalid for an event that no

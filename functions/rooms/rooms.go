@@ -48,7 +48,7 @@ func With(rooms chat.RoomStore, events chat.EventStore, accounts chat.AccountSto
 	return f
 }
 
-func (f *Function) use(rooms chat.RoomStore, events chat.EventStore, accounts chat.AccountStore, log chat.Log, v *auth.Verifier, close func() error) {
+func (f *Function) use(rooms chat.RoomStore, events chat.EventStore, accounts chat.AccountStore, log chat.Log, v *auth.Verifier, stop func() error) {
 	f.rooms, f.events, f.accounts, f.log, f.verifier = rooms, events, accounts, log, v
 	f.Use(serve.Routes(map[string]func(http.ResponseWriter, *http.Request) error{
 		"POST /v1/rooms":                         f.create,
@@ -60,7 +60,7 @@ func (f *Function) use(rooms chat.RoomStore, events chat.EventStore, accounts ch
 		"PATCH /v1/rooms/{room}/members/{user}":  f.changeRole,
 		"DELETE /v1/rooms/{room}/members/{user}": f.removeMember,
 		"POST /v1/direct":                        f.direct,
-	}), close)
+	}), stop)
 }
 
 var errNoRoom = chat.Errorf(chat.NotFound, "no such room")

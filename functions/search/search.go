@@ -52,12 +52,12 @@ func With(index chat.SearchIndex, events chat.EventStore, rooms chat.RoomStore, 
 	return f
 }
 
-func (f *Function) use(index chat.SearchIndex, events chat.EventStore, rooms chat.RoomStore, v *auth.Verifier, close func() error) {
+func (f *Function) use(index chat.SearchIndex, events chat.EventStore, rooms chat.RoomStore, v *auth.Verifier, stop func() error) {
 	analysis.Preload()
 	f.index, f.events, f.rooms, f.verifier = index, events, rooms, v
 	f.Use(serve.Routes(map[string]func(http.ResponseWriter, *http.Request) error{
 		"GET /v1/search": f.search,
-	}), close)
+	}), stop)
 }
 
 // answer is a page of hits, newest first.

@@ -48,10 +48,10 @@ func Generation(env map[string]string) (int, error) {
 }
 
 // StoreAndLog opens what most functions need: the stores that KNATTER_STORE names
-// and the log of [LogConfig]. close closes both.
+// and the log of [LogConfig]. stop closes both.
 //
 // Errors: as those of [Store], [Log] and [LogConfig].
-func StoreAndLog(ctx context.Context, env map[string]string) (stores *Stores, log *kafka.Log, close func() error, err error) {
+func StoreAndLog(ctx context.Context, env map[string]string) (stores *Stores, log *kafka.Log, stop func() error, err error) {
 	config, err := LogConfig(env)
 	if err != nil {
 		return nil, nil, nil, err

@@ -17,10 +17,10 @@ type Function struct {
 	ready   atomic.Bool // the fields above are set
 }
 
-// Use makes the function answer by handler from now on. close closes what the
+// Use makes the function answer by handler from now on. stop closes what the
 // function opened for itself, and is nil when that was nothing.
-func (f *Function) Use(handler http.Handler, close func() error) {
-	f.handler, f.close = handler, close
+func (f *Function) Use(handler http.Handler, stop func() error) {
+	f.handler, f.close = handler, stop
 	f.ready.Store(true)
 }
 
