@@ -94,7 +94,7 @@ func run(ctx context.Context, cfg config, start time.Time) (err error) {
 		}
 	})
 	front.Go(func() error {
-		announce(serving, cfg, gateway, ln, start)
+		announce(serving, cfg, gateway, ln, parts.kafka.Brokers, start)
 		return nil
 	})
 	err = front.Wait()
@@ -107,7 +107,7 @@ func run(ctx context.Context, cfg config, start time.Time) (err error) {
 
 // announce says where the chat is when it is ready. The Korean dictionary may load
 // still: the chat does not wait for it, only search does.
-func announce(ctx context.Context, cfg config, gateway *connector.Connector, ln net.Listener, start time.Time) {
+func announce(ctx context.Context, cfg config, gateway *connector.Connector, ln net.Listener, brokers []string, start time.Time) {
 	for gateway.Ready(ctx) != nil {
 		select {
 		case <-time.After(5 * time.Millisecond):
@@ -128,8 +128,8 @@ func announce(ctx context.Context, cfg config, gateway *connector.Connector, ln 
 	if address.IP.IsLoopback() || address.IP.IsUnspecified() {
 		host = "localhost"
 	}
-	fmt.Printf("Knatter is ready after %s.\n\n  chat     http://%s\n  data     %s\n", time.Since(start).Round(time.Millisecond),
-		net.JoinHostPort(host, fmt.Sprint(address.Port)), where)
+	fmt.Printf("Knatter is ready after %s.\n\n  chat     http://%s\n  data     %s\n  log      %s (Kafka protocol)\n",
+		time.Since(start).Round(time.Millisecond), net.JoinHostPort(host, fmt.Sprint(address.Port)), where, strings.Join(brokers, ","))
 	if cfg.admin != "" {
 		fmt.Printf("  metrics  http://%s/metrics\n", cfg.admin)
 	}
