@@ -24,6 +24,7 @@ type Config struct {
 	SocketsPerUser    int           // default 50
 	QueueFrames       int           // waiting for one socket; default 4,096
 	QueueBytes        int           // waiting for one socket; default 4 MiB
+	WriteTimeout      time.Duration // a peer that takes nothing for so long is gone; default 10 s
 	Origins           []string      // allowed beside the page's own, e.g. "https://chat.example"; "*" allows all
 	DrainTimeout      time.Duration // for acks in flight when stopping; default 5 s
 	MaxRequestBody    int           // of HTTP requests; default 1 MiB
@@ -41,6 +42,7 @@ func (c Config) withDefaults() Config {
 	c.SocketsPerUser = cmp.Or(c.SocketsPerUser, 50)
 	c.QueueFrames = cmp.Or(c.QueueFrames, 4096)
 	c.QueueBytes = cmp.Or(c.QueueBytes, 4<<20)
+	c.WriteTimeout = cmp.Or(c.WriteTimeout, 10*time.Second)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 5*time.Second)
 	c.MaxRequestBody = cmp.Or(c.MaxRequestBody, 1<<20)
 	c.FunctionTimeout = cmp.Or(c.FunctionTimeout, 30*time.Second)

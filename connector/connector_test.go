@@ -283,7 +283,7 @@ func TestRouteIsClosedWhenNobodyListens(t *testing.T) {
 }
 
 func TestSlowReaderIsClosedAndOthersAreNot(t *testing.T) {
-	r := newRig(t, connector.Config{FramesPerSecond: 100_000, Burst: 100_000, QueueFrames: 64, QueueBytes: 1 << 20})
+	r := newRig(t, connector.Config{FramesPerSecond: 100_000, Burst: 100_000, QueueFrames: 64, QueueBytes: 1 << 20, WriteTimeout: time.Minute})
 	r.room("r", "alice", "bob", "carol")
 	slow, bob := r.open("carol"), r.open("bob")
 	for _, s := range []*socket{slow, bob} {

@@ -6,10 +6,7 @@ import (
 	"time"
 )
 
-const (
-	writeBytes   = 64 << 10         // at most so much goes into one write
-	writeTimeout = 10 * time.Second // a peer that takes nothing for so long is gone
-)
+const writeBytes = 64 << 10 // at most so much goes into one write
 
 // queue is what waits to be written to one socket: bounded, and without a
 // goroutine while it is empty. Whatever has gathered is written at once.
@@ -17,7 +14,8 @@ type queue struct {
 	conn      net.Conn
 	maxFrames int
 	maxBytes  int
-	onWritten func() // after the last write of a closed queue, or a failed write
+	timeout   time.Duration // of a write
+	onWritten func()        // after the last write of a closed queue, or a failed write
 
 	mu      sync.Mutex
 	frames  [][]byte
@@ -155,7 +153,7 @@ func (q *queue) writeBatch(batch [][]byte, buf *[]byte) error {
 			*buf = out
 		}
 		batch = batch[n:]
-		if err := q.conn.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		if err := q.conn.SetWriteDeadline(time.Now().Add(q.timeout)); err != nil {
 			return err
 		}
 		if _, err := q.conn.Write(out); err != nil {

@@ -24,7 +24,7 @@ func (w *writes) Write(b []byte) (int, error) {
 
 func newQueue(conn net.Conn, frames, size int) (*queue, chan struct{}) {
 	written := make(chan struct{}, 1)
-	return &queue{conn: conn, maxFrames: frames, maxBytes: size, onWritten: func() { written <- struct{}{} }}, written
+	return &queue{conn: conn, maxFrames: frames, maxBytes: size, timeout: 10 * time.Second, onWritten: func() { written <- struct{}{} }}, written
 }
 
 func TestQueueWritesWhatGatheredAtOnce(t *testing.T) {

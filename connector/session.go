@@ -63,7 +63,7 @@ func (c *Connector) newSession(id string, conn *websocket.Conn, raw net.Conn) *s
 		limit: rate.NewLimiter(rate.Limit(c.cfg.FramesPerSecond), c.cfg.Burst),
 		done:  make(chan struct{}), flushed: make(chan struct{}),
 	}
-	s.out = queue{conn: raw, maxFrames: c.cfg.QueueFrames, maxBytes: c.cfg.QueueBytes, onWritten: s.written}
+	s.out = queue{conn: raw, maxFrames: c.cfg.QueueFrames, maxBytes: c.cfg.QueueBytes, timeout: c.cfg.WriteTimeout, onWritten: s.written}
 	now := time.Now().UnixNano()
 	s.seen.Store(now)
 	s.pinged.Store(now)
