@@ -19,10 +19,10 @@ import (
 	"strings"
 
 	"github.com/fasthttp/websocket"
-	"github.com/google/uuid"
 	"github.com/valyala/fasthttp"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/names"
 	"knatter.dev/chat/internal/serve"
 )
 
@@ -83,13 +83,8 @@ func (c *Connector) upgrade(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	token, _ := strings.CutPrefix(string(ctx.Request.Header.Peek("Authorization")), "Bearer ")
-	id, err := uuid.NewV7()
-	if err != nil {
-		c.problem(ctx, err)
-		return
-	}
 	takeOver(ctx, &c.upgrader, func(conn *websocket.Conn, raw net.Conn) {
-		s := c.newSession(id.String(), conn, raw)
+		s := c.newSession(names.NewSession(), conn, raw)
 		if !c.enter(s) {
 			return
 		}
@@ -222,8 +217,9 @@ func (c *Connector) roundTrip(function string, r *http.Request) (resp *http.Resp
 	}
 	defer func() {
 		if p := recover(); p != nil {
-			err = fmt.Errorf("%s panicked: %v", function, p)
-			c.logger.Error("function panicked", "function", function, "panic", p)
+			// What it panicked with could hold message text.
+			err = fmt.Errorf("%s panicked with a %T", function, p)
+			c.logger.Error("function panicked", "function", function, "error", err)
 		}
 	}()
 	resp, err = rt.RoundTrip(r)
@@ -318,8 +314,7 @@ func (c *Connector) problem(ctx *fasthttp.RequestCtx, err error) {
 
 func (c *Connector) notAllowed(ctx *fasthttp.RequestCtx, allow string) {
 	ctx.Response.Header.Set("Allow", allow)
-	c.respond(ctx, "application/problem+json", http.StatusMethodNotAllowed,
-		serve.Problem{Type: "about:blank", Title: "Method not allowed", Status: http.StatusMethodNotAllowed})
+	c.respond(ctx, "application/problem+json", serve.MethodNotAllowed.Status, serve.MethodNotAllowed)
 }
 
 func (c *Connector) json(ctx *fasthttp.RequestCtx, status int, v any) {

@@ -6,9 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/google/uuid"
-
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/names"
 )
 
 // hub has the streams (rooms, and users' own streams) that this connector follows
@@ -283,11 +282,7 @@ func (h *hub) sweep() {
 }
 
 func (c *Connector) routeEvent(typ chat.Type, id chat.RoomID) (chat.Event, error) {
-	uid, err := uuid.NewV7()
-	if err != nil {
-		return chat.Event{}, chat.Errorf(chat.Internal, "route event: %w", err)
-	}
-	e, err := chat.NewEvent(uid.String(), "", typ, id, chat.RouteData{Connector: c.cfg.Ordinal})
+	e, err := chat.NewEvent(names.NewEvent(), "", typ, id, chat.RouteData{Connector: c.cfg.Ordinal})
 	e.Source = c.source
 	return e, err
 }

@@ -152,13 +152,6 @@ func (s *Server) stop() error {
 	}
 }
 
-// Restart stops the server and starts it again, at its address, on its data.
-func (s *Server) Restart(t *testing.T) {
-	t.Helper()
-	s.Stop(t)
-	s.Start(t)
-}
-
 // freeAddress is an address that nobody listens on for the moment.
 func freeAddress(t *testing.T) string {
 	t.Helper()

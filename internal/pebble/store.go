@@ -46,14 +46,12 @@ type Option func(*options)
 
 type options struct {
 	fs      vfs.FS
-	cache   int64
 	reserve uint64
 }
 
-// WithCache sets the size of the block cache in bytes, which the memtables, up to
-// 64 MiB each, count against. It is filled as far as there is data. Default:
-// 384 MiB.
-func WithCache(bytes int64) Option { return func(o *options) { o.cache = bytes } }
+// cacheSize is the size of the block cache in bytes, which the memtables count
+// against. It is filled as far as there is data.
+const cacheSize = 384 << 20
 
 // WithReserve sets how much disk space must stay free, in bytes: below it, writes
 // are refused as Unavailable until there is room again. It leaves the database
@@ -79,7 +77,7 @@ func OpenMemory() (*Store, error) {
 }
 
 func open(dir string, opts ...Option) (*Store, error) {
-	o := options{fs: vfs.Default, cache: 384 << 20, reserve: 256 << 20}
+	o := options{fs: vfs.Default, reserve: 256 << 20}
 	for _, opt := range opts {
 		opt(&o)
 	}
@@ -126,7 +124,7 @@ func tuning(o options, h *health, lock *pebble.Lock) *pebble.Options {
 		Lock:                        lock,
 		Comparer:                    comparer,
 		FormatMajorVersion:          pebble.FormatNewest,
-		CacheSize:                   o.cache,
+		CacheSize:                   cacheSize,
 		MemTableSize:                64 << 20,
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       4,

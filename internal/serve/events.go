@@ -28,10 +28,7 @@ const (
 func Events(h chat.Handler, generation int) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodPost {
-			w.Header().Set("Allow", http.MethodPost)
-			write(w, "application/problem+json", http.StatusMethodNotAllowed, Problem{
-				Type: "about:blank", Title: "Method not allowed", Status: http.StatusMethodNotAllowed,
-			})
+			refuseMethod(w, http.MethodPost)
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, MaxBody)

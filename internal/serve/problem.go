@@ -34,6 +34,16 @@ var problems = map[chat.Kind]Problem{
 	chat.Unavailable:     {Type: "https://knatter.dev/problems/unavailable", Title: "Temporarily unavailable", Status: http.StatusServiceUnavailable},
 }
 
+// MethodNotAllowed is the problem of a path that does not know the method. It says
+// no more than its status, and so has no type of its own.
+var MethodNotAllowed = Problem{Type: "about:blank", Title: "Method not allowed", Status: http.StatusMethodNotAllowed}
+
+// refuseMethod answers a request by MethodNotAllowed and the methods that there are.
+func refuseMethod(w http.ResponseWriter, allow string) {
+	w.Header().Set("Allow", allow)
+	write(w, "application/problem+json", MethodNotAllowed.Status, MethodNotAllowed)
+}
+
 // ProblemOf translates an error. What went wrong inside (Internal, Unavailable)
 // is not told to the caller.
 func ProblemOf(err error) Problem {

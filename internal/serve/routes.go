@@ -30,9 +30,6 @@ func Routes(table map[string]func(http.ResponseWriter, *http.Request) error) htt
 			Fail(w, r, chat.Errorf(chat.NotFound, "nothing is here"))
 			return
 		}
-		w.Header().Set("Allow", refused.header.Get("Allow"))
-		write(w, "application/problem+json", http.StatusMethodNotAllowed, Problem{
-			Type: "about:blank", Title: "Method not allowed", Status: http.StatusMethodNotAllowed,
-		})
+		refuseMethod(w, refused.header.Get("Allow"))
 	})
 }
