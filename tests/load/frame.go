@@ -1,0 +1,202 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha1"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"knatter.dev/chat"
+)
+
+// WebSocket's opcodes.
+const (
+	opText  = 1
+	opClose = 8
+	opPing  = 9
+	opPong  = 10
+)
+
+var errProtocol = errors.New("the server broke the WebSocket protocol")
+
+// next splits a frame off the front of b. With n 0 there is no whole one yet.
+// Only what the server sends is understood: whole messages, not masked.
+func next(b []byte) (op byte, payload []byte, n int, err error) {
+	if len(b) < 2 {
+		return 0, nil, 0, nil
+	}
+	if b[0]&0xf0 != 0x80 || b[1]&0x80 != 0 {
+		return 0, nil, 0, errProtocol
+	}
+	head, size := 2, uint64(b[1])
+	switch size {
+	case 126:
+		head = 4
+		if len(b) < head {
+			return 0, nil, 0, nil
+		}
+		size = uint64(binary.BigEndian.Uint16(b[2:]))
+	case 127:
+		head = 10
+		if len(b) < head {
+			return 0, nil, 0, nil
+		}
+		size = binary.BigEndian.Uint64(b[2:])
+		if size > 16<<20 {
+			return 0, nil, 0, errProtocol
+		}
+	}
+	n = head + int(size)
+	if len(b) < n {
+		return 0, nil, 0, nil
+	}
+	return b[0] & 0xf, b[head:n], n, nil
+}
+
+// appendFrame appends a client's frame. Its masking key is zero, which the
+// protocol allows and which leaves the payload as it is.
+func appendFrame(b []byte, op byte, payload []byte) []byte {
+	b = append(b, 0x80|op)
+	switch n := len(payload); {
+	case n < 126:
+		b = append(b, 0x80|byte(n))
+	case n < 1<<16:
+		b = append(b, 0x80|126)
+		b = binary.BigEndian.AppendUint16(b, uint16(n))
+	default:
+		b = append(b, 0x80|127)
+		b = binary.BigEndian.AppendUint64(b, uint64(n))
+	}
+	b = append(b, 0, 0, 0, 0)
+	return append(b, payload...)
+}
+
+const key = "a25hdHRlci1sb2FkLWdlbg==" // Sec-WebSocket-Key
+
+var accept = func() string {
+	sum := sha1.Sum([]byte(key + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
+	return base64.StdEncoding.EncodeToString(sum[:])
+}()
+
+func handshake(host, token string) []byte {
+	return []byte("GET /v1/socket HTTP/1.1\r\nHost: " + host + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n" +
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + key + "\r\nSec-WebSocket-Protocol: cloudevents.json\r\n" +
+		"Authorization: Bearer " + token + "\r\n\r\n")
+}
+
+// accepted checks the answer to a handshake and returns its length, 0 when it is
+// not whole yet.
+func accepted(b []byte) (int, error) {
+	end := bytes.Index(b, []byte("\r\n\r\n"))
+	if end < 0 {
+		return 0, nil
+	}
+	head := string(b[:end])
+	if !strings.HasPrefix(head, "HTTP/1.1 101 ") || !strings.Contains(head, accept) {
+		line, _, _ := strings.Cut(head, "\r\n")
+		return 0, fmt.Errorf("refused: %s %.200s", line, b[end:])
+	}
+	return end + 4, nil
+}
+
+// arrived is what the checks need of a frame. It is cut out of the JSON: decoding
+// each frame would cost more than all else here. One in a thousand is decoded.
+type arrived struct {
+	typ      []byte
+	id       []byte // of the event; of an ack or an error the event that it is about
+	sequence int64
+}
+
+var (
+	keyType     = []byte(`"type":"dev.knatter.`)
+	keyID       = []byte(`"id":"`)
+	keySequence = []byte(`"sequence":"`)
+	keyEvent    = []byte(`"event":"`)
+
+	typePosted     = []byte("message.posted")
+	typeAck        = []byte("ack")
+	typeRefused    = []byte("error")
+	typeOpened     = []byte("session.opened")
+	typeSubscribed = []byte("room.subscribed")
+)
+
+// member returns what is between a member's opening and closing quotes. Within a
+// JSON string a quote is escaped, so text cannot be taken for a member.
+func member(b, key []byte) []byte {
+	_, b, ok := bytes.Cut(b, key)
+	if !ok {
+		return nil
+	}
+	end := bytes.IndexByte(b, '"')
+	if end < 0 {
+		return nil
+	}
+	return b[:end]
+}
+
+func cutFrame(b []byte) arrived {
+	a := arrived{typ: member(b, keyType)}
+	switch {
+	case bytes.Equal(a.typ, typeAck), bytes.Equal(a.typ, typeRefused):
+		a.id = member(b, keyEvent)
+	case bytes.Equal(a.typ, typePosted):
+		a.id = member(b, keyID)
+		a.sequence, _ = strconv.ParseInt(string(member(b, keySequence)), 10, 64)
+	}
+	return a
+}
+
+// verify decodes a frame in full and compares it with what was cut out of it.
+func verify(b []byte, a arrived, room chat.RoomID) error {
+	e, err := chat.DecodeFrame(b)
+	if err != nil {
+		return err
+	}
+	var data chat.Posted
+	if err := e.Decode(&data); err != nil {
+		return err
+	}
+	if e.ID != string(a.id) || int64(e.Sequence) != a.sequence || e.Room != room || e.User() == "" || data.Text == "" {
+		return fmt.Errorf("event %s of room %s is not as it was sent", e.ID, e.Room)
+	}
+	return nil
+}
+
+// ident is a message's id: who sent it, the how many-eth of that sender it is
+// (from 1), and when it was due. So a receiver needs nothing else to check it.
+type ident struct {
+	sender, n uint32
+	due       int64
+}
+
+func (i ident) append(b []byte) []byte {
+	b = strconv.AppendUint(b, uint64(i.sender), 36)
+	b = append(b, '.')
+	b = strconv.AppendUint(b, uint64(i.n), 36)
+	b = append(b, '.')
+	return strconv.AppendInt(b, i.due, 36)
+}
+
+func parseIdent(b []byte) (ident, bool) {
+	var v [3]int64
+	at := 0
+	for _, c := range b {
+		switch {
+		case c == '.':
+			if at++; at > 2 {
+				return ident{}, false
+			}
+		case '0' <= c && c <= '9':
+			v[at] = v[at]*36 + int64(c-'0')
+		case 'a' <= c && c <= 'z':
+			v[at] = v[at]*36 + int64(c-'a'+10)
+		default:
+			return ident{}, false
+		}
+	}
+	return ident{sender: uint32(v[0]), n: uint32(v[1]), due: v[2]}, at == 2
+}

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/procfs"
+
+	"knatter.dev/chat/tests/load/report"
+)
+
+// meter reads what processes use, from one call to the next.
+type meter struct {
+	pids map[string]int
+	cpu  map[string]float64
+	at   time.Time
+}
+
+func newMeter(pids map[string]int) *meter {
+	m := &meter{pids: pids, cpu: make(map[string]float64)}
+	m.read()
+	return m
+}
+
+// read returns the usage since the call before. A process that cannot be read is
+// left out.
+func (m *meter) read() map[string]report.Usage {
+	t := time.Now()
+	elapsed := t.Sub(m.at).Seconds()
+	m.at = t
+	usage := make(map[string]report.Usage, len(m.pids))
+	for name, pid := range m.pids {
+		p, err := procfs.NewProc(pid)
+		if err != nil {
+			continue
+		}
+		stat, err := p.Stat()
+		if err != nil {
+			continue
+		}
+		fds, _ := p.FileDescriptorsLen()
+		cpu := stat.CPUTime()
+		usage[name] = report.Usage{Cores: (cpu - m.cpu[name]) / elapsed, ResidentBytes: uint64(stat.ResidentMemory()), Threads: stat.NumThreads, FDs: fds}
+		m.cpu[name] = cpu
+	}
+	return usage
+}
+
+// lags are the records that each event function is behind, as the server says.
+// Without an admin address there are none.
+func lags(admin string) (map[string]float64, error) {
+	if admin == "" {
+		return nil, nil
+	}
+	client := http.Client{Timeout: 2 * time.Second}
+	resp, err := client.Get("http://" + admin + "/metrics")
+	if err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(resp.Body)
+	if err != nil {
+		return nil, fmt.Errorf("metrics: %w", err)
+	}
+	found := make(map[string]float64)
+	for _, m := range families["knatter_function_lag_records"].GetMetric() {
+		found[label(m, "function")] = m.GetGauge().GetValue()
+	}
+	return found, nil
+}
+
+func label(m *dto.Metric, name string) string {
+	for _, l := range m.GetLabel() {
+		if l.GetName() == name {
+			return l.GetValue()
+		}
+	}
+	return ""
+}
