@@ -50,6 +50,7 @@ type Connector struct {
 	hub       *hub
 	limits    limits
 	replays   chan struct{} // held while a replay is in memory
+	writers   *writers      // while serving
 
 	ctx      context.Context // of everything that outlives a request
 	cancel   context.CancelFunc
@@ -127,6 +128,8 @@ func (c *Connector) badRequest(ctx *fasthttp.RequestCtx, err error) {
 // Serve accepts connections from ln and follows the deliveries until ctx ends,
 // then drains: no new sockets, in-flight acks, close code 1001, routes closed.
 func (c *Connector) Serve(ctx context.Context, ln net.Listener) error {
+	c.writers = startWriters()
+	defer c.writers.stop()
 	var wg sync.WaitGroup
 	wg.Go(c.followDeliveries)
 	wg.Go(c.sweeps)

@@ -3,15 +3,21 @@ package connector
 import (
 	"net"
 	"sync"
+	"syscall"
 	"time"
 )
 
-const writeBytes = 64 << 10 // at most so much goes into one write
+const (
+	writeBytes = 64 << 10 // at most so much goes into one write
+	keepFrames = 2        // an idle socket keeps room for so many, and no memory for a busy hour
+)
 
 // queue is what waits to be written to one socket: bounded, and without a
-// goroutine while it is empty. Whatever has gathered is written at once.
+// goroutine. Whatever has gathered when its turn comes is written at once.
 type queue struct {
 	conn      net.Conn
+	raw       syscall.RawConn // of conn, for the writers; nil when it has none
+	writers   *writers        // nil when the queue always writes by itself
 	maxFrames int
 	maxBytes  int
 	timeout   time.Duration // of a write
@@ -20,12 +26,10 @@ type queue struct {
 	mu      sync.Mutex
 	frames  [][]byte
 	bytes   int
-	writing bool
+	writing bool          // has its turn, or waits for it
 	closed  bool          // nothing more is taken
 	room    chan struct{} // closed when a waiting push may try again; nil when none waits
 }
-
-var writeBuffers = sync.Pool{New: func() any { b := make([]byte, 0, writeBytes); return &b }}
 
 // push adds finished frames, which must not change any more, and starts writing.
 // It returns false when the queue is full; a closed queue takes and drops them.
@@ -93,9 +97,12 @@ func (q *queue) close(last []byte, discard bool) {
 }
 
 func (q *queue) startLocked() {
-	if !q.writing {
-		q.writing = true
-		go q.write()
+	if q.writing {
+		return
+	}
+	q.writing = true
+	if q.raw == nil || !q.writers.add(q) {
+		go q.write(nil)
 	}
 }
 
@@ -106,59 +113,85 @@ func (q *queue) wakeLocked() {
 	}
 }
 
-// write runs until the queue is empty or the socket fails.
-func (q *queue) write() {
-	buf := writeBuffers.Get().(*[]byte)
-	defer writeBuffers.Put(buf)
-	var batch [][]byte
-	for {
-		q.mu.Lock()
-		if len(q.frames) == 0 {
-			q.writing = false
-			q.frames = nil // an idle socket keeps no memory for a busy hour
-			closed := q.closed
-			q.mu.Unlock()
-			if closed {
-				q.onWritten()
-			}
-			return
-		}
-		batch, q.frames, q.bytes = q.frames, batch[:0], 0
-		q.wakeLocked()
+// take moves frames to buf, as many as fit into one write. A frame is never split
+// between two writes that another writer's frame could come between.
+func (q *queue) take(buf []byte) []byte {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := 0
+	for n < len(q.frames) && (n == 0 || len(buf)+len(q.frames[n]) <= writeBytes) {
+		buf = append(buf, q.frames[n]...)
+		n++
+	}
+	q.bytes -= len(buf)
+	left := copy(q.frames, q.frames[n:])
+	clear(q.frames[left:])
+	if q.frames = q.frames[:left]; left == 0 && cap(q.frames) > keepFrames {
+		q.frames = nil
+	}
+	q.wakeLocked()
+	return buf
+}
+
+// done ends the turn when nothing is left to write; false when something is.
+func (q *queue) done() bool {
+	q.mu.Lock()
+	if len(q.frames) > 0 {
 		q.mu.Unlock()
-		if err := q.writeBatch(batch, buf); err != nil {
-			q.mu.Lock()
-			q.closed, q.writing = true, false
-			q.frames, q.bytes = nil, 0
-			q.wakeLocked()
-			q.mu.Unlock()
-			q.onWritten()
-			return
-		}
-		clear(batch)
+		return false
+	}
+	q.writing = false
+	closed := q.closed
+	q.mu.Unlock()
+	if closed {
+		q.onWritten()
+	}
+	return true
+}
+
+// again lines up for what has come during the turn.
+func (q *queue) again() {
+	if !q.done() && !q.writers.add(q) {
+		go q.write(nil)
 	}
 }
 
-// writeBatch writes the frames in as few writes as their size allows. A frame is
-// never split between two writes that another writer's frame could come between.
-func (q *queue) writeBatch(batch [][]byte, buf *[]byte) error {
-	for len(batch) > 0 {
-		out := (*buf)[:0]
-		n := 0
-		for n < len(batch) && (n == 0 || len(out)+len(batch[n]) <= writeBytes) {
-			out = append(out, batch[n]...)
-			n++
+// failed ends the queue when the socket takes nothing any more.
+func (q *queue) failed() {
+	q.mu.Lock()
+	q.closed, q.writing = true, false
+	q.frames, q.bytes = nil, 0
+	q.wakeLocked()
+	q.mu.Unlock()
+	q.onWritten()
+}
+
+var writeBuffers = sync.Pool{New: func() any { b := make([]byte, 0, writeBytes); return &b }}
+
+// write writes out, then what waits, until the queue is empty or the socket
+// fails. It may have to wait for the peer.
+func (q *queue) write(out []byte) {
+	buf := writeBuffers.Get().(*[]byte)
+	defer writeBuffers.Put(buf)
+	for {
+		if len(out) > 0 {
+			err := q.conn.SetWriteDeadline(time.Now().Add(q.timeout))
+			if err == nil {
+				_, err = q.conn.Write(out)
+			}
+			if err != nil {
+				q.failed()
+				return
+			}
+			// The writers set none.
+			_ = q.conn.SetWriteDeadline(time.Time{})
 		}
+		if q.done() {
+			return
+		}
+		out = q.take((*buf)[:0])
 		if cap(out) <= 2*writeBytes {
 			*buf = out
 		}
-		batch = batch[n:]
-		if err := q.conn.SetWriteDeadline(time.Now().Add(q.timeout)); err != nil {
-			return err
-		}
-		if _, err := q.conn.Write(out); err != nil {
-			return err
-		}
 	}
-	return nil
 }

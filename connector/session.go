@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 	"unicode/utf8"
 
@@ -63,7 +64,10 @@ func (c *Connector) newSession(id string, conn *websocket.Conn, raw net.Conn) *s
 		limit: rate.NewLimiter(rate.Limit(c.cfg.FramesPerSecond), c.cfg.Burst),
 		done:  make(chan struct{}), flushed: make(chan struct{}),
 	}
-	s.out = queue{conn: raw, maxFrames: c.cfg.QueueFrames, maxBytes: c.cfg.QueueBytes, timeout: c.cfg.WriteTimeout, onWritten: s.written}
+	s.out = queue{conn: raw, maxFrames: c.cfg.QueueFrames, maxBytes: c.cfg.QueueBytes, timeout: c.cfg.WriteTimeout, onWritten: s.written, writers: c.writers}
+	if system, ok := raw.(syscall.Conn); ok {
+		s.out.raw, _ = system.SyscallConn() // without it the queue writes by itself
+	}
 	now := time.Now().UnixNano()
 	s.seen.Store(now)
 	s.pinged.Store(now)

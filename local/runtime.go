@@ -38,6 +38,10 @@ import (
 // process stops; the log keeps what it did not finish.
 const stopTimeout = 3 * time.Second
 
+// batches is how many batches of a function may be under way: at least one of
+// each partition, so that they can share a commit.
+const batches = 32
+
 // run starts everything and stops it in reverse order when ctx ends: first the
 // connector drains, then the dispatchers finish and commit, then the log and the
 // stores close.
@@ -269,8 +273,9 @@ func (p *parts) wire(cfg config, signer *auth.Signer) {
 		p.requests[name] = serve.Local{Handler: handler()}
 	}
 	targets := map[string]func() chat.Handler{
-		"persist": func() chat.Handler { return persist.With(s.Events, s.Rooms) },
-		"index":   func() chat.Handler { return index.With(s.Index) },
+		// Over a group, so that what comes from several partitions shares a commit.
+		"persist": func() chat.Handler { return serve.NewGroup(persist.With(s.Events, s.Rooms)) },
+		"index":   func() chat.Handler { return serve.NewGroup(index.With(s.Index)) },
 		"fanout":  func() chat.Handler { return fanout.With(s.Routes, p.log) },
 	}
 	for _, fn := range chat.EventFunctions {
@@ -280,7 +285,7 @@ func (p *parts) wire(cfg config, signer *auth.Signer) {
 		} else {
 			target = targets[fn.Name]()
 		}
-		p.dispatchers[fn.Name] = dispatch.New(p.kafka, fn, target, dispatch.Options{Logger: slog.Default(), StopTimeout: stopTimeout})
+		p.dispatchers[fn.Name] = dispatch.New(p.kafka, fn, target, dispatch.Options{Concurrency: batches, Logger: slog.Default(), StopTimeout: stopTimeout})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"strconv"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -18,8 +19,14 @@ import (
 // have to resume from history.
 var ErrGap = errors.New("deliveries were lost before they were read")
 
-// deliveryFetch is how much a connector reads ahead at most.
-const deliveryFetch = 8 << 20
+const (
+	// deliveryFetch is how much a connector reads ahead at most.
+	deliveryFetch = 8 << 20
+
+	// deliveryPause is the least time between two polls. A delivery after a quiet
+	// moment is not held up; under load what has come meanwhile makes one batch.
+	deliveryPause = 2 * time.Millisecond
+)
 
 // FollowDeliveries reads a connector's deliveries from their end at the call.
 // ready is called once that position is fixed: what is delivered afterwards will
@@ -49,7 +56,7 @@ func FollowDeliveries(ctx context.Context, c Config, connector int, ready func()
 	defer client.Close()
 	ready()
 
-	for {
+	for pace := NewPace(deliveryPause); ; pace.Wait(ctx) {
 		fetches := client.PollFetches(ctx)
 		if err := ctx.Err(); err != nil {
 			return err

@@ -46,8 +46,9 @@ func NewLog(ctx context.Context, c Config) (*Log, error) {
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.RecordPartitioner(partitioner()),
 		// No lingering: a lone event goes out at once. Under load what arrives while
-		// requests are in flight makes the next batch.
+		// the one request is in flight makes the next.
 		kgo.ProducerLinger(0),
+		kgo.MaxProduceRequestsInflightPerBroker(1),
 		kgo.MaxBufferedRecords(maxBuffered),
 		kgo.MaxBufferedBytes(maxBufferedBytes),
 		kgo.ProducerBatchMaxBytes(maxRecord),

@@ -242,6 +242,17 @@ func (f *fleet) at(t int64) (second, int) {
 	return second{ack: newHistogram(), receipt: newHistogram()}, sockets
 }
 
+// total is what was counted so far.
+func (f *fleet) total() counts {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var all counts
+	for _, s := range f.seconds {
+		all.add(s.counts)
+	}
+	return all
+}
+
 func (f *fleet) stop() error {
 	for _, w := range f.workers {
 		_ = w.in.Close() // at which it ends

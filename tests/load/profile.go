@@ -63,6 +63,12 @@ var profiles = []profile{
 		p99:   100 * time.Millisecond, lagDrain: 5 * time.Second,
 	},
 	{
+		name: "steady", about: "as seed, one rate only: for trying a change out, with -rate and -length",
+		users: 5000, rooms: 500,
+		steps: []step{{"warm-up", 1000, 5 * time.Second, false}, {"5000/s", 5000, 30 * time.Second, true}},
+		p99:   250 * time.Millisecond, worst: time.Second, lagDrain: 5 * time.Second,
+	},
+	{
 		name: "max", about: "as seed, raising the rate until p99 > 1,000 ms or something is lost",
 		users: 5000, rooms: 500,
 		steps: slices.Concat(steps(10*time.Second, 1000, 3000), []step{{"5000/s", 5000, 20 * time.Second, true}}),

@@ -1,0 +1,193 @@
+package connector
+
+import (
+	"errors"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// writers write what waits in queues: a few goroutines for all sockets, each of
+// which tries a write that cannot block. Queues take their turns in the order in
+// which they were added, each at most once in the line.
+//
+// A small write costs the system nearly as much as a large one, and with many
+// sockets in busy rooms writing is most of what a connector does. So when writes
+// take more than their share of the machine, queues are held back for a moment in
+// which more gathers in each: twice as many frames in a write are half as many
+// writes. As long as there is time, nothing is held back.
+//
+// A queue whose peer does not take it all gets a goroutine of its own.
+type writers struct {
+	mu      sync.Mutex
+	wake    sync.Cond
+	line    []turn // from head on
+	head    int
+	idle    int
+	stopped bool
+	wg      sync.WaitGroup
+
+	pressure pressure
+}
+
+// turn is a queue in the line.
+type turn struct {
+	q     *queue
+	since time.Time
+}
+
+// startWriters starts the goroutines, which stop ends.
+func startWriters() *writers {
+	w := new(writers)
+	w.wake.L = &w.mu
+	w.pressure.since = time.Now()
+	for range max(runtime.GOMAXPROCS(0), 2) {
+		w.wg.Go(func() { newWriter(w).run() })
+	}
+	return w
+}
+
+// add gives a queue a turn; false when the writers have stopped.
+func (w *writers) add(q *queue) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.stopped {
+		return false
+	}
+	w.line = append(w.line, turn{q, time.Now()})
+	if w.idle > 0 {
+		w.idle--
+		w.wake.Signal()
+	}
+	return true
+}
+
+// next waits for the next queue; took is how long the write before it has taken.
+// It is nil when the writers stop and all have had their turn.
+func (w *writers) next(took time.Duration) *queue {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pressure.add(took)
+	for {
+		if w.head == len(w.line) {
+			w.line, w.head = w.line[:0], 0
+			if w.stopped {
+				return nil
+			}
+			w.idle++
+			w.wake.Wait()
+			continue
+		}
+		early := w.pressure.hold - time.Since(w.line[w.head].since)
+		if early <= 0 || w.stopped {
+			break
+		}
+		w.mu.Unlock()
+		time.Sleep(max(early, time.Millisecond))
+		w.mu.Lock()
+	}
+	q := w.line[w.head].q
+	w.line[w.head] = turn{}
+	w.head++
+	if w.head > 1024 && w.head > len(w.line)/2 {
+		n := copy(w.line, w.line[w.head:])
+		clear(w.line[n:])
+		w.line, w.head = w.line[:n], 0
+	}
+	return q
+}
+
+func (w *writers) stop() {
+	w.mu.Lock()
+	w.stopped = true
+	w.wake.Broadcast()
+	w.mu.Unlock()
+	w.wg.Wait()
+}
+
+// pressure decides how long queues are held back, by the share of the machine's
+// time that writes have taken lately.
+type pressure struct {
+	hold  time.Duration
+	busy  time.Duration // in writes, since
+	since time.Time
+}
+
+const (
+	pressureEvery = 20 * time.Millisecond // how often it is decided
+	writeShare    = 0.15                  // of all processors' time: above it hold rises, below half of it hold falls
+	holdStep      = 2 * time.Millisecond
+	maxHold       = 100 * time.Millisecond
+)
+
+func (p *pressure) add(took time.Duration) {
+	p.busy += took
+	elapsed := time.Since(p.since)
+	if elapsed < pressureEvery {
+		return
+	}
+	switch share := float64(p.busy) / float64(elapsed) / float64(runtime.GOMAXPROCS(0)); {
+	case elapsed > 10*pressureEvery: // nobody wrote for long
+		p.hold = 0
+	case share > writeShare:
+		p.hold = min(p.hold+holdStep, maxHold)
+	case share < writeShare/2:
+		p.hold = max(p.hold-holdStep, 0)
+	}
+	p.busy, p.since = 0, p.since.Add(elapsed)
+}
+
+// writer is one of the goroutines.
+type writer struct {
+	all *writers
+	buf []byte
+	try func(fd uintptr) bool
+
+	out []byte // what try writes
+	n   int    // how much of it was written
+	err error
+}
+
+func newWriter(all *writers) *writer {
+	w := &writer{all: all, buf: make([]byte, 0, writeBytes)}
+	w.try = func(fd uintptr) bool {
+		for {
+			w.n, w.err = syscall.Write(int(fd), w.out)
+			if w.err != syscall.EINTR {
+				return true // whatever became of it: never wait
+			}
+		}
+	}
+	return w
+}
+
+func (w *writer) run() {
+	took := time.Duration(0)
+	for q := w.all.next(took); q != nil; q = w.all.next(took) {
+		begun := time.Now()
+		w.write(q)
+		took = time.Since(begun)
+	}
+}
+
+// write writes what waits in a queue, at most writeBytes or one frame of it.
+func (w *writer) write(q *queue) {
+	w.out = q.take(w.buf[:0])
+	if len(w.out) > 0 {
+		w.n, w.err = 0, nil
+		if err := q.raw.Write(w.try); err != nil {
+			w.err = err
+		}
+		switch {
+		case w.err != nil && !errors.Is(w.err, syscall.EAGAIN):
+			q.failed()
+			return
+		case max(w.n, 0) < len(w.out):
+			rest := append([]byte(nil), w.out[max(w.n, 0):]...)
+			go q.write(rest)
+			return
+		}
+	}
+	q.again()
+}

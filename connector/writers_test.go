@@ -1,0 +1,158 @@
+package connector
+
+import (
+	"bytes"
+	"encoding/binary"
+	"io"
+	"net"
+	"sync"
+	"testing"
+	"time"
+)
+
+// tcp returns both ends of a connection.
+func tcp(t *testing.T) (near, far *net.TCPConn) {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	conn, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	accepted, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = conn.Close(), accepted.Close() })
+	return accepted.(*net.TCPConn), conn.(*net.TCPConn)
+}
+
+func sharedQueue(t *testing.T, w *writers, conn *net.TCPConn, frames, size int) (*queue, chan struct{}) {
+	t.Helper()
+	q, written := newQueue(conn, frames, size)
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.raw, q.writers = raw, w
+	return q, written
+}
+
+func TestWritersKeepEachQueueInOrder(t *testing.T) {
+	w := startWriters()
+	defer w.stop()
+	const sockets, frames = 20, 500
+	var wg sync.WaitGroup
+	for range sockets {
+		near, far := tcp(t)
+		q, _ := sharedQueue(t, w, near, frames, 1<<20)
+		wg.Go(func() {
+			for i := range uint32(frames) {
+				if !q.push(binary.BigEndian.AppendUint32(nil, i)) {
+					t.Error("the queue is full")
+				}
+			}
+		})
+		wg.Go(func() {
+			got := make([]byte, 4*frames)
+			if _, err := io.ReadFull(far, got); err != nil {
+				t.Error(err)
+			}
+			for i := range uint32(frames) {
+				if n := binary.BigEndian.Uint32(got[4*i:]); n != i {
+					t.Errorf("frame %d came in place %d", n, i)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// A peer that does not read must hold up neither the writers nor its own frames.
+func TestWritersDoNotWaitForAPeer(t *testing.T) {
+	w := startWriters()
+	defer w.stop()
+	near, far := tcp(t)
+	slow, written := sharedQueue(t, w, near, 1000, 64<<20)
+	var want []byte
+	for i := range 400 { // more than the system buffers
+		frame := bytes.Repeat([]byte{byte(i)}, 100_000)
+		want = append(want, frame...)
+		if !slow.push(frame) {
+			t.Fatal("the queue is full")
+		}
+	}
+	for range 50 {
+		near, far := tcp(t)
+		q, _ := sharedQueue(t, w, near, 10, 100)
+		q.push([]byte("hello"))
+		if _, err := io.ReadFull(far, make([]byte, 5)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	slow.close([]byte("bye"), false)
+	got := make([]byte, len(want)+3)
+	if _, err := io.ReadFull(far, got); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, append(want, "bye"...)) {
+		t.Error("the frames did not come whole and in order")
+	}
+	<-written
+}
+
+func TestWritersNoticeAPeerThatIsGone(t *testing.T) {
+	w := startWriters()
+	defer w.stop()
+	near, far := tcp(t)
+	q, written := sharedQueue(t, w, near, 1000, 1<<20)
+	_ = far.SetLinger(0)
+	_ = far.Close()
+	for {
+		q.push([]byte("hello"))
+		select {
+		case <-written:
+			return
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// What is pushed when the writers have stopped is written nevertheless.
+func TestQueueOutlivesTheWriters(t *testing.T) {
+	w := startWriters()
+	w.stop()
+	near, far := tcp(t)
+	q, _ := sharedQueue(t, w, near, 10, 100)
+	q.push([]byte("hello"))
+	if _, err := io.ReadFull(far, make([]byte, 5)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestPressureHoldsBackOnlyUnderLoad(t *testing.T) {
+	var p pressure
+	turns := func(n int, took, idle time.Duration) {
+		for range n {
+			p.since = p.since.Add(-took - idle) // as if so much time had passed
+			p.add(took)
+		}
+	}
+	p.since = time.Now()
+	turns(1000, 10*time.Microsecond, time.Millisecond)
+	if p.hold != 0 {
+		t.Errorf("held back %v at one hundredth of the time", p.hold)
+	}
+	turns(100_000, 10*time.Microsecond, 0)
+	if p.hold != maxHold {
+		t.Errorf("held back %v with nothing but writes, want %v", p.hold, maxHold)
+	}
+	turns(10_000, 10*time.Microsecond, time.Millisecond)
+	if p.hold != 0 {
+		t.Errorf("still held back %v when it was over", p.hold)
+	}
+}
