@@ -122,9 +122,9 @@ type RouteStore interface {
 	// returns.
 	Apply(ctx context.Context, changes []RouteChange) error
 
-	// Connectors returns the ordinals of the connectors with an open route of the
-	// room, ascending.
-	Connectors(ctx context.Context, room RoomID) ([]int, error)
+	// Connectors returns, for each of the rooms that has any, the ordinals of the
+	// connectors with an open route of it, ascending.
+	Connectors(ctx context.Context, rooms []RoomID) (map[RoomID][]int, error)
 }
 
 // RouteChange is one route.opened or route.closed.

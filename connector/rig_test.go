@@ -271,15 +271,15 @@ func (r *rig) verify(token string) (auth.Claims, error) {
 func (r *rig) routes(stream chat.RoomID, want int) {
 	r.t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		connectors, err := r.store.Routes().Connectors(r.t.Context(), stream)
+		connectors, err := r.store.Routes().Connectors(r.t.Context(), []chat.RoomID{stream})
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		if len(connectors) == want {
+		if len(connectors[stream]) == want {
 			return
 		}
 		if time.Now().After(deadline) {
-			r.t.Fatalf("%s has %d routes, want %d", stream, len(connectors), want)
+			r.t.Fatalf("%s has %d routes, want %d", stream, len(connectors[stream]), want)
 		}
 	}
 }

@@ -5,17 +5,11 @@ package fanout
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
-
-	"golang.org/x/sync/errgroup"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/serve"
 )
-
-// lookups is how many routes are looked up at a time.
-const lookups = 16
 
 // Function delivers events, and keeps the routes by which it does so.
 type Function struct {
@@ -103,29 +97,14 @@ func (f *Function) HandleEvents(ctx context.Context, events []chat.Event) error 
 	return nil
 }
 
-// lookUp reads the routes of all streams in a batch, each once.
+// lookUp reads the routes of all streams in a batch.
 func (f *Function) lookUp(ctx context.Context, events []chat.Event) (map[chat.RoomID][]int, error) {
-	routes := make(map[chat.RoomID][]int)
+	streams := make([]chat.RoomID, len(events))
 	for i := range events {
-		routes[events[i].Stream] = nil
+		streams[i] = events[i].Stream
 	}
-	streams := slices.Collect(maps.Keys(routes))
-	found := make([][]int, len(streams))
-	g, ctx := errgroup.WithContext(ctx)
-	g.SetLimit(lookups)
-	for i, stream := range streams {
-		g.Go(func() (err error) {
-			found[i], err = f.routes.Connectors(ctx, stream)
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return nil, err
-	}
-	for i, stream := range streams {
-		routes[stream] = found[i]
-	}
-	return routes, nil
+	slices.Sort(streams)
+	return f.routes.Connectors(ctx, slices.Compact(streams))
 }
 
 func routeChange(e *chat.Event) (chat.RouteChange, error) {

@@ -45,9 +45,9 @@ type counted struct {
 	lookups atomic.Int32
 }
 
-func (c *counted) Connectors(ctx context.Context, room chat.RoomID) ([]int, error) {
-	c.lookups.Add(1)
-	return c.RouteStore.Connectors(ctx, room)
+func (c *counted) Connectors(ctx context.Context, rooms []chat.RoomID) (map[chat.RoomID][]int, error) {
+	c.lookups.Add(int32(len(rooms)))
+	return c.RouteStore.Connectors(ctx, rooms)
 }
 
 func setup(t *testing.T) (*fanout.Function, *counted, *sink) {
@@ -132,11 +132,11 @@ func TestReplayLeavesTheRoutesAlone(t *testing.T) {
 		if err := f.HandleEvents(t.Context(), batch); err != nil {
 			t.Fatal(err)
 		}
-		connectors, err := routes.RouteStore.Connectors(t.Context(), "room")
+		connectors, err := routes.RouteStore.Connectors(t.Context(), []chat.RoomID{"room"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !slices.Equal(connectors, []int{2}) {
+		if !slices.Equal(connectors["room"], []int{2}) {
 			t.Errorf("routes %v, want [2]", connectors)
 		}
 		if got := out.take(); !strings.Contains(got, "1:2") {
@@ -147,11 +147,11 @@ func TestReplayLeavesTheRoutesAlone(t *testing.T) {
 	if err := f.HandleEvents(t.Context(), batch[:1]); err != nil {
 		t.Fatal(err)
 	}
-	connectors, err := routes.RouteStore.Connectors(t.Context(), "room")
+	connectors, err := routes.RouteStore.Connectors(t.Context(), []chat.RoomID{"room"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Equal(connectors, []int{2}) {
+	if !slices.Equal(connectors["room"], []int{2}) {
 		t.Errorf("routes %v, want [2]", connectors)
 	}
 }

@@ -14,9 +14,9 @@ func RouteStore(t *testing.T, open func(t *testing.T) chat.RouteStore) {
 	ctx := t.Context()
 	want := func(t *testing.T, s chat.RouteStore, room chat.RoomID, connectors ...int) {
 		t.Helper()
-		got, err := s.Connectors(ctx, room)
+		got, err := s.Connectors(ctx, []chat.RoomID{room})
 		must(t, err)
-		if fmt.Sprint(got) != fmt.Sprint(connectors) {
+		if fmt.Sprint(got[room]) != fmt.Sprint(connectors) {
 			t.Fatalf("connectors of %s: %v, want %v", room, got, connectors)
 		}
 	}
@@ -34,6 +34,11 @@ func RouteStore(t *testing.T, open func(t *testing.T) chat.RouteStore) {
 		want(t, s, "room", 2, 10, 300)
 		want(t, s, "roo", 7)
 		want(t, s, "@room", 8)
+		all, err := s.Connectors(ctx, []chat.RoomID{"@room", "nobody", "room", "@room", "", "roo"})
+		must(t, err)
+		if got, want := fmt.Sprint(all), "map[@room:[8] roo:[7] room:[2 10 300]]"; got != want {
+			t.Fatalf("connectors of several: %s, want %s", got, want)
+		}
 		must(t, s.Apply(ctx, []chat.RouteChange{{Room: "room", Connector: 10, Sequence: 6}}))
 		want(t, s, "room", 2, 300)
 		must(t, s.Apply(ctx, []chat.RouteChange{{Room: "room", Connector: 10, Open: true, Sequence: 7}}))

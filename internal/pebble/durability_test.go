@@ -74,11 +74,11 @@ func wantFilled(t *testing.T, s *Store) {
 	must(t, err)
 	_, err = s.Sessions().Rotate(ctx, "s", "h", "h", time.Now().Add(time.Hour))
 	must(t, err)
-	connectors, err := s.Routes().Connectors(ctx, "room")
+	connectors, err := s.Routes().Connectors(ctx, []chat.RoomID{"room"})
 	must(t, err)
 	hits, _, err := s.Index().Search(ctx, chat.Query{Rooms: []chat.RoomID{"room"}, Words: []chat.Word{{Any: [][]string{{"term"}}}}, From: "alice", Limit: 1})
 	must(t, err)
-	if len(events) != 1 || len(rooms) != 1 || len(friends) != 1 || !slices.Equal(connectors, []int{3}) || len(hits) != 1 {
+	if len(events) != 1 || len(rooms) != 1 || len(friends) != 1 || !slices.Equal(connectors["room"], []int{3}) || len(hits) != 1 {
 		t.Fatalf("got %v %v %v %v %v", events, rooms, friends, connectors, hits)
 	}
 }
@@ -95,7 +95,7 @@ func TestReopen(t *testing.T) {
 		must(t, s.Close())
 		wantUnavailable(t, s.Close())
 		wantUnavailable(t, s.Events().Put(t.Context(), []chat.Event{event(t, "room", "2", 2)}))
-		_, err = s.Routes().Connectors(t.Context(), "room")
+		_, err = s.Routes().Connectors(t.Context(), []chat.RoomID{"room"})
 		wantUnavailable(t, err)
 	}
 }

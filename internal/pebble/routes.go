@@ -1,6 +1,7 @@
 package pebble
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -52,28 +53,35 @@ func (r *Routes) Apply(ctx context.Context, changes []chat.RouteChange) error {
 }
 
 // Connectors implements [chat.RouteStore]. Errors: Unavailable.
-func (r *Routes) Connectors(ctx context.Context, room chat.RoomID) (connectors []int, err error) {
-	if !room.Valid() {
-		return nil, nil
-	}
+func (r *Routes) Connectors(ctx context.Context, rooms []chat.RoomID) (found map[chat.RoomID][]int, err error) {
 	if err := r.s.enter(ctx); err != nil {
 		return nil, err
 	}
 	defer r.s.leave()
-	prefix := appendName(nil, kindRoute, room)
-	it, err := r.s.iterate(ctx, prefix)
+	it, err := r.s.iterate(ctx, []byte{kindRoute})
 	if err != nil {
 		return nil, err
 	}
 	defer finish(it, &err)
-	for ok := it.First(); ok; ok = it.Next() {
-		connector, row := it.Key()[len(prefix):], it.Value()
-		if len(connector) != 4 || len(row) != 9 {
-			return nil, damaged(it.Key())
+	found = make(map[chat.RoomID][]int, len(rooms))
+	var prefix []byte
+	for _, room := range rooms {
+		if !room.Valid() || found[room] != nil {
+			continue
 		}
-		if row[8] == 1 {
-			connectors = append(connectors, int(binary.BigEndian.Uint32(connector)))
+		prefix = appendName(prefix[:0], kindRoute, room)
+		for ok := it.SeekGE(prefix); ok && bytes.HasPrefix(it.Key(), prefix); ok = it.Next() {
+			connector, row := it.Key()[len(prefix):], it.Value()
+			if len(connector) != 4 || len(row) != 9 {
+				return nil, damaged(it.Key())
+			}
+			if row[8] == 1 {
+				found[room] = append(found[room], int(binary.BigEndian.Uint32(connector)))
+			}
+		}
+		if err := it.Error(); err != nil {
+			return nil, unavailable(err)
 		}
 	}
-	return connectors, nil
+	return found, nil
 }
