@@ -342,25 +342,3 @@ func TestGolden(t *testing.T) {
 		t.Errorf("terms have changed; an index has to be built anew (go test -update):\n%s", b.String())
 	}
 }
-
-func BenchmarkTerms(b *testing.B) {
-	texts := hostile()
-	texts["korean"] = "어제 회의에서 만났어요. 회의록을 공유해 주세요"
-	texts["english"] = "They were running late, so we shared the minutes without them"
-	_ = Load(b.Context())
-	for _, name := range []string{"korean", "english", "many 가", "every syllable", "many 가나다라마바사아자차카타파하", "many é", "many 🎉"} {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				Terms(texts[name])
-			}
-		})
-	}
-}
-
-func BenchmarkMatch(b *testing.B) {
-	q := Parse("회의록 만나다")
-	for b.Loop() {
-		q.Match("어제 회의에서 만났어요. 회의록을 공유해 주세요")
-	}
-}

@@ -9,20 +9,18 @@ import (
 
 	ko "github.com/ikawaha/kagome-dict-ko"
 	"github.com/ikawaha/kagome-dict/dict"
-	"github.com/ikawaha/kagome/v2/tokenizer"
 )
 
 // dictionary is the only one of the process: it is large and read-only.
 var dictionary = loader{done: make(chan struct{})}
 
-// loader loads the mecab-ko dictionary once. Its fields below done are set when
-// done is closed.
+// loader loads the mecab-ko dictionary once. The lexicon is set when done is
+// closed.
 type loader struct {
 	once sync.Once
 	done chan struct{}
 
-	tokenizer *tokenizer.Tokenizer
-	parts     partTable
+	lexicon *lexicon
 }
 
 // start's goroutine ends by itself, when the dictionary is loaded.
@@ -53,15 +51,10 @@ func (l *loader) ready() bool {
 func (l *loader) load() {
 	defer close(l.done)
 	d := ko.Dict()
-	l.parts = newPartTable(d)
-	// Of the entries' contents only the parts are needed, and the table has them
-	// in a tenth of the memory. Nothing else in the process uses the dictionary.
-	d.Contents = nil
-	t, err := tokenizer.New(d, tokenizer.OmitBosEos())
-	if err != nil {
-		panic(err) // only for a nil dictionary
-	}
-	l.tokenizer = t
+	l.lexicon = newLexicon(d)
+	// What the lexicon has not taken over is most of it. Nothing else in the process
+	// uses the dictionary.
+	*d = dict.Dict{}
 	debug.FreeOSMemory() // what loading left behind is more than what stays
 }
 
@@ -77,24 +70,19 @@ const (
 type partTable struct {
 	terms   string
 	offsets []uint32
-	split   []bool // the dictionary gives parts, be it that none of them is content
 }
 
-func newPartTable(d *dict.Dict) partTable {
+func newPartTable(contents dict.Contents) partTable {
 	var terms strings.Builder
-	p := partTable{
-		offsets: make([]uint32, 0, len(d.Contents)+1),
-		split:   make([]bool, len(d.Contents)),
-	}
-	for id, contents := range d.Contents {
+	p := partTable{offsets: make([]uint32, 0, len(contents)+1)}
+	for _, columns := range contents {
 		p.offsets = append(p.offsets, uint32(terms.Len()))
-		if len(contents) <= columnExpression || contents[columnType] == "*" {
+		if !hasParts(columns) {
 			continue
 		}
-		p.split[id] = true
 		// For example 만나/VV/*+았/EP/*.
 		separator := ""
-		for part := range strings.SplitSeq(contents[columnExpression], "+") {
+		for part := range strings.SplitSeq(columns[columnExpression], "+") {
 			word, rest, _ := strings.Cut(part, "/")
 			pos, _, _ := strings.Cut(rest, "/")
 			tag, _ := contentOf(pos)
@@ -112,14 +100,14 @@ func newPartTable(d *dict.Dict) partTable {
 	return p
 }
 
-// of returns the content parts of an entry; ok is false when the dictionary does
-// not split it.
-func (p *partTable) of(id int) (parts []string, ok bool) {
-	if id >= len(p.split) || !p.split[id] {
-		return nil, false
-	}
-	return strings.Fields(p.terms[p.offsets[id]:p.offsets[id+1]]), true
+// hasParts tells whether the dictionary splits an entry, be it that none of the
+// parts is content.
+func hasParts(columns []string) bool {
+	return len(columns) > columnExpression && columns[columnType] != "*"
 }
+
+// of returns the content parts of an entry, separated by spaces.
+func (p *partTable) of(id int) string { return p.terms[p.offsets[id]:p.offsets[id+1]] }
 
 // contentOf tells what kind of term a part of speech of mecab-ko gives: 0 for
 // what carries no meaning of its own. Helpers, such as auxiliary verbs and

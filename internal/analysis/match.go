@@ -13,7 +13,7 @@ type span struct{ start, end int }
 // [Highlights] does, and whether all words match.
 func (q *Query) Match(message string) (highlights [][2]int, all bool) {
 	t := normalise(message)
-	m := matcher{text: t, runs: t.runs()}
+	m := matcher{text: t, runs: slices.Collect(t.runs())}
 	all = len(q.words) > 0
 	var spans []span
 	for _, word := range q.words {
@@ -26,7 +26,7 @@ func (q *Query) Match(message string) (highlights [][2]int, all bool) {
 
 // matcher finds words in one text.
 type matcher struct {
-	text
+	*text
 	runs     []run
 	content  []morpheme // of all runs of Hangul
 	analysed bool
@@ -92,11 +92,13 @@ func (m *matcher) segment(s *segment) []span {
 func (m *matcher) sequence(way []morpheme) []span {
 	if !m.analysed {
 		m.analysed = true
+		a := analysers.Get().(*analyser)
 		for _, r := range m.runs {
 			if r.class == hangul {
-				m.content = append(m.content, morphemes(m.runes[r.start:r.end], r.start)...)
+				m.content = a.lattice.morphemes(m.content, m.runes[r.start:r.end], r.start)
 			}
 		}
+		analysers.Put(a)
 	}
 	var found []span
 	for i := range m.content {

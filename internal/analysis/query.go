@@ -32,7 +32,7 @@ func Parse(query string) *Query {
 	for word := range strings.FieldsSeq(query) {
 		t := normalise(word)
 		var segments []segment
-		for _, r := range t.runs() {
+		for r := range t.runs() {
 			s := segment{class: r.class, runes: t.runes[r.start:r.end]}
 			switch r.class {
 			case hangul:
@@ -52,7 +52,7 @@ func Parse(query string) *Query {
 // ways are the sequences of morphemes by which a word may be found.
 func ways(word []rune) [][]morpheme {
 	var ways [][]morpheme
-	all := morphemes(word, 0)
+	all := morphemes(word)
 	// A fragment that begins with a particle or an ending is no word: 의록, the end
 	// of 회의록, must not find every 록.
 	if len(all) > 0 && all[0].start == 0 {
@@ -65,8 +65,8 @@ func ways(word []rune) [][]morpheme {
 	// 오다 (to come) is a noun to the dictionary as well.
 	if n := len(word) - 1; n > 0 && n <= maxTerm && word[n] == '다' {
 		last := len(all) - 1
-		if last < 0 || all[last].end > n && all[last].term[0] == tagNoun {
-			ways = append(ways, []morpheme{{term: term(tagVerb, word[:n])}})
+		if last < 0 || all[last].end > n && all[last].tag == tagNoun {
+			ways = append(ways, []morpheme{{tag: tagVerb, word: string(word[:n])}})
 		}
 	}
 	return ways
@@ -102,9 +102,9 @@ func (q *Query) Words() []chat.Word {
 
 func (s *segment) alternatives() [][]string {
 	if s.class == spaced {
-		alternatives := [][]string{{term(tagPrefix, s.runes[:min(len(s.runes), maxPrefix)])}}
+		alternatives := [][]string{{tagged(tagPrefix, string(s.runes[:min(len(s.runes), maxPrefix)]))}}
 		if s.stem != "" {
-			alternatives = append(alternatives, []string{s.stem})
+			alternatives = append(alternatives, []string{tagged(tagStem, s.stem)})
 		}
 		return alternatives
 	}
@@ -112,8 +112,8 @@ func (s *segment) alternatives() [][]string {
 	for _, way := range s.ways {
 		var analysed, surfaces []string
 		for _, m := range way[:min(len(way), maxMorphemes)] {
-			analysed = append(analysed, m.term)
-			surfaces = append(surfaces, cmp.Or(m.surface, m.term))
+			analysed = append(analysed, tagged(m.tag, m.word))
+			surfaces = append(surfaces, tagged(m.tag, cmp.Or(m.surface, m.word)))
 		}
 		alternatives = append(alternatives, analysed)
 		if !slices.Equal(analysed, surfaces) {
@@ -126,13 +126,15 @@ func (s *segment) alternatives() [][]string {
 // pairs are the pairs of a word's characters, or the only character.
 func pairs(word []rune) []string {
 	if len(word) == 1 {
-		return []string{term(tagGram, word)}
+		return []string{tagged(tagGram, string(word))}
 	}
 	var terms []string
 	for i := 1; i < len(word) && len(terms) < maxPairs; i++ {
-		if pair := term(tagGram, word[i-1:i+1]); !slices.Contains(terms, pair) {
+		if pair := tagged(tagGram, string(word[i-1:i+1])); !slices.Contains(terms, pair) {
 			terms = append(terms, pair)
 		}
 	}
 	return terms
 }
+
+func tagged(tag byte, word string) string { return string(rune(tag)) + word }

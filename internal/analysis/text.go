@@ -1,6 +1,7 @@
 package analysis
 
 import (
+	"iter"
 	"unicode"
 	"unicode/utf8"
 
@@ -16,6 +17,8 @@ type text struct {
 	runes    []rune
 	classes  []class
 	from, to []int32
+
+	forms norm.Iter
 }
 
 // class is what kind of script a character belongs to.
@@ -35,41 +38,113 @@ type run struct {
 	start, end int
 }
 
-func normalise(s string) text {
-	n := min(len(s), maxRunes)
-	t := text{
-		source:  s,
-		runes:   make([]rune, 0, n),
-		classes: make([]class, 0, n),
-		from:    make([]int32, 0, n),
-		to:      make([]int32, 0, n),
-	}
-	fold := cases.Fold()
-	var it norm.Iter
-	for it.InitString(norm.NFKC, s); !it.Done(); {
-		from := it.Pos()
-		piece := it.Next()
-		to := it.Pos()
-		for len(piece) > 0 {
-			r, size := utf8.DecodeRune(piece)
-			c := classOf(r)
-			switch {
-			case 'A' <= r && r <= 'Z':
-				t.append(r+'a'-'A', c, from, to)
-			case r < utf8.RuneSelf || c != spaced && !invisible(r):
-				t.append(r, c, from, to)
-			case c == spaced:
-				for _, folded := range fold.String(string(piece[:size])) {
-					t.append(folded, classOf(folded), from, to)
-				}
-			}
-			piece = piece[size:]
-		}
-		if len(t.runes) >= maxRunes {
-			break
-		}
-	}
+func normalise(s string) *text {
+	t := &text{}
+	t.set(s)
 	return t
+}
+
+// set makes t the text of s. Its memory is used again.
+func (t *text) set(s string) {
+	t.source = s
+	t.runes, t.classes, t.from, t.to = t.runes[:0], t.classes[:0], t.from[:0], t.to[:0]
+	if n := min(len(s), maxRunes); cap(t.runes) < n {
+		t.runes, t.classes = make([]rune, 0, n), make([]class, 0, n)
+		t.from, t.to = make([]int32, 0, n), make([]int32, 0, n)
+	}
+	for at := 0; at < len(s) && len(t.runes) < maxRunes; {
+		r, size := settled(s[at:])
+		if size == 0 {
+			at = t.compose(at)
+			continue
+		}
+		t.append(r, classOf(r), at, at+size)
+		at += size
+	}
+}
+
+// settled returns the normal form of the first character of s, and its size in s,
+// if it is known without what composes characters: it is one of the usual ones,
+// and followed by such, which never become one with the character before them.
+func settled(s string) (r rune, size int) {
+	r, size = utf8.DecodeRuneInString(s)
+	normal := usual(r)
+	if normal < 0 {
+		return 0, 0
+	}
+	if size < len(s) {
+		if next, _ := utf8.DecodeRuneInString(s[size:]); usual(next) < 0 {
+			return 0, 0
+		}
+	}
+	return normal, size
+}
+
+// consonants are the normal forms of the letters from ㄱ to ㅎ, as in ㅋㅋ; zero
+// for the clusters, which are normally at the end of a syllable.
+var consonants = [...]rune{
+	0x1100, 0x1101, 0, 0x1102, 0, 0, 0x1103, 0x1104, 0x1105, 0, 0, 0, 0, 0, 0,
+	0, 0x1106, 0x1107, 0x1108, 0, 0x1109, 0x110a, 0x110b, 0x110c, 0x110d, 0x110e, 0x110f, 0x1110, 0x1111, 0x1112,
+}
+
+// usual returns the normal form of a character that stands alone, whatever comes
+// before it: ASCII, syllables and consonants of Hangul, ideographs, kana and most
+// emoji; -1 for others.
+func usual(r rune) rune {
+	switch {
+	case 'A' <= r && r <= 'Z':
+		return r + 'a' - 'A'
+	case 0 <= r && r < utf8.RuneSelf,
+		firstSyllable <= r && r <= lastSyllable,
+		'一' <= r && r <= '鿿', 'ぁ' <= r && r <= 'ゖ', 'ァ' <= r && r <= 'ー',
+		0x1f300 <= r && r <= 0x1f64f, 0x1f680 <= r && r <= 0x1f6ff, 0x1f900 <= r && r <= 0x1f9ff:
+		return r
+	case 'ㄱ' <= r && r <= 'ㅎ' && consonants[r-'ㄱ'] != 0:
+		return consonants[r-'ㄱ']
+	}
+	return -1
+}
+
+// compose appends the characters from a byte of the source to the next that
+// [settled] knows, and returns where that is.
+func (t *text) compose(start int) (end int) {
+	s := t.source[start:]
+	t.forms = norm.Iter{} // it is not to be used again when it was left before its end
+	t.forms.InitString(norm.NFKC, s)
+	for !t.forms.Done() && len(t.runes) < maxRunes {
+		from := t.forms.Pos()
+		piece := t.forms.Next()
+		to := t.forms.Pos()
+		t.fold(piece, start+from, start+to)
+		if _, size := settled(s[to:]); size > 0 {
+			return start + to
+		}
+	}
+	return start + t.forms.Pos()
+}
+
+// fold appends composed characters, folding their case.
+func (t *text) fold(piece []byte, from, to int) {
+	for len(piece) > 0 {
+		r, size := utf8.DecodeRune(piece)
+		c := classOf(r)
+		switch {
+		case 'A' <= r && r <= 'Z':
+			t.append(r+'a'-'A', c, from, to)
+		case r < utf8.RuneSelf || c != spaced && !invisible(r):
+			t.append(r, c, from, to)
+		case c == spaced:
+			fold := cases.Fold()
+			if _, err := fold.Span(piece[:size], true); err == nil {
+				t.append(r, c, from, to)
+				break
+			}
+			for _, folded := range fold.String(string(piece[:size])) {
+				t.append(folded, classOf(folded), from, to)
+			}
+		}
+		piece = piece[size:]
+	}
 }
 
 func (t *text) append(r rune, c class, from, to int) {
@@ -86,18 +161,18 @@ func (t *text) append(r rune, c class, from, to int) {
 }
 
 // runs are the searchable runs of the text.
-func (t *text) runs() []run {
-	var runs []run
-	for i := 0; i < len(t.classes); {
-		start, c := i, t.classes[i]
-		for i < len(t.classes) && t.classes[i] == c {
-			i++
-		}
-		if c != separator {
-			runs = append(runs, run{c, start, i})
+func (t *text) runs() iter.Seq[run] {
+	return func(yield func(run) bool) {
+		for i := 0; i < len(t.classes); {
+			start, c := i, t.classes[i]
+			for i < len(t.classes) && t.classes[i] == c {
+				i++
+			}
+			if c != separator && !yield(run{c, start, i}) {
+				return
+			}
 		}
 	}
-	return runs
 }
 
 // skip is the first place at or after i that is searchable, or the end.
@@ -113,6 +188,12 @@ var unspacedScripts = []*unicode.RangeTable{
 	unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar,
 }
 
+// The syllables of Hangul.
+const (
+	firstSyllable = '가'
+	lastSyllable  = '힣'
+)
+
 const prolonged = 'ー' // belongs to both kana, so to no script
 
 func classOf(r rune) class {
@@ -122,6 +203,8 @@ func classOf(r rune) class {
 			return spaced
 		}
 		return separator
+	case firstSyllable <= r && r <= lastSyllable:
+		return hangul
 	case unicode.IsMark(r):
 		return mark
 	case unicode.Is(unicode.Hangul, r):
@@ -140,16 +223,16 @@ func invisible(r rune) bool {
 	return unicode.In(r, unicode.Cf, unicode.Variation_Selector) || r == '\u034f' || r == '\u115f' || r == '\u1160'
 }
 
-// stemOf is the stem term of a word, "" when the word is too long for one. Words
-// not in ASCII letters are their own stem.
+// stemOf is the stem of a word, "" when the word is too long for one. Words not
+// in ASCII letters are their own stem.
 func stemOf(word []rune) string {
 	if len(word) > maxTerm {
 		return ""
 	}
 	for _, r := range word {
 		if r < 'a' || r > 'z' {
-			return term(tagStem, word)
+			return string(word)
 		}
 	}
-	return string(rune(tagStem)) + english.Stem(string(word), true)
+	return english.Stem(string(word), true)
 }

@@ -1,0 +1,271 @@
+package analysis
+
+import (
+	"context"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	ko "github.com/ikawaha/kagome-dict-ko"
+	"github.com/ikawaha/kagome/v2/tokenizer"
+	"golang.org/x/text/cases"
+	"golang.org/x/text/unicode/norm"
+)
+
+// plainAnalysis is the analysis in its plainest form: kagome, strings and maps,
+// nothing kept. What the package does in a faster way is compared with it.
+type plainAnalysis struct {
+	tokenizer *tokenizer.Tokenizer
+	split     []bool
+}
+
+// plain has what it needs of the dictionary before the package takes it over.
+var plain = func() plainAnalysis {
+	d := *ko.Dict()
+	split := make([]bool, len(d.Contents))
+	for id, columns := range d.Contents {
+		split[id] = len(columns) > columnExpression && columns[columnType] != "*"
+	}
+	d.Contents = nil // of the copy
+	t, err := tokenizer.New(&d, tokenizer.OmitBosEos())
+	if err != nil {
+		panic(err)
+	}
+	return plainAnalysis{t, split}
+}()
+
+func (p *plainAnalysis) terms(s string) []string {
+	seen := make(map[string]bool)
+	var terms []string
+	add := func(tag byte, word string) {
+		if term := string(rune(tag)) + word; !seen[term] && len(terms) < maxTerms {
+			seen[term] = true
+			terms = append(terms, term)
+		}
+	}
+	t := p.normalise(s)
+	for _, r := range p.runs(t) {
+		word := t.runes[r.start:r.end]
+		if r.class == spaced {
+			for n := min(minPrefix, len(word)); n <= min(maxPrefix, len(word)); n++ {
+				add(tagPrefix, string(word[:n]))
+			}
+			if stem := stemOf(word); stem != "" {
+				add(tagStem, stem)
+			}
+			continue
+		}
+		for i := range word {
+			add(tagGram, string(word[i]))
+			if i > 0 {
+				add(tagGram, string(word[i-1:i+1]))
+			}
+		}
+		if r.class == hangul {
+			for _, m := range p.morphemes(word) {
+				add(m.tag, m.word)
+				if m.surface != "" {
+					add(m.tag, m.surface)
+				}
+			}
+		}
+	}
+	return terms
+}
+
+func (p *plainAnalysis) normalise(s string) *text {
+	t := &text{source: s}
+	fold := cases.Fold()
+	var it norm.Iter
+	for it.InitString(norm.NFKC, s); !it.Done() && len(t.runes) < maxRunes; {
+		from := it.Pos()
+		piece := string(it.Next())
+		for _, r := range piece {
+			c := p.class(r)
+			if c == spaced {
+				for _, folded := range fold.String(string(r)) {
+					t.append(folded, p.class(folded), from, it.Pos())
+				}
+			} else if r < utf8.RuneSelf || !invisible(r) {
+				t.append(r, c, from, it.Pos())
+			}
+		}
+	}
+	return t
+}
+
+func (p *plainAnalysis) class(r rune) class {
+	switch {
+	case unicode.IsMark(r):
+		return mark
+	case unicode.Is(unicode.Hangul, r):
+		return hangul
+	case unicode.In(r, unspacedScripts...), r == prolonged, unicode.Is(unicode.So, r) && r != utf8.RuneError:
+		return unspaced
+	case unicode.IsLetter(r), unicode.IsNumber(r):
+		return spaced
+	}
+	return separator
+}
+
+func (p *plainAnalysis) runs(t *text) []run {
+	var runs []run
+	for i, c := range t.classes {
+		if i > 0 && c == t.classes[i-1] && c != separator {
+			runs[len(runs)-1].end++
+		} else if c != separator {
+			runs = append(runs, run{c, i, i + 1})
+		}
+	}
+	return runs
+}
+
+func (p *plainAnalysis) morphemes(word []rune) []morpheme {
+	_ = Load(context.Background())
+	var found []morpheme
+	for from := 0; from < len(word); from += maxLattice {
+		chunk := word[from:min(from+maxLattice, len(word))]
+		for _, t := range p.tokenizer.Tokenize(string(chunk)) {
+			pos, _ := t.FeatureAt(0)
+			m := morpheme{start: from + t.Start, end: from + t.End}
+			if t.Class == tokenizer.KNOWN && p.split[t.ID] {
+				found = append(found, p.parts(m, pos, t)...)
+				continue
+			}
+			first, _, _ := strings.Cut(pos, "+")
+			m.tag, m.helper = contentOf(first)
+			if t.Start == 0 && (first == "XSV" || first == "XSA") {
+				m.tag = tagVerb
+			}
+			if r, _ := utf8.DecodeRuneInString(t.Surface); m.tag == 0 || m.end-m.start > maxTerm || r < '가' || r > '힣' {
+				continue
+			}
+			m.word = t.Surface
+			m.helper = m.helper || m.tag == tagVerb && m.word == "하" && t.Start != 0
+			found = append(found, m)
+		}
+	}
+	return found
+}
+
+func (p *plainAnalysis) parts(m morpheme, pos string, t tokenizer.Token) []morpheme {
+	parts := strings.Fields(dictionary.lexicon.parts.of(t.ID))
+	rest := t.Surface
+	for _, part := range parts {
+		rest = strings.TrimPrefix(rest, part[1:])
+	}
+	var found []morpheme
+	end := m.end
+	for i, part := range parts {
+		m.tag, m.word, m.joined = part[0], part[1:], i > 0
+		m.helper = strings.HasPrefix(pos, "VX") || strings.HasPrefix(pos, "E")
+		if len(parts) == 1 && m.tag == tagVerb && !strings.Contains(pos, "+") {
+			m.surface = t.Surface
+		}
+		if rest == "" {
+			m.end = m.start + utf8.RuneCountInString(m.word)
+		}
+		found = append(found, m)
+		if rest == "" {
+			m.start, m.end = m.end, end
+		}
+	}
+	return found
+}
+
+// checkPlain compares everything that is known of a text.
+func checkPlain(t *testing.T, s string) {
+	t.Helper()
+	got, want := normalise(s), plain.normalise(s)
+	switch {
+	case !slices.Equal(got.runes, want.runes):
+		t.Fatalf("%+q: runes %+q, want %+q", s, string(got.runes), string(want.runes))
+	case !slices.Equal(got.classes, want.classes):
+		t.Fatalf("%+q: classes %v, want %v", s, got.classes, want.classes)
+	case !slices.Equal(got.from, want.from) || !slices.Equal(got.to, want.to):
+		t.Fatalf("%+q: from %v to %v, want %v %v", s, got.from, got.to, want.from, want.to)
+	}
+	for _, r := range plain.runs(want) {
+		if r.class != hangul {
+			continue
+		}
+		word := want.runes[r.start:r.end]
+		if got, want := morphemes(word), plain.morphemes(word); !slices.Equal(got, want) {
+			t.Fatalf("%q: morphemes %+v, want %+v", string(word), got, want)
+		}
+	}
+	terms := plain.terms(s)
+	for range 3 { // the first time, when the words are learned, and when they are known
+		if got := Terms(s); !slices.Equal(got, terms) {
+			t.Fatalf("%q: terms %q, want %q", s, got, terms)
+		}
+	}
+}
+
+func TestPlain(t *testing.T) {
+	for _, text := range hostile() {
+		checkPlain(t, text)
+	}
+	for _, text := range seeds {
+		checkPlain(t, text)
+	}
+	n := 6000
+	if os.Getenv("KNATTER_SLOW") != "" {
+		n = 400_000
+	}
+	g := generator{rand.New(rand.NewPCG(3, 4))}
+	for range n {
+		checkPlain(t, g.text())
+	}
+}
+
+// TestUsual: whatever stands before or behind them, usual characters stay what
+// they are.
+func TestUsual(t *testing.T) {
+	some := 0
+	for r := range rune(0x20000) {
+		normal := usual(r)
+		if normal < 0 {
+			continue
+		}
+		some++
+		props := norm.NFKC.PropertiesString(string(r))
+		if !props.BoundaryBefore() {
+			t.Errorf("%+q goes together with what is before it", r)
+		}
+		want := plain.normalise(string(r))
+		if !slices.Equal(want.runes, []rune{normal}) {
+			t.Errorf("%+q: %+q, want %+q", r, normal, want.runes)
+		}
+		if c := plain.class(normal); classOf(normal) != c || c == mark || c == spaced && r >= utf8.RuneSelf {
+			t.Errorf("%+q: class %d, want %d", r, classOf(normal), c)
+		}
+	}
+	if some < 128+11172+20000 {
+		t.Errorf("%d usual characters", some)
+	}
+	for r := range unicode.MaxRune {
+		if classOf(r) != plain.class(r) {
+			t.Errorf("%+q: class %d, want %d", r, classOf(r), plain.class(r))
+		}
+	}
+}
+
+func FuzzPlain(f *testing.F) {
+	for _, s := range seeds {
+		f.Add(s)
+	}
+	g := generator{rand.New(rand.NewPCG(5, 6))}
+	for range 200 {
+		f.Add(g.text())
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if len(s) < 1<<16 {
+			checkPlain(t, s)
+		}
+	})
+}
