@@ -4,12 +4,13 @@ GOLANGCI_VERSION := v2.5.0
 GOLANGCI         := bin/golangci-lint-$(GOLANGCI_VERSION)
 FUZZTIME         ?= 10s
 DATA             ?= .knatter
+PROFILE          ?= seed
 
 .DEFAULT_GOAL := help
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## start the whole chat on http://localhost:8080, data in .knatter/
@@ -43,6 +44,14 @@ fuzz: ## every fuzz test for FUZZTIME (10s)
 .PHONY: bench
 bench: ## the benchmarks, with allocations
 	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: load
+load: ## measure under load: PROFILE=seed, spike, small, big, max, idle, storm or steady
+	go run ./tests/load -profile $(PROFILE) -stages
+
+.PHONY: k6
+k6: ## a small version of the seed profile with k6, against a server that runs (USERS, RATE, DURATION, KNATTER_URL)
+	go run go.k6.io/k6@v1.8.1 run tests/k6/seed.js
 
 .PHONY: lint
 lint: $(GOLANGCI) ## gofmt and golangci-lint

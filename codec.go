@@ -233,8 +233,10 @@ func (r *reader) event() (Event, error) {
 	if blank(r.ID) || blank(r.Source) || blank(string(r.Type)) {
 		return Event{}, Errorf(Malformed, "id, source and type are required")
 	}
-	if _, err := url.Parse(r.Source); err != nil {
-		return Event{}, Errorf(Malformed, "source must be a URI reference")
+	if !path(r.Source) {
+		if _, err := url.Parse(r.Source); err != nil {
+			return Event{}, Errorf(Malformed, "source must be a URI reference")
+		}
 	}
 	if r.contentType != "" && !isJSON(r.contentType) {
 		return Event{}, Errorf(Malformed, "the data's content type must be JSON")
@@ -253,10 +255,30 @@ func (r *reader) eventWith(data []byte) (Event, error) {
 
 func blank(s string) bool { return strings.TrimSpace(s) == "" }
 
+// path tells whether s has nothing but what a path may have anyway, as our own
+// sources do: a URI reference that needs no parsing.
+func path(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '/', c == '-', c == '_', c == '.', c == '~':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
 // plain tells whether s is a CloudEvents string: UTF-8 without control
 // characters, which no header could carry.
 func plain(s string) bool {
-	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+	ascii := true
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] == 0x7f {
+			return false
+		}
+		ascii = ascii && s[i] < 0x80
+	}
+	return ascii || utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
 // unquote is the string of a valid JSON string.

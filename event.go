@@ -90,6 +90,12 @@ func (e *Event) Decode(v any) error {
 	if len(e.Data) == 0 {
 		return Errorf(Invalid, "%s needs data", e.Type.Short())
 	}
+	if posted, ok := v.(*Posted); ok {
+		if text, ok := onlyText(e.Data); ok {
+			posted.Text = string(text)
+			return nil
+		}
+	}
 	if err := json.Unmarshal(e.Data, v); err != nil {
 		return Errorf(Invalid, "data of %s: %w", e.Type.Short(), err)
 	}

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"bytes"
 	"encoding/json"
 	"unicode/utf8"
 )
@@ -65,13 +66,15 @@ func CheckSent(e *Event) error {
 	var data any
 	switch e.Type {
 	case MessagePosted:
+		if text, ok := onlyText(e.Data); ok {
+			return checkText(utf8.RuneCount(text))
+		}
 		var d Posted
 		if err := e.Decode(&d); err != nil {
 			return err
 		}
-		n := utf8.RuneCountInString(d.Text)
-		if n == 0 || n > MaxText {
-			return Errorf(Invalid, "text must have 1 to %d characters, it has %d", MaxText, n)
+		if err := checkText(utf8.RuneCountInString(d.Text)); err != nil {
+			return err
 		}
 		if d.ReplyTo < 0 {
 			return Errorf(Invalid, "replyTo must be a sequence")
@@ -107,6 +110,36 @@ func CheckSent(e *Event) error {
 	}
 	e.Data = canonical
 	return nil
+}
+
+func checkText(characters int) error {
+	if characters == 0 || characters > MaxText {
+		return Errorf(Invalid, "text must have 1 to %d characters, it has %d", MaxText, characters)
+	}
+	return nil
+}
+
+// onlyText returns the text of a message's data when it has nothing but that, in
+// the canonical form and with nothing to unescape, as nearly all have. It saves
+// the four readers of each message most of the work.
+func onlyText(data []byte) ([]byte, bool) {
+	text, ok := bytes.CutPrefix(data, []byte(`{"text":"`))
+	if !ok {
+		return nil, false
+	}
+	if text, ok = bytes.CutSuffix(text, []byte(`"}`)); !ok {
+		return nil, false
+	}
+	for _, c := range text {
+		if c < 0x20 || c == '"' || c == '\\' {
+			return nil, false
+		}
+	}
+	// The two line separators are escaped in the canonical form.
+	if bytes.Contains(text, []byte("\u2028")) || bytes.Contains(text, []byte("\u2029")) || !utf8.Valid(text) {
+		return nil, false
+	}
+	return text, true
 }
 
 func checkID(id string) error {

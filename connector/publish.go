@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"encoding/json"
 	"net/http"
 	"strings"
 	"sync"
@@ -40,10 +41,24 @@ func (s *session) publish(e chat.Event) {
 			s.refused(e.ID, "", err)
 		} else {
 			s.c.metrics.acked.Observe(time.Since(start).Seconds())
-			s.send(chat.Ack, ackData{Event: e.ID, Sequence: e.Sequence})
+			s.acknowledge(&e)
 		}
 		s.answered()
 	})
+}
+
+// acknowledge sends an ack. There is one for every event, so its data is put
+// together here rather than by reflection.
+func (s *session) acknowledge(e *chat.Event) {
+	id, err := json.Marshal(e.ID)
+	if err != nil {
+		s.c.logger.Error("own frame", "type", chat.Ack.Short(), "error", err)
+		return
+	}
+	data := make([]byte, 0, len(id)+48)
+	data = append(append(data, `{"event":`...), id...)
+	data = append(append(data, `,"sequence":"`...), e.Sequence.String()...)
+	s.sendFrame(&chat.Event{ID: s.frameID(), Source: s.c.source, Type: chat.Ack, Time: chat.Now(), Data: append(data, `"}`...)})
 }
 
 // prepare checks a client's event and stamps what is not the client's to say.

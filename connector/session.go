@@ -235,9 +235,16 @@ func (s *session) send(typ chat.Type, data any) {
 	}
 }
 
+func (s *session) sendFrame(e *chat.Event) {
+	if !s.out.push(wireFrame(opText, e.AppendFrame(nil))) {
+		s.close(CloseTooSlow, "too slow")
+	}
+}
+
+func (s *session) frameID() string { return s.id + "-" + strconv.FormatUint(s.frames.Add(1), 10) }
+
 func (s *session) frame(typ chat.Type, data any) []byte {
-	id := s.id + "-" + strconv.FormatUint(s.frames.Add(1), 10)
-	e, err := chat.NewEvent(id, "", typ, "", data)
+	e, err := chat.NewEvent(s.frameID(), "", typ, "", data)
 	if err != nil {
 		s.c.logger.Error("own frame", "type", typ.Short(), "error", err)
 	}

@@ -41,7 +41,7 @@ type turn struct {
 func startWriters() *writers {
 	w := new(writers)
 	w.wake.L = &w.mu
-	w.pressure.since = time.Now()
+	w.pressure = pressure{cost: usualCost, since: time.Now()}
 	for range max(runtime.GOMAXPROCS(0), 2) {
 		w.wg.Go(func() { newWriter(w).run() })
 	}
@@ -109,25 +109,33 @@ func (w *writers) stop() {
 // pressure decides how long queues are held back, by the share of the machine's
 // time that writes have taken lately.
 type pressure struct {
-	hold  time.Duration
-	busy  time.Duration // in writes, since
-	since time.Time
+	hold   time.Duration
+	cost   time.Duration // of a write
+	writes int           // since
+	since  time.Time
 }
 
 const (
 	pressureEvery = 20 * time.Millisecond // how often it is decided
-	writeShare    = 0.15                  // of all processors' time: above it hold rises, below half of it hold falls
+	writeShare    = 0.2                   // of all processors' time: above it hold rises, below half of it hold falls
 	holdStep      = 2 * time.Millisecond
 	maxHold       = 100 * time.Millisecond
+	costWeight    = 64 // of the known cost against that of one more write
+	usualCost     = 8 * time.Microsecond
 )
 
+// add counts a write. One that took very long was interrupted by other work, so
+// it counts as twice the usual cost.
 func (p *pressure) add(took time.Duration) {
-	p.busy += took
+	if took > 0 {
+		p.writes++
+		p.cost += (min(took, 2*p.cost) - p.cost) / costWeight
+	}
 	elapsed := time.Since(p.since)
 	if elapsed < pressureEvery {
 		return
 	}
-	switch share := float64(p.busy) / float64(elapsed) / float64(runtime.GOMAXPROCS(0)); {
+	switch share := float64(p.writes) * float64(p.cost) / float64(elapsed) / float64(runtime.GOMAXPROCS(0)); {
 	case elapsed > 10*pressureEvery: // nobody wrote for long
 		p.hold = 0
 	case share > writeShare:
@@ -135,7 +143,7 @@ func (p *pressure) add(took time.Duration) {
 	case share < writeShare/2:
 		p.hold = max(p.hold-holdStep, 0)
 	}
-	p.busy, p.since = 0, p.since.Add(elapsed)
+	p.writes, p.since = 0, p.since.Add(elapsed)
 }
 
 // writer is one of the goroutines.

@@ -135,17 +135,20 @@ func TestQueueOutlivesTheWriters(t *testing.T) {
 }
 
 func TestPressureHoldsBackOnlyUnderLoad(t *testing.T) {
-	var p pressure
+	p := pressure{cost: usualCost, since: time.Now()}
 	turns := func(n int, took, idle time.Duration) {
 		for range n {
 			p.since = p.since.Add(-took - idle) // as if so much time had passed
 			p.add(took)
 		}
 	}
-	p.since = time.Now()
 	turns(1000, 10*time.Microsecond, time.Millisecond)
 	if p.hold != 0 {
 		t.Errorf("held back %v at one hundredth of the time", p.hold)
+	}
+	turns(20, time.Second, 0)
+	if p.cost > 2*usualCost {
+		t.Errorf("interrupted writes made the cost of one %v", p.cost)
 	}
 	turns(100_000, 10*time.Microsecond, 0)
 	if p.hold != maxHold {

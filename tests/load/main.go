@@ -41,6 +41,7 @@ type config struct {
 	key      string
 	out      string
 	stages   bool
+	strict   bool
 	server   []string // arguments for the server
 }
 
@@ -87,6 +88,7 @@ func parse(args []string) (config, error) {
 	fs.StringVar(&c.key, "key", "", "`file` of that server's signing key")
 	fs.StringVar(&c.out, "out", ".knatter-load", "`directory` for the results")
 	fs.BoolVar(&c.stages, "stages", false, "take a CPU profile of the server in the measured steps, and say where the time goes")
+	fs.BoolVar(&c.strict, "strict", false, "fail when a target of speed or size is missed too, not just when messages are")
 	if err := fs.Parse(args); err != nil {
 		return c, err
 	}
@@ -144,7 +146,7 @@ func measure(args []string) (err error) {
 			return err
 		}
 	}
-	return save(c.out, r.result, cpu)
+	return save(c.out, r.result, cpu, c.strict)
 }
 
 // open returns the server, its own one unless the command line names one, and
@@ -193,7 +195,9 @@ func describe(p profile, c config, args []string) *report.Result {
 }
 
 // save writes the result as JSON and HTML and says what is in it.
-func save(dir string, r *report.Result, cpu []byte) error {
+// It fails when messages were not delivered as they should be, and when strict
+// also when a target of speed or size was missed.
+func save(dir string, r *report.Result, cpu []byte, strict bool) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -215,12 +219,19 @@ func save(dir string, r *report.Result, cpu []byte) error {
 	}
 	report.Summary(os.Stdout, r)
 	fmt.Printf("\n%s.html\n%s.json\n", name, name)
+	if n := faults(r.Checks); n > 0 {
+		return fmt.Errorf("%d faults: messages lost, doubled, out of order, refused or not acknowledged", n)
+	}
 	for _, t := range r.Targets {
-		if !t.OK {
+		if strict && !t.OK {
 			return errors.New("not all targets were met")
 		}
 	}
 	return nil
+}
+
+func faults(c report.Checks) uint64 {
+	return c.Lost + c.Doubled + c.Disordered + c.Unexpected + c.Refused + c.Unacked
 }
 
 // compare prints how two results differ and writes a page about it.

@@ -339,10 +339,9 @@ func (r *run) judge(drained time.Duration) {
 	add := func(name, limit, measured string, ok bool) {
 		r.result.Targets = append(r.result.Targets, report.Target{Name: name, Limit: limit, Measured: measured, OK: ok})
 	}
-	c := r.result.Checks
-	bad := c.Lost + c.Doubled + c.Disordered + c.Unexpected + c.Refused + c.Unacked
 	if r.profile.climb == 0 {
-		add("every receiver has every message once and in order", "0 faults", fmt.Sprint(bad, " faults"), bad == 0)
+		n := faults(r.result.Checks)
+		add("every receiver has every message once and in order", "0 faults", fmt.Sprint(n, " faults"), n == 0)
 	}
 	var p99, worst float64
 	for _, p := range r.result.Phases {

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"time"
 
-	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	"github.com/prometheus/procfs"
@@ -69,16 +68,11 @@ func lags(admin string) (map[string]float64, error) {
 	}
 	found := make(map[string]float64)
 	for _, m := range families["knatter_function_lag_records"].GetMetric() {
-		found[label(m, "function")] = m.GetGauge().GetValue()
-	}
-	return found, nil
-}
-
-func label(m *dto.Metric, name string) string {
-	for _, l := range m.GetLabel() {
-		if l.GetName() == name {
-			return l.GetValue()
+		for _, label := range m.GetLabel() {
+			if label.GetName() == "function" {
+				found[label.GetValue()] = m.GetGauge().GetValue()
+			}
 		}
 	}
-	return ""
+	return found, nil
 }
