@@ -162,12 +162,12 @@ func (r *run) step(ctx context.Context, s step, storm bool) error {
 		Name: s.name, Measured: s.measured, Rate: s.rate,
 		From: float64(from-r.start) / 1e9, To: float64(to-r.start) / 1e9,
 	})
-	if storm {
-		return r.storms(ctx, from, to)
-	}
 	if r.stages != nil && s.rate > 0 {
 		r.stages.begin(ctx, r.target.admin, s.name, s.length)
 		defer r.stages.end()
+	}
+	if storm {
+		return r.storms(ctx, from, to)
 	}
 	return r.until(ctx, func() bool { return now() >= to })
 }

@@ -16,7 +16,7 @@ type socket struct {
 	in    []byte // a frame that is not whole yet
 	out   []byte // what the kernel would not take yet
 	back  int64  // when to connect (again); 0 when it need not
-	since int64  // of the last connecting but the first: what was due before is counted from here
+	since int64  // of the last connecting but the first: what was due while it was away is counted from here
 	last  int64  // sequence of the last message received
 
 	waiting []int64   // dues of messages to be sent when it is live

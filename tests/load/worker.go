@@ -498,7 +498,7 @@ func (w *worker) alive(i int, t int64) {
 		w.write(i, m.frame)
 	}
 	for _, due := range s.waiting {
-		w.post(i, due)
+		w.post(i, max(due, s.since))
 	}
 	s.waiting = nil
 }
@@ -532,7 +532,11 @@ func (w *worker) arrived(i int, a arrived, b []byte, t int64) {
 		w.checks.Doubled++
 		return
 	}
+	sender := &w.sockets[id.sender]
 	latency := t - max(id.due, s.since)
+	if id.n <= sender.resent {
+		latency = min(latency, t-sender.since)
+	}
 	record(w.receipt, latency)
 	w.counts.Received++
 	if p := w.phaseOf(id.due); p != nil {
