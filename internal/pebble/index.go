@@ -1,7 +1,6 @@
 package pebble
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -13,17 +12,18 @@ import (
 	"knatter.dev/chat"
 )
 
-// Index is the search index. A posting is a key and nothing else: room, term and
+// Index is the search index. Documents are kept as they are at first, and turned
+// into postings when there are some of a room (see seal): rows by room, term and
 // place. The sender is a posting too, so that a search for what one person said
 // is one more word to intersect.
 //
-// A document's terms are not kept. When an earlier sequence of an indexed message
-// turns up, the later one's postings are deleted as far as the two have the same
-// terms, as a resent message does, and the later one is marked as removed, which
-// hides whatever is left of it.
+// When an earlier sequence of an indexed message turns up, the later one is marked
+// as removed, which hides its postings.
 type Index struct {
-	s  *Store
-	mu sync.Mutex // first places are read, then written
+	s      *Store
+	mu     sync.Mutex // first places are read, then written
+	counts map[chat.RoomID]recents
+	enough recents // to be sealed
 }
 
 var _ chat.SearchIndex = (*Index)(nil)
@@ -50,38 +50,60 @@ func (x *Index) Put(ctx context.Context, docs []chat.Document) (err error) {
 	defer x.s.leave()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	it, err := x.s.points(ctx)
+	full, err := x.put(ctx, docs, earliest)
 	if err != nil {
 		return err
 	}
+	for _, room := range full {
+		if err := x.seal(ctx, room); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// put stores the documents that are not there yet, as recent ones, and returns the
+// rooms that have enough of those now.
+func (x *Index) put(ctx context.Context, docs []chat.Document, earliest []claim) (full []chat.RoomID, err error) {
+	it, err := x.s.points(ctx)
+	if err != nil {
+		return nil, err
+	}
 	defer finish(it, &err)
 	b := x.s.db.NewBatch()
-	var postings [][]byte
+	var key, value []byte
 	for _, cl := range earliest {
 		d := &docs[cl.item]
 		first, ok, err := firstPlace(it, cl.key)
 		if err != nil {
-			return errors.Join(err, b.Close())
+			return nil, errors.Join(err, b.Close())
 		}
 		if ok && first.sequence() <= d.Sequence {
 			continue
 		}
 		if ok {
-			for _, key := range appendPostings(nil, &c.arena, d, first) {
-				_ = b.Delete(key, nil)
-			}
-			_ = b.Set(eventKey(nil, kindRemoved, d.Room, first.sequence()), nil, nil)
+			key = recentKey(key[:0], d.Room, first)
+			_ = b.Delete(key, nil)
+			key = eventKey(key[:0], kindRemoved, d.Room, first.sequence())
+			_ = b.Set(key, nil, nil)
 		}
 		at := placeOf(d.Time, d.Sequence)
 		_ = b.Set(cl.key, at[:], nil)
-		postings = appendPostings(postings, &c.arena, d, at)
+		key, value = recentKey(key[:0], d.Room, at), appendRecent(value[:0], d)
+		_ = b.Set(key, value, nil)
+		enough, err := x.count(ctx, d.Room, len(value))
+		if err != nil {
+			return nil, errors.Join(err, b.Close())
+		}
+		if enough && !slices.Contains(full, d.Room) {
+			full = append(full, d.Room)
+		}
 	}
-	// In order they are much cheaper to insert: each one is near the one before.
-	slices.SortFunc(postings, bytes.Compare)
-	for _, key := range postings {
-		_ = b.Set(key, nil, nil)
+	if err := x.s.commit(b, pebble.Sync); err != nil {
+		clear(x.counts) // they count what is not there
+		return nil, err
 	}
-	return x.s.commit(b, pebble.Sync)
+	return full, nil
 }
 
 func indexable(d *chat.Document) error {
@@ -102,21 +124,6 @@ func indexable(d *chat.Document) error {
 }
 
 func validTerm(term string) bool { return term != "" && strings.IndexByte(term, 0) < 0 }
-
-// appendPostings appends the keys of the document's postings at a place.
-func appendPostings(keys [][]byte, a *arena, d *chat.Document, at place) [][]byte {
-	posting := func(kind byte, term string) []byte {
-		return a.add(func(dst []byte) []byte { return postingKey(dst, kind, d.Room, term, at) })
-	}
-	for _, term := range d.Terms {
-		keys = append(keys, posting(kindPosting, term))
-	}
-	event := chat.Event{Source: d.Source}
-	if sender := event.User(); sender.Valid() {
-		keys = append(keys, posting(kindSender, string(sender)))
-	}
-	return keys
-}
 
 func firstPlace(it *pebble.Iterator, identity []byte) (place, bool, error) {
 	v, ok, err := find(it, identity)
@@ -144,42 +151,9 @@ func (x *Index) Wipe(ctx context.Context) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	b := x.s.db.NewBatch()
-	for _, kind := range []byte{kindPosting, kindSender, kindDocument, kindRemoved} {
+	for _, kind := range []byte{kindRecent, kindNewest, kindPosting, kindSender, kindLatePosting, kindLateSender, kindDocument, kindRemoved} {
 		_ = b.DeleteRange([]byte{kind}, []byte{kind + 1}, nil)
 	}
+	clear(x.counts)
 	return x.s.commit(b, pebble.Sync)
-}
-
-// Dump implements [chat.SearchIndex]: by room and term, newest first. Errors:
-// f's, Unavailable.
-func (x *Index) Dump(ctx context.Context, f func(room chat.RoomID, term string, hit chat.Hit) error) (err error) {
-	if err := x.s.enter(ctx); err != nil {
-		return err
-	}
-	defer x.s.leave()
-	it, err := x.s.iterate(ctx, []byte{kindPosting})
-	if err != nil {
-		return err
-	}
-	defer finish(it, &err)
-	for ok := it.First(); ok; ok = it.Next() {
-		key := it.Key()
-		prefix := split(key)
-		room, term, ok := strings.Cut(string(key[1:max(prefix-1, 1)]), "\x00")
-		if !ok || len(key) != prefix+placeLen {
-			return damaged(key)
-		}
-		hit := place(key[prefix:]).hit(chat.RoomID(room))
-		gone, err := x.removed(hit.Room, hit.Sequence)
-		if err != nil {
-			return err
-		}
-		if gone {
-			continue
-		}
-		if err := f(hit.Room, term, hit); err != nil {
-			return err
-		}
-	}
-	return ctx.Err()
 }

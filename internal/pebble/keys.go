@@ -34,8 +34,11 @@ import (
 //
 //	w room NUL connector4                sequence8 open1: route
 //
-//	t room NUL term NUL place13          posting
-//	u room NUL user NUL place13          posting for the message's sender
+//	q room NUL place13                   recent document: sender NUL, each term NUL
+//	h room                               place13 of the newest document with postings
+//	t room NUL term NUL place13          postings: see appendNewer
+//	u room NUL user NUL place13          postings for the messages' sender
+//	T, U                                 as t and u, one posting each: documents that came late
 //	d room NUL source NUL id             place13 under which the message is indexed
 //	x room NUL sequence8                 message that was indexed and gave way to an earlier one
 //
@@ -62,14 +65,19 @@ const (
 
 	kindRoute byte = 'w'
 
-	kindPosting  byte = 't'
-	kindSender   byte = 'u'
+	kindRecent      byte = 'q'
+	kindNewest      byte = 'h'
+	kindPosting     byte = 't'
+	kindSender      byte = 'u'
+	kindLatePosting byte = 'T'
+	kindLateSender  byte = 'U'
+
 	kindDocument byte = 'd'
 	kindRemoved  byte = 'x'
 )
 
 // schema is the version of the layout above.
-const schema = "1"
+const schema = "2"
 
 // comparer orders keys by their bytes. Its Split takes the trailing number off
 // the rows that are read in its order, so that the bloom filters tell whether a
@@ -90,9 +98,9 @@ func split(key []byte) int {
 	}
 	names := 0
 	switch key[0] {
-	case kindMessage, kindEvent, kindRoute, kindRemoved:
+	case kindMessage, kindEvent, kindRoute, kindRemoved, kindRecent:
 		names = 1
-	case kindPosting, kindSender:
+	case kindPosting, kindSender, kindLatePosting, kindLateSender:
 		names = 2
 	default:
 		return len(key)

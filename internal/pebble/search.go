@@ -31,8 +31,11 @@ func (x *Index) Search(ctx context.Context, q chat.Query) (hits []chat.Hit, more
 		return nil, false, err
 	}
 	defer x.s.leave()
-	s := &search{x: x, ctx: ctx, q: &q}
+	s := &search{x: x, ctx: ctx, q: &q, view: x.s.db.NewSnapshot()}
 	defer s.close(&err)
+	if s.recents, err = s.iterator(nil); err != nil {
+		return nil, false, err
+	}
 	root, err := s.plan()
 	if err != nil {
 		return nil, false, err
@@ -135,7 +138,13 @@ type search struct {
 	q     *chat.Query
 	terms []*term
 	steps int
-	err   error // of an iterator or the context; ends the search
+
+	view       *pebble.Snapshot
+	iterators  []*pebble.Iterator
+	recents    *pebble.Iterator
+	recentRoom chat.RoomID // whose recent documents these are
+	recentDocs []recentDocument
+	err        error // of an iterator or the context; ends the search
 }
 
 // plan makes the query a tree: every word, any of its alternatives, all of the
@@ -168,18 +177,49 @@ func (s *search) plan() (matcher, error) {
 }
 
 func (s *search) term(kind byte, text string) (*term, error) {
-	it, err := s.x.s.seeker(s.ctx, nil) // the lowest level's filters for postings are too large to be cached
-	if err != nil {
-		return nil, err
+	t := &term{s: s, kind: kind, text: text, needle: needle(kind, text)}
+	late := kindLatePosting
+	if kind == kindSender {
+		late = kindLateSender
 	}
-	t := &term{s: s, it: it, kind: kind, text: text}
+	for i, kind := range []byte{kind, late} {
+		it, err := s.iterator(nil) // the lowest level's filters for postings are too large to be cached
+		if err != nil {
+			return nil, err
+		}
+		t.rows[i] = rows{it: it, kind: kind}
+	}
 	s.terms = append(s.terms, t)
 	return t, nil
 }
 
+// iterator opens one for the search, which its close closes. All see the index in
+// the same state: what is sealed meanwhile would otherwise be missed.
+func (s *search) iterator(o *pebble.IterOptions) (*pebble.Iterator, error) {
+	it, err := s.view.NewIterWithContext(s.ctx, o)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	s.iterators = append(s.iterators, it)
+	return it, nil
+}
+
+// recent is the room's recent documents, from new to old.
+func (s *search) recent(room chat.RoomID) []recentDocument {
+	if s.recentRoom != room {
+		docs, err := recentIn(s.recents, room)
+		s.err = cmp.Or(s.err, err)
+		s.recentRoom, s.recentDocs = room, docs
+	}
+	return s.recentDocs
+}
+
 func (s *search) close(err *error) {
-	for _, t := range s.terms {
-		finish(t.it, err)
+	for _, it := range s.iterators {
+		finish(it, err)
+	}
+	if e := s.view.Close(); e != nil && *err == nil {
+		*err = unavailable(e)
 	}
 }
 
@@ -256,16 +296,16 @@ type matcher interface {
 	seek(room chat.RoomID, from place) (place, bool)
 }
 
-// term matches a term's postings.
+// term matches a term's postings, and the recent documents that have it.
 type term struct {
-	s    *search
-	it   *pebble.Iterator
-	kind byte
-	text string
+	s      *search
+	kind   byte
+	text   string
+	needle []byte
 
+	rows   [2]rows // postings, and those of documents that came late
 	room   chat.RoomID
-	key    []byte
-	prefix int
+	recent int // of the room's recent documents, the first that may still match
 	begun  bool
 	ended  bool
 	sought place // the last place sought
@@ -273,33 +313,44 @@ type term struct {
 }
 
 func (t *term) seek(room chat.RoomID, from place) (place, bool) {
-	if t.room != room {
-		t.room, t.begun = room, false
-		t.key = postingPrefix(t.key[:0], t.kind, room, t.text)
-		t.prefix = len(t.key)
-	}
-	if t.begun && from.compare(t.sought) >= 0 {
-		if t.ended || from.compare(t.at) <= 0 {
-			return t.at, !t.ended
+	if t.room != room || t.begun && from.compare(t.sought) < 0 {
+		t.room, t.begun, t.recent = room, false, 0
+		for i := range t.rows {
+			t.rows[i].begin(room, t.text)
 		}
+	}
+	if t.begun && (t.ended || from.compare(t.at) <= 0) {
+		return t.at, !t.ended
 	}
 	if !t.s.step() {
 		return t.at, false
 	}
-	found := false
-	if t.begun && !t.ended && from == t.at.next() {
-		found = t.it.Next()
-	} else {
-		t.key = append(t.key[:t.prefix], from[:]...)
-		found = t.it.SeekPrefixGE(t.key)
+	t.begun, t.ended, t.sought = true, true, from
+	for i := range t.rows {
+		at, ok, err := t.rows[i].seek(from)
+		if err != nil {
+			t.s.err = cmp.Or(t.s.err, err)
+			return t.at, false
+		}
+		if ok {
+			t.match(at)
+		}
 	}
-	t.begun, t.ended, t.sought = true, !found, from
-	if !found {
-		t.s.err = cmp.Or(t.s.err, t.it.Error())
-		return t.at, false
+	docs := t.s.recent(room)
+	for ; t.recent < len(docs); t.recent++ {
+		if d := &docs[t.recent]; d.at.compare(from) >= 0 && d.has(t.kind, t.needle) {
+			t.match(d.at)
+			break
+		}
 	}
-	t.at = place(t.it.Key()[t.prefix:])
-	return t.at, true
+	return t.at, !t.ended
+}
+
+// match takes a place that matches, if it is newer than what does already.
+func (t *term) match(at place) {
+	if t.ended || at.compare(t.at) < 0 {
+		t.at, t.ended = at, false
+	}
 }
 
 // all matches what every one of its parts matches. The parts leap over each

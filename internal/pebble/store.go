@@ -107,7 +107,7 @@ func open(dir string, opts ...Option) (*Store, error) {
 	s.sessions = &Sessions{s: s}
 	s.attempts = &Attempts{s: s}
 	s.routes = &Routes{s: s}
-	s.index = &Index{s: s}
+	s.index = &Index{s: s, counts: make(map[chat.RoomID]recents), enough: enough}
 	if err := s.checkSchema(); err != nil {
 		return nil, errors.Join(fmt.Errorf("store directory %s: %w", dir, err), s.Close())
 	}
@@ -153,7 +153,7 @@ func (s *Store) checkSchema() error {
 	}
 	if ok {
 		if string(found) != schema {
-			return chat.Errorf(chat.Unavailable, "the data has layout %q, this version reads %q", found, schema)
+			return chat.Errorf(chat.Unavailable, "the data has layout %q, this version reads %q: start it on an empty directory", found, schema)
 		}
 		return nil
 	}
