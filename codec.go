@@ -246,7 +246,7 @@ func (r *reader) event() (Event, error) {
 
 // eventWith is the whole with data that is not known to be JSON yet.
 func (r *reader) eventWith(data []byte) (Event, error) {
-	if len(data) > 0 && (!utf8.Valid(data) || !json.Valid(data)) {
+	if _, ok := onlyText(data); !ok && len(data) > 0 && (!utf8.Valid(data) || !json.Valid(data)) {
 		return Event{}, Errorf(Malformed, "data must be JSON")
 	}
 	r.Data = data
@@ -298,6 +298,27 @@ func isJSON(contentType string) bool {
 	media, _, err := mime.ParseMediaType(contentType)
 	return err == nil && (media == "application/json" || media == "text/json" || strings.HasSuffix(media, "+json"))
 }
+
+// Check tells whether the event's frame can be read again, as the same event.
+// Errors: Invalid.
+func (e *Event) Check() error {
+	year := e.Time.UTC().Year()
+	if _, ok := onlyText(e.Data); ok && len(e.Extensions) == 0 && e.TraceParent == "" &&
+		0 <= e.Sequence && e.Sequence <= maxSequence && 0 < year && year < 10_000 &&
+		named(e.ID) && named(e.Source) && named(string(e.Type)) && named(string(e.Room)) && named(string(e.Stream)) {
+		return nil // as nearly all are
+	}
+	again, err := DecodeFrame(e.AppendFrame(nil))
+	if err != nil {
+		return Errorf(Invalid, "event: %w", err)
+	}
+	if again.ID != e.ID || again.Source != e.Source || again.Type != e.Type || again.Stream != e.Stream || again.Sequence != e.Sequence {
+		return Errorf(Invalid, "the event's extensions collide with its attributes")
+	}
+	return nil
+}
+
+func named(s string) bool { return s != "" && path(s) }
 
 // AppendFrame appends the event in structured mode: the finished frame.
 func (e *Event) AppendFrame(dst []byte) []byte {

@@ -109,3 +109,37 @@ func TestTypes(t *testing.T) {
 		}
 	}
 }
+
+// What Check lets through is read again as the same event, and what it does not
+// is not, whichever way it takes.
+func TestCheck(t *testing.T) {
+	good := func() chat.Event {
+		return chat.Event{ID: "1", Source: "/users/alice", Type: chat.MessagePosted, Room: "room", Stream: "room", Time: time.UnixMilli(1).UTC(), Sequence: 7, Data: []byte(`{"text":"안녕"}`)}
+	}
+	for name, change := range map[string]func(e *chat.Event){
+		"usual":           func(*chat.Event) {},
+		"other data":      func(e *chat.Event) { e.Data = []byte(`{"text":"a\nb","mentions":["bob"]}`) },
+		"extensions":      func(e *chat.Event) { e.Extensions = map[string]string{"x": "y"} },
+		"trace":           func(e *chat.Event) { e.TraceParent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01" },
+		"id with a quote": func(e *chat.Event) { e.ID = `a"b` },
+		"greatest":        func(e *chat.Event) { e.Sequence = 1<<53 - 1 },
+		"no id":           func(e *chat.Event) { e.ID = "" },
+		"NUL in the id":   func(e *chat.Event) { e.ID = "a\x00b" },
+		"no type":         func(e *chat.Event) { e.Type = "" },
+		"bad source":      func(e *chat.Event) { e.Source = ":%" },
+		"too great":       func(e *chat.Event) { e.Sequence = 1 << 53 },
+		"far future":      func(e *chat.Event) { e.Time = time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC) },
+		"collision":       func(e *chat.Event) { e.Extensions = map[string]string{"source": "/users/bob"} },
+		"not JSON":        func(e *chat.Event) { e.Data = []byte(`{"text":`) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := good()
+			change(&e)
+			again, err := chat.DecodeFrame(e.AppendFrame(nil))
+			same := err == nil && again.ID == e.ID && again.Source == e.Source && again.Type == e.Type && again.Stream == e.Stream && again.Sequence == e.Sequence
+			if got := e.Check(); (got == nil) != same {
+				t.Errorf("checked: %v; read again as %+v, %v", got, again, err)
+			}
+		})
+	}
+}

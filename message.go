@@ -130,8 +130,11 @@ func onlyText(data []byte) ([]byte, bool) {
 	if text, ok = bytes.CutSuffix(text, []byte(`"}`)); !ok {
 		return nil, false
 	}
+	if bytes.IndexByte(text, '"') >= 0 || bytes.IndexByte(text, '\\') >= 0 {
+		return nil, false
+	}
 	for _, c := range text {
-		if c < 0x20 || c == '"' || c == '\\' {
+		if c < 0x20 {
 			return nil, false
 		}
 	}

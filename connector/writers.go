@@ -119,7 +119,7 @@ const (
 	pressureEvery = 20 * time.Millisecond // how often it is decided
 	writeShare    = 0.2                   // of all processors' time: above it hold rises, below half of it hold falls
 	holdStep      = 2 * time.Millisecond
-	maxHold       = 100 * time.Millisecond
+	maxHold       = 50 * time.Millisecond
 	costWeight    = 64 // of the known cost against that of one more write
 	usualCost     = 8 * time.Microsecond
 )

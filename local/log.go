@@ -16,6 +16,11 @@ import (
 	"knatter.dev/chat/internal/kafka"
 )
 
+// partitions are those of the embedded log's rooms: enough for all of one
+// machine's cores, and few, as what comes at a time is divided among them and
+// smaller batches cost more.
+const partitions = 4
+
 // startLog returns how to reach the log, which is embedded unless brokers are
 // given, and a function that stops it.
 //
@@ -28,6 +33,7 @@ func startLog(cfg config) (kafka.Config, func(), error) {
 		kc.Brokers = strings.Split(cfg.brokers, ",")
 		return kc, func() {}, nil
 	}
+	kc.Partitions = partitions
 	opts := []kfake.Opt{
 		kfake.NumBrokers(1),
 		kfake.ClusterID("knatter"),

@@ -52,7 +52,7 @@ func parse(args []string) (config, error) {
 	fs.BoolVar(&c.reindex, "reindex", false, "empty the search index first and rebuild it from the stored messages and the log")
 	fs.StringVar(&c.origins, "origins", "", "`origins`, comma separated, whose pages may connect beside our own; \"*\" for all")
 	fs.DurationVar(&c.heartbeat, "heartbeat", 25*time.Second, "`time` between pings; a peer silent for two is closed")
-	fs.Int64Var(&c.retention, "retention", 64<<20, "`bytes` that the log keeps of each of its 16 partitions; history and search keep everything; below 0 for no limit")
+	fs.Int64Var(&c.retention, "retention", 256<<20, "`bytes` that the log keeps of each of its 4 partitions; history and search keep everything; below 0 for no limit")
 	fs.BoolVar(&c.verbose, "verbose", false, "log more")
 	if err := fs.Parse(args); err != nil {
 		return c, err

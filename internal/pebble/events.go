@@ -111,17 +111,12 @@ func eventRow(e *chat.Event) ([]byte, error) {
 	row := make([]byte, 0, 384+len(e.Data))
 	row = append(row, byte(len(sender)))
 	row = append(row, sender...)
-	row = e.AppendFrame(row)
-	// Decoding also refuses control characters, NUL among them, in what becomes
-	// part of keys.
-	again, err := chat.DecodeFrame(row[1+len(sender):])
-	if err != nil {
-		return nil, chat.Errorf(chat.Invalid, "event: %w", err)
+	// It also refuses control characters, NUL among them, in what becomes part of
+	// keys.
+	if err := e.Check(); err != nil {
+		return nil, err
 	}
-	if again.ID != e.ID || again.Source != e.Source || again.Type != e.Type || again.Stream != e.Stream || again.Sequence != e.Sequence {
-		return nil, chat.Errorf(chat.Invalid, "the event's extensions collide with its attributes")
-	}
-	return row, nil
+	return e.AppendFrame(row), nil
 }
 
 func splitEvent(value []byte) (sender, frame []byte, ok bool) {

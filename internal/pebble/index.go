@@ -22,7 +22,7 @@ import (
 type Index struct {
 	s      *Store
 	mu     sync.Mutex // first places are read, then written
-	counts map[chat.RoomID]recents
+	counts map[chat.RoomID]counted
 	enough recents // to be sealed
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"strings"
 
@@ -18,15 +19,30 @@ import (
 // terms come again, so that is a fraction of the rows; and the more a document
 // has to say, the smaller a fraction.
 //
-// enough is what makes them be so. A search has to look at each recent document.
-var enough = recents{documents: 128, bytes: 256 << 10}
+// enough is what makes them be so, at most. A search has to look at each recent
+// document, and while they are few enough to be sealed before the database flushes
+// them they hardly cost it anything. Each room has its own share of that, between
+// half and all, so that rooms which fill up alike are not all sealed at once.
+var enough = recents{documents: 128, bytes: 128 << 10}
 
 // maxCounted bounds the rooms whose recent documents are counted in memory; the
 // others are counted again when they get one.
 const maxCounted = 100_000
 
-// recents are how many recent documents a room has.
+// recents are how many recent documents a room has, or may have.
 type recents struct{ documents, bytes int }
+
+func (r recents) reaches(most recents, share float64) bool {
+	return float64(r.documents) >= float64(most.documents)*share || float64(r.bytes) >= float64(most.bytes)*share
+}
+
+// counted is a room with recent documents.
+type counted struct {
+	recents
+	share float64 // of enough, that makes it full
+}
+
+func newCounted() counted { return counted{share: 0.5 + rand.Float64()/2} }
 
 // recentDocument is one of them: its value is the sender and the terms, each
 // followed by NUL.
@@ -108,6 +124,7 @@ func recentIn(it *pebble.Iterator, room chat.RoomID) ([]recentDocument, error) {
 func (x *Index) count(ctx context.Context, room chat.RoomID, size int) (bool, error) {
 	n, known := x.counts[room]
 	if !known {
+		n = newCounted()
 		if len(x.counts) >= maxCounted {
 			clear(x.counts)
 		}
@@ -126,7 +143,7 @@ func (x *Index) count(ctx context.Context, room chat.RoomID, size int) (bool, er
 	n.documents++
 	n.bytes += size
 	x.counts[room] = n
-	return n.documents >= x.enough.documents || n.bytes >= x.enough.bytes, nil
+	return n.reaches(x.enough, n.share), nil
 }
 
 // seal makes the room's recent documents rows of postings. It need not be durable:
@@ -175,7 +192,7 @@ func (x *Index) seal(ctx context.Context, room chat.RoomID) error {
 	if err := x.s.commit(b, pebble.NoSync); err != nil {
 		return err
 	}
-	x.counts[room] = recents{}
+	x.counts[room] = newCounted()
 	return nil
 }
 

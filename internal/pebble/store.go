@@ -107,7 +107,7 @@ func open(dir string, opts ...Option) (*Store, error) {
 	s.sessions = &Sessions{s: s}
 	s.attempts = &Attempts{s: s}
 	s.routes = &Routes{s: s}
-	s.index = &Index{s: s, counts: make(map[chat.RoomID]recents), enough: enough}
+	s.index = &Index{s: s, counts: make(map[chat.RoomID]counted), enough: enough}
 	if err := s.checkSchema(); err != nil {
 		return nil, errors.Join(fmt.Errorf("store directory %s: %w", dir, err), s.Close())
 	}
