@@ -117,11 +117,13 @@ type pressure struct {
 
 const (
 	pressureEvery = 20 * time.Millisecond // how often it is decided
-	writeShare    = 0.2                   // of all processors' time: above it hold rises, below half of it hold falls
+	writeShare    = 0.2                   // of all processors' time: above it hold rises
+	easyShare     = 0.12                  // below it hold falls
 	holdStep      = 2 * time.Millisecond
-	maxHold       = 50 * time.Millisecond
+	maxHold       = 60 * time.Millisecond
 	costWeight    = 64 // of the known cost against that of one more write
 	usualCost     = 8 * time.Microsecond
+	writesInARow  = 64
 )
 
 // add counts a write. One that took very long was interrupted by other work, so
@@ -140,7 +142,7 @@ func (p *pressure) add(took time.Duration) {
 		p.hold = 0
 	case share > writeShare:
 		p.hold = min(p.hold+holdStep, maxHold)
-	case share < writeShare/2:
+	case share < easyShare:
 		p.hold = max(p.hold-holdStep, 0)
 	}
 	p.writes, p.since = 0, p.since.Add(elapsed)
@@ -172,10 +174,17 @@ func newWriter(all *writers) *writer {
 
 func (w *writer) run() {
 	took := time.Duration(0)
+	n := 0
 	for q := w.all.next(took); q != nil; q = w.all.next(took) {
 		begun := time.Now()
 		w.write(q)
 		took = time.Since(begun)
+		// Under load there is always one more. What leads to the next delivery, a
+		// chain of goroutines that have little to do each, would else wait for a
+		// time slice at each link.
+		if n++; n%writesInARow == 0 {
+			runtime.Gosched()
+		}
 	}
 }
 

@@ -150,11 +150,11 @@ func TestPressureHoldsBackOnlyUnderLoad(t *testing.T) {
 	if p.cost > 2*usualCost {
 		t.Errorf("interrupted writes made the cost of one %v", p.cost)
 	}
-	turns(100_000, 10*time.Microsecond, 0)
+	turns(300_000, 10*time.Microsecond, 0)
 	if p.hold != maxHold {
 		t.Errorf("held back %v with nothing but writes, want %v", p.hold, maxHold)
 	}
-	turns(10_000, 10*time.Microsecond, time.Millisecond)
+	turns(20_000, 10*time.Microsecond, time.Millisecond)
 	if p.hold != 0 {
 		t.Errorf("still held back %v when it was over", p.hold)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -23,7 +24,7 @@ import (
 // document, and while they are few enough to be sealed before the database flushes
 // them they hardly cost it anything. Each room has its own share of that, between
 // half and all, so that rooms which fill up alike are not all sealed at once.
-var enough = recents{documents: 128, bytes: 128 << 10}
+var enough = recents{documents: 128, bytes: 256 << 10}
 
 // maxCounted bounds the rooms whose recent documents are counted in memory; the
 // others are counted again when they get one.
@@ -196,20 +197,26 @@ func (x *Index) seal(ctx context.Context, room chat.RoomID) error {
 	return nil
 }
 
+// rowsInARow are made before others get their turn.
+const rowsInARow = 256
+
 // setPostings sets one row for each term and each sender of the documents, which
 // are ordered from new to old.
 func setPostings(b *pebble.Batch, room chat.RoomID, docs []recentDocument) {
 	for kind, terms := range invert(docs) {
 		var key, value []byte
 		// In order they are much cheaper to insert: each one is near the one before.
-		for _, p := range terms {
+		for i, p := range terms {
 			oldest := docs[p.docs[len(p.docs)-1]].at
 			key = postingKey(key[:0], kind, room, p.text, oldest)
 			value = value[:0]
+			if i%rowsInARow == rowsInARow-1 {
+				runtime.Gosched()
+			}
 			at := oldest
-			for _, i := range slices.Backward(p.docs[:len(p.docs)-1]) {
-				value = appendNewer(value, at, docs[i].at)
-				at = docs[i].at
+			for _, d := range slices.Backward(p.docs[:len(p.docs)-1]) {
+				value = appendNewer(value, at, docs[d].at)
+				at = docs[d].at
 			}
 			_ = b.Set(key, value, nil)
 		}
