@@ -164,7 +164,7 @@ func newWriter(all *writers) *writer {
 	w.try = func(fd uintptr) bool {
 		for {
 			w.n, w.err = syscall.Write(int(fd), w.out)
-			if w.err != syscall.EINTR {
+			if !errors.Is(w.err, syscall.EINTR) {
 				return true // whatever became of it: never wait
 			}
 		}

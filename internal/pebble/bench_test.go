@@ -5,6 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -84,13 +86,25 @@ func BenchmarkPutDocuments(b *testing.B) {
 
 func benchPut(b *testing.B, next func() func() error) {
 	b.ReportAllocs()
+	var cpu time.Duration
 	for b.Loop() {
 		b.StopTimer()
 		put := next()
+		before := cpuTime(b)
 		b.StartTimer()
 		must(b, put())
+		cpu += cpuTime(b) - before
 	}
 	b.ReportMetric(float64(b.N*benchBatch)/b.Elapsed().Seconds(), "messages/s")
+	b.ReportMetric(float64(cpu.Microseconds())/float64(b.N*benchBatch), "cpu-µs/message")
+}
+
+// cpuTime is what the process has used, flushes and compactions included.
+func cpuTime(t testing.TB) time.Duration {
+	t.Helper()
+	var u syscall.Rusage
+	must(t, syscall.Getrusage(syscall.RUSAGE_SELF, &u))
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 func onDisk(b *testing.B) *Store {
@@ -100,15 +114,30 @@ func onDisk(b *testing.B) *Store {
 	return s
 }
 
+// fillMessages puts -messages messages, and logs what each of them costs as the store
+// grows. Making them is not counted.
+func fillMessages(b *testing.B, s *Store, src *source) {
+	marks := []int{100_000, 500_000, 1_000_000, 2_000_000, 3_000_000, 4_000_000, 5_000_000}
+	var cpu, wall time.Duration
+	last := 0
+	for n := 0; n < *messages; {
+		events, docs := src.next(b, benchBatch)
+		before, start := cpuTime(b), time.Now()
+		must(b, errors.Join(s.Events().Put(b.Context(), events), s.Index().Put(b.Context(), docs)))
+		cpu, wall = cpu+cpuTime(b)-before, wall+time.Since(start)
+		n += benchBatch
+		if i := slices.IndexFunc(marks, func(m int) bool { return n >= m && n-benchBatch < m }); i >= 0 || n >= *messages {
+			each := float64(n - last)
+			b.Logf("up to %7d messages: %.0f µs CPU and %.0f µs in all for each", n, float64(cpu.Microseconds())/each, float64(wall.Microseconds())/each)
+			cpu, wall, last = 0, 0, n
+		}
+	}
+}
+
 // BenchmarkRead reads from a store of -messages messages on the disk.
 func BenchmarkRead(b *testing.B) {
 	s, src := onDisk(b), newSource()
-	start := time.Now()
-	for n := 0; n < *messages; n += benchBatch {
-		events, docs := src.next(b, benchBatch)
-		must(b, errors.Join(s.Events().Put(b.Context(), events), s.Index().Put(b.Context(), docs)))
-	}
-	b.Logf("filled with %d messages in %v", *messages, time.Since(start))
+	fillMessages(b, s, src)
 	busy := chat.RoomID("room-0000-aaaa")
 	last := src.seq
 	var mine []chat.RoomID
@@ -151,9 +180,15 @@ func BenchmarkRead(b *testing.B) {
 		{"search common and rare, 200 rooms", find(mine, "", common, rare)},
 	} {
 		b.Run(c.name, func(b *testing.B) {
+			var took []time.Duration
 			for b.Loop() {
+				start := time.Now()
 				must(b, c.f())
+				took = append(took, time.Since(start))
 			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
 		})
 	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"os/exec"
 	"sync"
 	"syscall"
-	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
 
@@ -28,8 +26,8 @@ type fleet struct {
 	wg      sync.WaitGroup
 
 	mu      sync.Mutex
-	seconds map[int64]*second
-	phases  map[string]*outcome
+	seconds map[int64]*tallied
+	phases  map[string]*tallied
 	done    int
 	checks  checks // of those that are done
 	details []string
@@ -37,7 +35,6 @@ type fleet struct {
 	resumed map[*process]int64
 	ready   int
 	err     error
-	changed chan struct{} // has an element when something above did
 }
 
 // process is one worker.
@@ -47,14 +44,8 @@ type process struct {
 	lines *json.Encoder
 }
 
-// second is what all workers counted in one.
-type second struct {
-	counts       counts
-	ack, receipt *hdrhistogram.Histogram
-}
-
-// outcome is what became of a phase's messages.
-type outcome struct {
+// tallied is what all workers counted in a second, or of a phase.
+type tallied struct {
 	counts       counts
 	ack, receipt *hdrhistogram.Histogram
 }
@@ -62,8 +53,8 @@ type outcome struct {
 // launch starts workers for the users, of whom whole rooms go to each.
 func launch(address string, users []user, rooms []chat.RoomID, p profile, connects float64, seed uint64) (*fleet, error) {
 	f := &fleet{
-		seconds: make(map[int64]*second), phases: make(map[string]*outcome),
-		sockets: make(map[*process]int), resumed: make(map[*process]int64), changed: make(chan struct{}, 1),
+		seconds: make(map[int64]*tallied), phases: make(map[string]*tallied),
+		sockets: make(map[*process]int), resumed: make(map[*process]int64),
 	}
 	count := max((len(users)+socketsPerWorker-1)/socketsPerWorker, 1)
 	if len(rooms) > 0 {
@@ -131,7 +122,6 @@ func (f *fleet) listen(w *process, out io.Reader) {
 		if err == nil {
 			err = f.take(w, &a)
 		} else if errors.Is(err, io.EOF) && f.done == len(f.workers) {
-			err = nil
 			f.mu.Unlock()
 			return
 		}
@@ -139,10 +129,6 @@ func (f *fleet) listen(w *process, out io.Reader) {
 			f.err = errors.Join(f.err, fmt.Errorf("worker: %w", err))
 		}
 		f.mu.Unlock()
-		select {
-		case f.changed <- struct{}{}:
-		default:
-		}
 		if err != nil {
 			return
 		}
@@ -158,7 +144,7 @@ func (f *fleet) take(w *process, a *account) error {
 		f.sockets[w], f.resumed[w] = a.Sockets, a.Resumed
 		s := f.seconds[a.Second]
 		if s == nil {
-			s = &second{ack: newHistogram(), receipt: newHistogram()}
+			s = &tallied{ack: newHistogram(), receipt: newHistogram()}
 			f.seconds[a.Second] = s
 		}
 		s.counts.add(a.Counts)
@@ -166,7 +152,7 @@ func (f *fleet) take(w *process, a *account) error {
 	case "phase":
 		o := f.phases[a.Phase]
 		if o == nil {
-			o = &outcome{ack: newHistogram(), receipt: newHistogram()}
+			o = &tallied{ack: newHistogram(), receipt: newHistogram()}
 			f.phases[a.Phase] = o
 		}
 		o.counts.add(a.Counts)
@@ -191,27 +177,6 @@ func merge(into *hdrhistogram.Histogram, encoded []byte) error {
 	return nil
 }
 
-// await waits until cond, which is called with f.mu held, holds.
-func (f *fleet) await(ctx context.Context, what string, cond func() bool) error {
-	for {
-		f.mu.Lock()
-		ok, err := cond(), f.err
-		f.mu.Unlock()
-		if err != nil {
-			return err
-		}
-		if ok {
-			return nil
-		}
-		select {
-		case <-f.changed:
-		case <-time.After(time.Second):
-		case <-ctx.Done():
-			return fmt.Errorf("%s: %w", what, ctx.Err())
-		}
-	}
-}
-
 func (f *fleet) order(o func(workers int) order) error {
 	for _, w := range f.workers {
 		if err := w.lines.Encode(o(len(f.workers))); err != nil {
@@ -229,7 +194,7 @@ func (f *fleet) send(name string, from, to int64, rate float64) error {
 }
 
 // at is what was counted in a second; zero when nothing was.
-func (f *fleet) at(t int64) (second, int) {
+func (f *fleet) at(t int64) (tallied, int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	sockets := 0
@@ -239,7 +204,7 @@ func (f *fleet) at(t int64) (second, int) {
 	if s := f.seconds[t]; s != nil {
 		return *s, sockets
 	}
-	return second{ack: newHistogram(), receipt: newHistogram()}, sockets
+	return tallied{ack: newHistogram(), receipt: newHistogram()}, sockets
 }
 
 // total is what was counted so far.
