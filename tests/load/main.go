@@ -17,7 +17,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"time"
@@ -52,6 +51,8 @@ func main() {
 		err = runWorker(os.Stdin, os.Stdout)
 	case len(os.Args) > 1 && os.Args[1] == "compare":
 		err = compare(os.Args[2:])
+	case len(os.Args) > 1 && os.Args[1] == "chart":
+		err = chart(os.Args[2:])
 	default:
 		err = measure(os.Args[1:])
 	}
@@ -68,7 +69,7 @@ func parse(args []string) (config, error) {
 	var c config
 	fs := flag.NewFlagSet("load", flag.ContinueOnError)
 	fs.Usage = func() {
-		_, _ = fmt.Fprint(fs.Output(), "Usage: load [flags] [-- flags of the server]\n       load compare a.json b.json\n\nProfiles:\n")
+		_, _ = fmt.Fprint(fs.Output(), "Usage: load [flags] [-- flags of the server]\n       load compare a.json b.json\n       load chart a.json >a.svg\n\nProfiles:\n")
 		for _, p := range profiles {
 			_, _ = fmt.Fprintf(fs.Output(), "  %-6s %s\n", p.name, p.about)
 		}
@@ -259,6 +260,14 @@ func compare(args []string) error {
 	return nil
 }
 
-func machine() report.Machine {
-	return report.Machine{CPUs: runtime.NumCPU(), GoVersion: runtime.Version()}
+// chart draws one result for a page that cannot hold the whole report.
+func chart(args []string) error {
+	if len(args) != 1 {
+		return errors.New("chart needs a result: load chart a.json >a.svg")
+	}
+	r, err := report.Read(args[0])
+	if err != nil {
+		return err
+	}
+	return report.SVG(os.Stdout, r)
 }

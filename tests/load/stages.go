@@ -52,7 +52,7 @@ var rules = []struct{ part, stage string }{
 	{"pebble/v2.(*DB).flush", "store: flush and compaction"},
 	{"pebble/v2/record.", "store: write-ahead log"},
 	{"internal/pebble.", "store: other"},
-	{"connector.newWriter", "write"},
+	{"newWriter", "write"},
 	{"connector.(*queue).write", "write"},
 	{"connector.(*queue).push", "deliver"},
 	{"connector.(*hub).deliver", "deliver"},
