@@ -201,10 +201,13 @@ func (f *fleet) at(t int64) (tallied, int) {
 	for _, n := range f.sockets {
 		sockets += n
 	}
+	copied := tallied{ack: newHistogram(), receipt: newHistogram()} // a worker that is late may add to it still
 	if s := f.seconds[t]; s != nil {
-		return *s, sockets
+		copied.counts = s.counts
+		copied.ack.Merge(s.ack)
+		copied.receipt.Merge(s.receipt)
 	}
-	return tallied{ack: newHistogram(), receipt: newHistogram()}, sockets
+	return copied, sockets
 }
 
 // total is what was counted so far.
