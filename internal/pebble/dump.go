@@ -57,7 +57,7 @@ func (x *Index) Dump(ctx context.Context, f func(room chat.RoomID, term string, 
 		}
 		slices.SortFunc(places, place.compare)
 		for _, p := range places {
-			gone, err := x.removed(room, p.sequence())
+			gone, err := removed(view, room, p.sequence())
 			if err != nil {
 				return err
 			}

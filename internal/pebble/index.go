@@ -3,7 +3,6 @@ package pebble
 import (
 	"context"
 	"errors"
-	"slices"
 	"strings"
 	"sync"
 
@@ -22,8 +21,12 @@ import (
 type Index struct {
 	s      *Store
 	mu     sync.Mutex // first places are read, then written
-	counts map[chat.RoomID]counted
-	enough recents // to be sealed
+	enough recents    // to be sealed
+	held   int        // bytes of all recent documents
+	most   int        // of held, above which rooms are sealed with fewer documents
+
+	view   sync.RWMutex // of recent, which only the holder of mu changes
+	recent map[chat.RoomID]*recentRoom
 }
 
 var _ chat.SearchIndex = (*Index)(nil)
@@ -55,7 +58,12 @@ func (x *Index) Put(ctx context.Context, docs []chat.Document) (err error) {
 		return err
 	}
 	for _, room := range full {
-		if err := x.seal(ctx, room); err != nil {
+		if err := x.seal(room); err != nil {
+			return err
+		}
+	}
+	for _, room := range x.largest() {
+		if err := x.seal(room); err != nil {
 			return err
 		}
 	}
@@ -71,7 +79,8 @@ func (x *Index) put(ctx context.Context, docs []chat.Document, earliest []claim)
 	}
 	defer finish(it, &err)
 	b := x.s.db.NewBatch()
-	var key, value []byte
+	var key []byte
+	var come, gone []placed
 	for _, cl := range earliest {
 		d := &docs[cl.item]
 		first, ok, err := firstPlace(it, cl.key)
@@ -86,24 +95,29 @@ func (x *Index) put(ctx context.Context, docs []chat.Document, earliest []claim)
 			_ = b.Delete(key, nil)
 			key = eventKey(key[:0], kindRemoved, d.Room, first.sequence())
 			_ = b.Set(key, nil, nil)
+			gone = append(gone, placed{room: d.Room, doc: recentDocument{at: first}})
 		}
-		at := placeOf(d.Time, d.Sequence)
-		_ = b.Set(cl.key, at[:], nil)
-		key, value = recentKey(key[:0], d.Room, at), appendRecent(value[:0], d)
-		_ = b.Set(key, value, nil)
-		enough, err := x.count(ctx, d.Room, len(value))
-		if err != nil {
-			return nil, errors.Join(err, b.Close())
-		}
-		if enough && !slices.Contains(full, d.Room) {
-			full = append(full, d.Room)
-		}
+		n := placed{room: d.Room, doc: newRecent(d)}
+		_ = b.Set(cl.key, n.doc.at[:], nil)
+		key = recentKey(key[:0], d.Room, n.doc.at)
+		_ = b.Set(key, n.doc.value, nil)
+		come = append(come, n)
+	}
+	if len(gone) > 0 { // or a search could miss both the one that goes and the one that comes
+		x.view.Lock()
+		defer x.view.Unlock()
 	}
 	if err := x.s.commit(b, pebble.Sync); err != nil {
-		clear(x.counts) // they count what is not there
 		return nil, err
 	}
-	return full, nil
+	if len(gone) == 0 {
+		x.view.Lock()
+		defer x.view.Unlock()
+	}
+	for _, g := range gone {
+		x.drop(g.room, g.doc.at)
+	}
+	return x.keep(come), nil
 }
 
 func indexable(d *chat.Document) error {
@@ -137,9 +151,15 @@ func firstPlace(it *pebble.Iterator, identity []byte) (place, bool, error) {
 }
 
 // removed tells whether a message gave way to an earlier one.
-func (x *Index) removed(room chat.RoomID, s chat.Sequence) (bool, error) {
-	_, ok, err := x.s.get(eventKey(nil, kindRemoved, room, s))
-	return ok, err
+func removed(r pebble.Reader, room chat.RoomID, s chat.Sequence) (bool, error) {
+	_, closer, err := r.Get(eventKey(nil, kindRemoved, room, s))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, unavailable(err)
+	}
+	return true, closer.Close()
 }
 
 // Wipe implements [chat.SearchIndex]. Errors: Unavailable.
@@ -154,6 +174,12 @@ func (x *Index) Wipe(ctx context.Context) error {
 	for _, kind := range []byte{kindRecent, kindNewest, kindPosting, kindSender, kindLatePosting, kindLateSender, kindDocument, kindRemoved} {
 		_ = b.DeleteRange([]byte{kind}, []byte{kind + 1}, nil)
 	}
-	clear(x.counts)
-	return x.s.commit(b, pebble.Sync)
+	x.view.Lock()
+	defer x.view.Unlock()
+	if err := x.s.commit(b, pebble.Sync); err != nil {
+		return err
+	}
+	clear(x.recent)
+	x.held = 0
+	return nil
 }

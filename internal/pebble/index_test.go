@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -171,23 +173,109 @@ func TestRecentDocumentsAreCountedAgain(t *testing.T) {
 		must(t, x.Put(t.Context(), []chat.Document{{
 			Room: "room", Sequence: chat.Sequence(i + 1), Source: "/users/u", ID: fmt.Sprint(i), Time: time.UnixMilli(int64(i)), Terms: []string{"a"},
 		}}))
-		it, err := s.iterate(t.Context(), []byte{kindRecent})
-		must(t, err)
-		recent, err := recentIn(it, "room")
-		must(t, err)
-		must(t, it.Close())
+		recent := 0
+		if r := x.recent["room"]; r != nil {
+			recent = len(r.docs)
+		}
 		must(t, s.Close())
-		if len(recent) == 0 {
+		if recent == 0 {
 			if i+1 < docs/2 {
 				t.Fatalf("sealed after %d documents", i+1)
 			}
 			return
 		}
-		if len(recent) != i+1 {
-			t.Fatalf("%d recent documents after %d", len(recent), i+1)
+		if recent != i+1 {
+			t.Fatalf("%d recent documents after %d", recent, i+1)
 		}
 	}
 	t.Fatalf("not sealed after %d documents", docs)
+}
+
+// Documents of very many rooms are sealed before any room has enough of them, so
+// that memory stays bounded.
+func TestRecentDocumentsAreBounded(t *testing.T) {
+	s := memory(t)
+	x := s.Index()
+	x.most = 8 << 10
+	var docs []chat.Document
+	for i := range 1000 {
+		d := chat.Document{
+			Room: chat.RoomID(fmt.Sprint("room", i%300)), Sequence: chat.Sequence(i + 1), Source: "/users/u", ID: fmt.Sprint(i),
+			Time: time.UnixMilli(1<<40 + int64(i)), Terms: []string{"a", fmt.Sprint("term", i)},
+		}
+		docs = append(docs, d)
+		must(t, x.Put(t.Context(), []chat.Document{d}))
+		if x.held > x.most+1024 {
+			t.Fatalf("%d bytes are held after %d documents", x.held, i+1)
+		}
+	}
+	held := 0
+	for _, r := range x.recent {
+		held += r.bytes
+	}
+	if held != x.held || held == 0 {
+		t.Errorf("%d bytes are held, %d counted", held, x.held)
+	}
+	checkDump(t, x, docs)
+	must(t, x.Wipe(t.Context()))
+	if len(x.recent) != 0 || x.held != 0 {
+		t.Errorf("%d rooms and %d bytes are held of nothing", len(x.recent), x.held)
+	}
+}
+
+// A search meanwhile misses nothing that was put: neither what is just sealed, nor
+// a message of which an earlier sequence turns up.
+func TestSearchWhileSealing(t *testing.T) {
+	x := sealing(t, 5)
+	doc := func(id, seq int) chat.Document {
+		return chat.Document{Room: "room", Sequence: chat.Sequence(seq), Source: "/users/u", ID: fmt.Sprint(id), Time: time.UnixMilli(int64(seq)), Terms: []string{"a"}}
+	}
+	var put atomic.Int64
+	done := make(chan struct{})
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		defer close(done)
+		for i := range 1000 {
+			if err := x.Put(t.Context(), []chat.Document{doc(i, 10*i+9)}); err != nil {
+				t.Error(err)
+				return
+			}
+			put.Store(int64(i + 1))
+			if i%3 == 0 { // one from before, mostly sealed
+				of := max(i-i%7, 0)
+				if err := x.Put(t.Context(), []chat.Document{doc(of, 10*of+5)}); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}
+	})
+	q := chat.Query{Rooms: []chat.RoomID{"room"}, Words: []chat.Word{{Any: [][]string{{"a"}}}}, Limit: 2000}
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+		}
+		n := int(put.Load())
+		hits, _, err := x.Search(t.Context(), q)
+		must(t, err)
+		found := make(map[int]int)
+		for _, hit := range hits {
+			found[int(hit.Sequence)/10]++
+		}
+		for id := range found {
+			if found[id] != 1 {
+				t.Fatalf("message %d is found %d times", id, found[id])
+			}
+		}
+		for id := range n {
+			if found[id] != 1 {
+				t.Fatalf("message %d of %d is not found", id, n)
+			}
+		}
+	}
+	writer.Wait()
 }
 
 func TestRowOfPlaces(t *testing.T) {

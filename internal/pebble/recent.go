@@ -2,8 +2,9 @@ package pebble
 
 import (
 	"bytes"
+	"cmp"
 	"context"
-	"errors"
+	"maps"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -20,15 +21,18 @@ import (
 // terms come again, so that is a fraction of the rows; and the more a document
 // has to say, the smaller a fraction.
 //
-// enough is what makes them be so, at most. A search has to look at each recent
-// document, and while they are few enough to be sealed before the database flushes
-// them they hardly cost it anything. Each room has its own share of that, between
-// half and all, so that rooms which fill up alike are not all sealed at once.
-var enough = recents{documents: 128, bytes: 256 << 10}
+// enough is what makes them be so, at most: a search looks at each recent document
+// of its rooms. Each room has its own share of that, between half and all, so that
+// rooms which fill up alike are not all sealed at once.
+var enough = recents{documents: 512, bytes: 512 << 10}
 
-// maxCounted bounds the rooms whose recent documents are counted in memory; the
-// others are counted again when they get one.
-const maxCounted = 100_000
+// mostRecent bounds the memory for recent documents, all of which are held there
+// too. Above it the rooms that have most are sealed with what they have.
+const mostRecent = 128 << 20
+
+// relief is how much less than the most there is to be then, as a fraction: so
+// little that sealing that much does not take long.
+const relief = 1.0 / 64
 
 // recents are how many recent documents a room has, or may have.
 type recents struct{ documents, bytes int }
@@ -37,13 +41,12 @@ func (r recents) reaches(most recents, share float64) bool {
 	return float64(r.documents) >= float64(most.documents)*share || float64(r.bytes) >= float64(most.bytes)*share
 }
 
-// counted is a room with recent documents.
-type counted struct {
-	recents
+// recentRoom is a room with recent documents.
+type recentRoom struct {
+	docs  []recentDocument // from old to new; what a search has got of it never changes
+	bytes int
 	share float64 // of enough, that makes it full
 }
-
-func newCounted() counted { return counted{share: 0.5 + rand.Float64()/2} }
 
 // recentDocument is one of them: its value is the sender and the terms, each
 // followed by NUL.
@@ -52,20 +55,33 @@ type recentDocument struct {
 	value []byte
 }
 
+// size is what the document takes in memory, roughly.
+func (d *recentDocument) size() int { return len(d.value) + 64 }
+
+// placed is a document that comes to a room, or goes.
+type placed struct {
+	room chat.RoomID
+	doc  recentDocument
+}
+
 func recentKey(dst []byte, room chat.RoomID, p place) []byte {
 	return append(appendName(dst, kindRecent, room), p[:]...)
 }
 
-func appendRecent(dst []byte, d *chat.Document) []byte {
-	event := chat.Event{Source: d.Source}
-	if sender := event.User(); sender.Valid() {
-		dst = append(dst, sender...)
+func newRecent(d *chat.Document) recentDocument {
+	sender := (&chat.Event{Source: d.Source}).User()
+	if !sender.Valid() {
+		sender = ""
 	}
-	dst = append(dst, 0)
+	size := len(sender) + 1
 	for _, term := range d.Terms {
-		dst = append(append(dst, term...), 0)
+		size += len(term) + 1
 	}
-	return dst
+	value := append(append(make([]byte, 0, size), sender...), 0)
+	for _, term := range d.Terms {
+		value = append(append(value, term...), 0)
+	}
+	return recentDocument{at: placeOf(d.Time, d.Sequence), value: value}
 }
 
 // sender is the document's, "" when it has none.
@@ -120,31 +136,104 @@ func recentIn(it *pebble.Iterator, room chat.RoomID) ([]recentDocument, error) {
 	return docs, nil
 }
 
-// count adds a recent document of size bytes, and tells whether the room has
-// enough of them now. It is called before the document is in the database.
-func (x *Index) count(ctx context.Context, room chat.RoomID, size int) (bool, error) {
-	n, known := x.counts[room]
-	if !known {
-		n = newCounted()
-		if len(x.counts) >= maxCounted {
-			clear(x.counts)
+// load reads all recent documents into memory.
+func (x *Index) load() error {
+	it, err := x.s.iterate(context.Background(), []byte{kindRecent})
+	if err != nil {
+		return err
+	}
+	defer finish(it, &err)
+	for ok := it.First(); ok; ok = it.Valid() {
+		room := chat.RoomID(it.Key()[1:max(split(it.Key())-1, 1)])
+		var docs []recentDocument
+		if docs, err = recentIn(it, room); err != nil {
+			return err
 		}
-		it, err := x.s.iterate(ctx, appendName(nil, kindRecent, room))
-		if err != nil {
-			return false, err
-		}
-		for ok := it.First(); ok; ok = it.Next() {
-			n.documents++
-			n.bytes += len(it.Value())
-		}
-		if err := errors.Join(it.Error(), it.Close()); err != nil {
-			return false, unavailable(err)
+		for _, d := range slices.Backward(docs) {
+			x.add(room, d)
 		}
 	}
-	n.documents++
-	n.bytes += size
-	x.counts[room] = n
-	return n.reaches(x.enough, n.share), nil
+	if e := it.Error(); e != nil {
+		err = unavailable(e)
+	}
+	return err
+}
+
+// keep adds documents that are in the database now, and returns the rooms that
+// have enough.
+func (x *Index) keep(come []placed) (full []chat.RoomID) {
+	slices.SortFunc(come, func(a, b placed) int { // then most are the newest of their room
+		return cmp.Or(cmp.Compare(a.room, b.room), b.doc.at.compare(a.doc.at))
+	})
+	for i := range come {
+		room := come[i].room
+		r := x.add(room, come[i].doc)
+		if i+1 < len(come) && come[i+1].room == room {
+			continue
+		}
+		if (recents{len(r.docs), r.bytes}).reaches(x.enough, r.share) {
+			full = append(full, room)
+		}
+	}
+	return full
+}
+
+// largest are the rooms to be sealed so that the memory for recent documents is
+// within its bounds again, if it is not.
+func (x *Index) largest() (rooms []chat.RoomID) {
+	excess := x.held - x.most
+	if excess <= 0 {
+		return nil
+	}
+	excess += int(float64(x.most) * relief)
+	rooms = slices.SortedFunc(maps.Keys(x.recent), func(a, b chat.RoomID) int {
+		return cmp.Compare(x.recent[b].bytes, x.recent[a].bytes)
+	})
+	for i, room := range rooms {
+		if excess -= x.recent[room].bytes; excess <= 0 {
+			return rooms[:i+1]
+		}
+	}
+	return rooms
+}
+
+func (x *Index) add(room chat.RoomID, d recentDocument) *recentRoom {
+	r := x.recent[room]
+	if r == nil {
+		r = &recentRoom{share: 0.5 + rand.Float64()/2}
+		x.recent[room] = r
+	}
+	if n := len(r.docs); n == 0 || d.at.compare(r.docs[n-1].at) < 0 {
+		r.docs = append(r.docs, d)
+	} else {
+		i, same := r.find(d.at)
+		if same {
+			x.drop(room, d.at)
+		}
+		r.docs = slices.Insert(slices.Clone(r.docs), i, d)
+	}
+	r.bytes += d.size()
+	x.held += d.size()
+	return r
+}
+
+// drop removes a document, if it is recent.
+func (x *Index) drop(room chat.RoomID, at place) {
+	r := x.recent[room]
+	if r == nil {
+		return
+	}
+	if i, ok := r.find(at); ok {
+		size := r.docs[i].size()
+		r.docs = slices.Delete(slices.Clone(r.docs), i, i+1)
+		r.bytes -= size
+		x.held -= size
+	}
+}
+
+// find returns where a place is among the documents, or would be.
+func (r *recentRoom) find(at place) (int, bool) {
+	return slices.BinarySearchFunc(r.docs, at, func(d recentDocument, at place) int { return at.compare(d.at) })
 }
 
 // seal makes the room's recent documents rows of postings. It need not be durable:
@@ -152,16 +241,8 @@ func (x *Index) count(ctx context.Context, room chat.RoomID, size int) (bool, er
 //
 // What is older than the newest that was sealed before, as it came late, must not
 // come between the places of a row, and is kept apart in rows of its own.
-func (x *Index) seal(ctx context.Context, room chat.RoomID) error {
-	it, err := x.s.iterate(ctx, appendName(nil, kindRecent, room))
-	if err != nil {
-		return err
-	}
-	docs, err := recentIn(it, room)
-	finish(it, &err)
-	if err != nil {
-		return err
-	}
+func (x *Index) seal(room chat.RoomID) error {
+	r := x.recent[room]
 	newestKey := nameKey(kindNewest, room)
 	newest, sealed, err := x.s.get(newestKey)
 	if err != nil {
@@ -170,30 +251,31 @@ func (x *Index) seal(ctx context.Context, room chat.RoomID) error {
 	if sealed && len(newest) != placeLen {
 		return damaged(newestKey)
 	}
-	late := len(docs) // from here on
+	late := 0 // up to here
 	if sealed {
-		late = slices.IndexFunc(docs, func(d recentDocument) bool { return d.at.compare(place(newest)) > 0 })
-		if late < 0 {
-			late = len(docs)
-		}
+		late, _ = r.find(place(newest))
 	}
 	b := x.s.db.NewBatch()
-	setPostings(b, room, docs[:late])
-	for i := range docs[late:] {
-		setLate(b, room, &docs[late+i])
+	for i := range r.docs[:late] {
+		setLate(b, room, &r.docs[i])
 	}
+	setPostings(b, room, r.docs[late:])
 	var key []byte
-	for i := range docs {
-		key = recentKey(key[:0], room, docs[i].at)
+	for i := range r.docs {
+		key = recentKey(key[:0], room, r.docs[i].at)
 		_ = b.Delete(key, nil)
 	}
-	if late > 0 {
-		_ = b.Set(newestKey, docs[0].at[:], nil)
+	if late < len(r.docs) {
+		_ = b.Set(newestKey, r.docs[len(r.docs)-1].at[:], nil)
 	}
 	if err := x.s.commit(b, pebble.NoSync); err != nil {
 		return err
 	}
-	x.counts[room] = newCounted()
+	// Until here a search finds them twice, in the same places, which is once.
+	x.view.Lock()
+	defer x.view.Unlock()
+	delete(x.recent, room)
+	x.held -= r.bytes
 	return nil
 }
 
@@ -201,20 +283,20 @@ func (x *Index) seal(ctx context.Context, room chat.RoomID) error {
 const rowsInARow = 256
 
 // setPostings sets one row for each term and each sender of the documents, which
-// are ordered from new to old.
+// are ordered from old to new.
 func setPostings(b *pebble.Batch, room chat.RoomID, docs []recentDocument) {
 	for kind, terms := range invert(docs) {
 		var key, value []byte
 		// In order they are much cheaper to insert: each one is near the one before.
 		for i, p := range terms {
-			oldest := docs[p.docs[len(p.docs)-1]].at
+			oldest := docs[p.docs[0]].at
 			key = postingKey(key[:0], kind, room, p.text, oldest)
 			value = value[:0]
 			if i%rowsInARow == rowsInARow-1 {
 				runtime.Gosched()
 			}
 			at := oldest
-			for _, d := range slices.Backward(p.docs[:len(p.docs)-1]) {
+			for _, d := range p.docs[1:] {
 				value = appendNewer(value, at, docs[d].at)
 				at = docs[d].at
 			}
@@ -223,7 +305,7 @@ func setPostings(b *pebble.Batch, room chat.RoomID, docs []recentDocument) {
 	}
 }
 
-// inverted is a term and the documents that have it, from new to old.
+// inverted is a term and the documents that have it, in their order.
 type inverted struct {
 	text string
 	docs []int32

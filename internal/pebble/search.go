@@ -31,11 +31,10 @@ func (x *Index) Search(ctx context.Context, q chat.Query) (hits []chat.Hit, more
 		return nil, false, err
 	}
 	defer x.s.leave()
-	s := &search{x: x, ctx: ctx, q: &q, view: x.s.db.NewSnapshot()}
+	among := distinct(q.Rooms)
+	s := &search{ctx: ctx, q: &q}
+	s.recent, s.view = x.look(among)
 	defer s.close(&err)
-	if s.recents, err = s.iterator(nil); err != nil {
-		return nil, false, err
-	}
 	root, err := s.plan()
 	if err != nil {
 		return nil, false, err
@@ -47,7 +46,7 @@ func (x *Index) Search(ctx context.Context, q chat.Query) (hits []chat.Hit, more
 		last place
 	}
 	var rooms []candidate
-	for _, room := range distinct(q.Rooms) {
+	for _, room := range among {
 		from, last, ok := s.bounds(room)
 		if !ok {
 			continue
@@ -133,18 +132,28 @@ func compareHits(a, b chat.Hit) int {
 
 // search is one search under way.
 type search struct {
-	x     *Index
 	ctx   context.Context
 	q     *chat.Query
 	terms []*term
 	steps int
 
-	view       *pebble.Snapshot
-	iterators  []*pebble.Iterator
-	recents    *pebble.Iterator
-	recentRoom chat.RoomID // whose recent documents these are
-	recentDocs []recentDocument
-	err        error // of an iterator or the context; ends the search
+	view      *pebble.Snapshot
+	recent    map[chat.RoomID][]recentDocument
+	iterators []*pebble.Iterator
+	err       error // of an iterator or the context; ends the search
+}
+
+// look is the index as it is now: the rooms' recent documents and the database.
+func (x *Index) look(rooms []chat.RoomID) (map[chat.RoomID][]recentDocument, *pebble.Snapshot) {
+	x.view.RLock()
+	defer x.view.RUnlock()
+	recent := make(map[chat.RoomID][]recentDocument)
+	for _, room := range rooms {
+		if r := x.recent[room]; r != nil {
+			recent[room] = r.docs
+		}
+	}
+	return recent, x.s.db.NewSnapshot() // not sooner: what is sealed meanwhile would be missed
 }
 
 // plan makes the query a tree: every word, any of its alternatives, all of the
@@ -202,16 +211,6 @@ func (s *search) iterator(o *pebble.IterOptions) (*pebble.Iterator, error) {
 	}
 	s.iterators = append(s.iterators, it)
 	return it, nil
-}
-
-// recent is the room's recent documents, from new to old.
-func (s *search) recent(room chat.RoomID) []recentDocument {
-	if s.recentRoom != room {
-		docs, err := recentIn(s.recents, room)
-		s.err = cmp.Or(s.err, err)
-		s.recentRoom, s.recentDocs = room, docs
-	}
-	return s.recentDocs
 }
 
 func (s *search) close(err *error) {
@@ -272,7 +271,7 @@ func (s *search) first(m matcher, room chat.RoomID, from, last place) (place, bo
 		if !ok || at.compare(last) > 0 {
 			return at, false, nil
 		}
-		gone, err := s.x.removed(room, at.sequence())
+		gone, err := removed(s.view, room, at.sequence())
 		if err != nil || !gone {
 			return at, err == nil, err
 		}
@@ -305,7 +304,7 @@ type term struct {
 
 	rows   [2]rows // postings, and those of documents that came late
 	room   chat.RoomID
-	recent int // of the room's recent documents, the first that may still match
+	recent []recentDocument // of the room, those that may still match
 	begun  bool
 	ended  bool
 	sought place // the last place sought
@@ -314,7 +313,7 @@ type term struct {
 
 func (t *term) seek(room chat.RoomID, from place) (place, bool) {
 	if t.room != room || t.begun && from.compare(t.sought) < 0 {
-		t.room, t.begun, t.recent = room, false, 0
+		t.room, t.begun, t.recent = room, false, t.s.recent[room]
 		for i := range t.rows {
 			t.rows[i].begin(room, t.text)
 		}
@@ -336,12 +335,12 @@ func (t *term) seek(room chat.RoomID, from place) (place, bool) {
 			t.match(at)
 		}
 	}
-	docs := t.s.recent(room)
-	for ; t.recent < len(docs); t.recent++ {
-		if d := &docs[t.recent]; d.at.compare(from) >= 0 && d.has(t.kind, t.needle) {
+	for n := len(t.recent); n > 0; n-- {
+		if d := &t.recent[n-1]; d.at.compare(from) >= 0 && d.has(t.kind, t.needle) {
 			t.match(d.at)
 			break
 		}
+		t.recent = t.recent[:n-1]
 	}
 	return t.at, !t.ended
 }

@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
@@ -51,7 +52,7 @@ type options struct {
 
 // cacheSize is the size of the block cache in bytes, which the memtables count
 // against. It is filled as far as there is data.
-const cacheSize = 384 << 20
+const cacheSize = 320 << 20
 
 // WithReserve sets how much disk space must stay free, in bytes: below it, writes
 // are refused as Unavailable until there is room again. It leaves the database
@@ -107,8 +108,12 @@ func open(dir string, opts ...Option) (*Store, error) {
 	s.sessions = &Sessions{s: s}
 	s.attempts = &Attempts{s: s}
 	s.routes = &Routes{s: s}
-	s.index = &Index{s: s, counts: make(map[chat.RoomID]counted), enough: enough}
-	if err := s.checkSchema(); err != nil {
+	s.index = &Index{s: s, enough: enough, most: mostRecent, recent: make(map[chat.RoomID]*recentRoom)}
+	err = s.checkSchema()
+	if err == nil {
+		err = s.index.load()
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("store directory %s: %w", dir, err), s.Close())
 	}
 	return s, nil
@@ -116,8 +121,8 @@ func open(dir string, opts ...Option) (*Store, error) {
 
 // tuning is made for few cores: postings are most of what is written, each of
 // them small, so memtables are large and the first level is too (each message is
-// rewritten less often), and the two lowest levels, where nearly everything
-// ends, are compressed harder.
+// rewritten less often), what is long, as messages are, is not rewritten with its
+// key at all, and compression is the quickest one.
 func tuning(o options, h *health, lock *pebble.Lock) *pebble.Options {
 	p := &pebble.Options{
 		FS:                          o.fs,
@@ -142,8 +147,36 @@ func tuning(o options, h *health, lock *pebble.Lock) *pebble.Options {
 		p.Levels[i].IndexBlockSize = 64 << 10
 		p.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
-	p.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionBalanced })
+	p.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionFastest })
+	p.Experimental.ValueSeparationPolicy = func() pebble.ValueSeparationPolicy {
+		return pebble.ValueSeparationPolicy{
+			Enabled:               true,
+			MinimumSize:           128,
+			MaxBlobReferenceDepth: 256,
+			RewriteMinimumAge:     15 * time.Minute,
+			TargetGarbageRatio:    0.3,
+		}
+	}
+	p.Experimental.SpanPolicyFunc = values
 	return p
+}
+
+// values says where the values of a range of keys are kept: those of events apart
+// from their keys. They come in the order of time, and so does who reads a page of
+// them: it finds them together. Recent documents do not live long enough for that.
+func values(start []byte) (policy pebble.SpanPolicy, end []byte, err error) {
+	policy.DisableValueSeparationBySuffix = true // no suffix is a version here
+	for _, kind := range []byte{kindEvent, kindMessage} {
+		switch {
+		case len(start) == 0 || start[0] < kind:
+			policy.ValueStoragePolicy = pebble.ValueStorageLowReadLatency
+			return policy, []byte{kind}, nil
+		case start[0] == kind:
+			return policy, []byte{kind + 1}, nil
+		}
+	}
+	policy.ValueStoragePolicy = pebble.ValueStorageLowReadLatency
+	return policy, nil, nil
 }
 
 func (s *Store) checkSchema() error {
