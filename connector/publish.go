@@ -24,7 +24,7 @@ type ackData struct {
 // publish logs a room event and answers when it is acknowledged.
 func (s *session) publish(e chat.Event) {
 	s.mu.Lock()
-	user, member := s.claims.User, s.rooms[e.Room] != nil
+	user, member := s.claims.User, s.subscription(e.Room) != nil
 	s.mu.Unlock()
 	if err := s.c.prepare(&e, user, member); err != nil {
 		s.refuse(e.ID, err)

@@ -113,12 +113,12 @@ func (q *queue) wakeLocked() {
 	}
 }
 
-// take moves frames to buf, as many as fit into one write. A frame is never split
-// between two writes that another writer's frame could come between.
-func (q *queue) take(buf []byte) []byte {
+// take moves frames to buf, as many as fit into one write, and tells how many. A
+// frame is never split between two writes that another writer's frame could come
+// between.
+func (q *queue) take(buf []byte) (_ []byte, n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n := 0
 	for n < len(q.frames) && (n == 0 || len(buf)+len(q.frames[n]) <= writeBytes) {
 		buf = append(buf, q.frames[n]...)
 		n++
@@ -130,7 +130,7 @@ func (q *queue) take(buf []byte) []byte {
 		q.frames = nil
 	}
 	q.wakeLocked()
-	return buf
+	return buf, n
 }
 
 // done ends the turn when nothing is left to write; false when something is.
@@ -189,7 +189,7 @@ func (q *queue) write(out []byte) {
 		if q.done() {
 			return
 		}
-		out = q.take((*buf)[:0])
+		out, _ = q.take((*buf)[:0])
 		if cap(out) <= 2*writeBytes {
 			*buf = out
 		}

@@ -49,9 +49,10 @@ type session struct {
 
 	mu     sync.Mutex
 	token  string
-	claims auth.Claims // zero until session.open
-	all    bool        // follows every room of the user
-	rooms  map[chat.RoomID]*stream
+	claims auth.Claims     // zero until session.open
+	all    bool            // follows every room of the user
+	own    *subscription   // to the user's own stream
+	rooms  []*subscription // by room
 	tasks  []func()
 	busy   bool   // tasks are being run
 	unsent int    // appends that are not acknowledged yet
@@ -335,14 +336,14 @@ func (s *session) written() {
 func (s *session) leave() {
 	s.close(closeAbnormal, "")
 	s.mu.Lock()
-	rooms, user := s.rooms, s.claims.User
-	s.rooms, s.tasks = nil, nil
-	s.mu.Unlock()
-	for _, st := range rooms {
-		st.unsubscribe(s)
+	subs, user := s.rooms, s.claims.User
+	if s.own != nil {
+		subs = append(subs, s.own)
 	}
-	if user != "" {
-		s.c.hub.stream(chat.StreamOf(user)).unsubscribe(s)
+	s.rooms, s.own, s.tasks = nil, nil, nil
+	s.mu.Unlock()
+	for _, sub := range subs {
+		sub.end()
 	}
 	s.c.drop(s, user)
 	<-s.flushed

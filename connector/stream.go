@@ -50,7 +50,7 @@ func (h *hub) stream(id chat.RoomID) *stream {
 	defer sh.mu.Unlock()
 	st := sh.streams[id]
 	if st == nil {
-		st = &stream{id: id, subs: make(map[*session]*subscription)}
+		st = &stream{id: id}
 		sh.streams[id] = st
 	}
 	return st
@@ -80,7 +80,7 @@ type stream struct {
 	id chat.RoomID
 
 	mu      sync.Mutex
-	subs    map[*session]*subscription
+	subs    []*subscription
 	last    chat.Sequence // everything up to here was delivered or is history
 	open    bool          // the route is open in the log
 	opening *opening      // route.opened is being appended
@@ -99,7 +99,8 @@ type opening struct {
 // subscription is one session's place in a stream.
 type subscription struct {
 	session  *session
-	control  bool     // a session on its user's own stream: not shown, acted on
+	stream   *stream
+	at       int      // in the stream's subs
 	replay   bool     // history is still being sent: live frames wait in pending
 	pending  [][]byte //
 	canceled bool     // ended; a replay that is under way stops
@@ -127,7 +128,8 @@ func (h *hub) subscribe(ctx context.Context, id chat.RoomID, sub *subscription) 
 		}
 		st.stale = false
 		if st.open {
-			st.subs[sub.session] = sub
+			sub.stream, sub.at = st, len(st.subs)
+			st.subs = append(st.subs, sub)
 			border := st.last
 			st.mu.Unlock()
 			return st, border, nil
@@ -171,17 +173,26 @@ func (h *hub) openRoute(st *stream, o *opening, within *following) {
 	})
 }
 
-// unsubscribe removes a subscriber. The stream stays until its route is closed.
-func (st *stream) unsubscribe(s *session) bool {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	sub, ok := st.subs[s]
-	if ok {
-		sub.canceled = true
-		sub.pending = nil
-		delete(st.subs, s)
+// end removes the subscriber. The stream stays until its route is closed.
+func (sub *subscription) end() {
+	sub.stream.mu.Lock()
+	defer sub.stream.mu.Unlock()
+	sub.endLocked()
+}
+
+func (sub *subscription) endLocked() {
+	if sub.canceled {
+		return
 	}
-	return ok
+	sub.canceled, sub.pending = true, nil
+	subs := sub.stream.subs
+	last := len(subs) - 1
+	subs[sub.at] = subs[last]
+	subs[sub.at].at = sub.at
+	subs[last] = nil
+	if sub.stream.subs = subs[:last]; last == 0 {
+		sub.stream.subs = nil
+	}
 }
 
 // passed tells whether everything up to a sequence was delivered or is history.
@@ -208,8 +219,8 @@ func (h *hub) deliver(d *chat.Delivery) {
 	}
 	st.last = d.Sequence
 	if _, own := d.Stream.Stream(); own {
-		for s := range st.subs {
-			s.onOwn(d)
+		for _, sub := range st.subs {
+			sub.session.onOwn(d)
 		}
 		return
 	}
@@ -217,7 +228,8 @@ func (h *hub) deliver(d *chat.Delivery) {
 		return
 	}
 	wire := wireFrame(opText, d.Frame)
-	for s, sub := range st.subs {
+	for _, sub := range st.subs {
+		s := sub.session
 		if !sub.replay {
 			if !s.out.push(wire) {
 				s.close(CloseTooSlow, "too slow")

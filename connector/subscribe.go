@@ -1,11 +1,13 @@
 package connector
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -110,7 +112,7 @@ func (s *session) subscribe(event string, data *subscribeData) {
 // Unavailable.
 func (s *session) follow(room chat.RoomID, after *chat.Sequence) error {
 	s.mu.Lock()
-	user, token, st := s.claims.User, s.token, s.rooms[room]
+	user, token, sub := s.claims.User, s.token, s.subscription(room)
 	count := len(s.rooms)
 	s.mu.Unlock()
 	m, err := s.c.rooms.Membership(s.c.ctx, room, user)
@@ -121,29 +123,27 @@ func (s *session) follow(room chat.RoomID, after *chat.Sequence) error {
 		return chat.Errorf(chat.Forbidden, "not a member of the room")
 	}
 	switch {
-	case st != nil && after == nil:
-		return s.confirm(st)
-	case st != nil:
-		st.unsubscribe(s)
-		s.removeRoom(room)
+	case sub != nil && after == nil:
+		return s.confirm(sub.stream)
+	case sub != nil:
+		s.unfollow(room)
 	case count >= s.c.cfg.Subscriptions:
 		return chat.Errorf(chat.TooMany, "over %d subscriptions", s.c.cfg.Subscriptions)
 	}
 
-	sub := &subscription{session: s, replay: true}
+	sub = &subscription{session: s, replay: true}
 	st, border, err := s.c.hub.subscribe(s.c.ctx, room, sub)
 	if err != nil {
 		return err
 	}
-	if !s.addRoom(room, st) {
-		st.unsubscribe(s)
+	if !s.addRoom(sub) {
+		sub.end()
 		return nil
 	}
 	complete := true
 	if after != nil && *after < border {
 		if complete, err = s.replay(room, token, *after, border); err != nil {
-			st.unsubscribe(s)
-			s.removeRoom(room)
+			s.unfollow(room)
 			return err
 		}
 	}
@@ -253,8 +253,8 @@ func (s *session) unsubscribeFrame(e *chat.Event) {
 		if data.All {
 			s.mu.Lock()
 			s.all = false
-			for room := range s.rooms {
-				rooms = append(rooms, room)
+			for _, sub := range s.rooms {
+				rooms = append(rooms, sub.stream.id)
 			}
 			s.mu.Unlock()
 		}
@@ -266,31 +266,47 @@ func (s *session) unsubscribeFrame(e *chat.Event) {
 }
 
 func (s *session) unfollow(room chat.RoomID) {
-	if st := s.removeRoom(room); st != nil {
-		st.unsubscribe(s)
+	if sub := s.removeRoom(room); sub != nil {
+		sub.end()
 	}
 }
 
+// subscription is the one to a room, nil when there is none. It is called with
+// s.mu held.
+func (s *session) subscription(room chat.RoomID) *subscription {
+	if i, ok := s.find(room); ok {
+		return s.rooms[i]
+	}
+	return nil
+}
+
+// find returns where a room is among the subscriptions, or would be.
+func (s *session) find(room chat.RoomID) (int, bool) {
+	return slices.BinarySearchFunc(s.rooms, room, func(sub *subscription, room chat.RoomID) int { return cmp.Compare(sub.stream.id, room) })
+}
+
 // addRoom notes a subscription; false when the session has ended.
-func (s *session) addRoom(room chat.RoomID, st *stream) bool {
+func (s *session) addRoom(sub *subscription) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended() {
 		return false
 	}
-	if s.rooms == nil {
-		s.rooms = make(map[chat.RoomID]*stream)
-	}
-	s.rooms[room] = st
+	i, _ := s.find(sub.stream.id)
+	s.rooms = slices.Insert(s.rooms, i, sub)
 	return true
 }
 
-func (s *session) removeRoom(room chat.RoomID) *stream {
+func (s *session) removeRoom(room chat.RoomID) *subscription {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	st := s.rooms[room]
-	delete(s.rooms, room)
-	return st
+	i, ok := s.find(room)
+	if !ok {
+		return nil
+	}
+	sub := s.rooms[i]
+	s.rooms = slices.Delete(s.rooms, i, i+1)
+	return sub
 }
 
 // followOwn follows the user's own stream. Its border also closes the gap in the
@@ -299,19 +315,23 @@ func (s *session) followOwn() {
 	s.mu.Lock()
 	user := s.claims.User
 	s.mu.Unlock()
-	st, _, err := s.c.hub.subscribe(s.c.ctx, chat.StreamOf(user), &subscription{session: s, control: true})
+	sub := &subscription{session: s}
+	_, _, err := s.c.hub.subscribe(s.c.ctx, chat.StreamOf(user), sub)
 	if err != nil {
 		time.AfterFunc(ownRetry, func() { s.task(s.followOwn) })
 		return
 	}
-	if s.ended() {
-		st.unsubscribe(s)
+	s.mu.Lock()
+	claims, ended := s.claims, s.ended()
+	if !ended {
+		s.own = sub
+	}
+	s.mu.Unlock()
+	if ended {
+		sub.end()
 		return
 	}
-	s.mu.Lock()
-	token := s.token
-	s.mu.Unlock()
-	if _, err := s.c.verifier.Verify(s.c.ctx, token); chat.KindOf(err) == chat.Unauthenticated && err != nil {
+	if err := s.c.verifier.CheckSession(s.c.ctx, claims); chat.KindOf(err) == chat.Unauthenticated && err != nil {
 		s.close(CloseUnauthorized, "the session was revoked")
 	}
 }
@@ -347,16 +367,16 @@ func (s *session) onOwn(d *chat.Delivery) {
 // a room. The room's own stream may have said so before.
 func (s *session) review(room chat.RoomID) {
 	s.mu.Lock()
-	user, all, st := s.claims.User, s.all, s.rooms[room]
+	user, all, sub := s.claims.User, s.all, s.subscription(room)
 	s.mu.Unlock()
 	m, err := s.c.rooms.Membership(s.c.ctx, room, user)
 	switch {
 	case err != nil && chat.KindOf(err) != chat.NotFound:
 		s.close(CloseDraining, "resume") // better to start anew than to guess
-	case err != nil || !m.Active && st != nil && st.passed(m.Sequence):
+	case err != nil || !m.Active && sub != nil && sub.stream.passed(m.Sequence):
 		s.unfollow(room)
 	case !m.Active: // the room's own stream has yet to say so, and then ends it
-	case all && st == nil:
+	case all && sub == nil:
 		after := m.Sequence - 1 // so that joining is the first that is seen
 		if err := s.follow(room, &after); err != nil {
 			s.c.logger.Warn("following a joined room", "error", err)
@@ -377,11 +397,10 @@ func (c *Connector) expel(st *stream, d *chat.Delivery) {
 		c.logger.Error("member event", "error", err)
 		return
 	}
-	for s, sub := range st.subs {
-		if s.user() == data.User {
-			sub.canceled, sub.pending = true, nil
-			delete(st.subs, s)
-			s.removeRoom(st.id)
+	for _, sub := range slices.Backward(st.subs) {
+		if sub.session.user() == data.User {
+			sub.endLocked()
+			sub.session.removeRoom(st.id)
 		}
 	}
 }

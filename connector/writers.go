@@ -16,7 +16,8 @@ import (
 // sockets in busy rooms writing is most of what a connector does. So when writes
 // take more than their share of the machine, queues are held back for a moment in
 // which more gathers in each: twice as many frames in a write are half as many
-// writes. As long as there is time, nothing is held back.
+// writes. As long as there is time, nothing is held back, nor when next to nothing
+// gathers, as in very many quiet rooms.
 //
 // A queue whose peer does not take it all gets a goroutine of its own.
 type writers struct {
@@ -63,12 +64,12 @@ func (w *writers) add(q *queue) bool {
 	return true
 }
 
-// next waits for the next queue; took is how long the write before it has taken.
-// It is nil when the writers stop and all have had their turn.
-func (w *writers) next(took time.Duration) *queue {
+// next waits for the next queue; took is how long the write before it has taken,
+// of so many frames. It is nil when the writers stop and all have had their turn.
+func (w *writers) next(took time.Duration, frames int) *queue {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.pressure.add(took)
+	w.pressure.add(took, frames)
 	for {
 		if w.head == len(w.line) {
 			w.line, w.head = w.line[:0], 0
@@ -107,11 +108,12 @@ func (w *writers) stop() {
 }
 
 // pressure decides how long queues are held back, by the share of the machine's
-// time that writes have taken lately.
+// time that writes have taken lately and by what gathers.
 type pressure struct {
 	hold   time.Duration
 	cost   time.Duration // of a write
 	writes int           // since
+	frames int           // in those
 	since  time.Time
 }
 
@@ -121,31 +123,43 @@ const (
 	easyShare     = 0.12                  // below it hold falls
 	holdStep      = 2 * time.Millisecond
 	maxHold       = 60 * time.Millisecond
-	costWeight    = 64 // of the known cost against that of one more write
+	leastGain     = 0.4 // frames that maxHold adds to each write at least, or it is not worth it
+	costWeight    = 64  // of the known cost against that of one more write
 	usualCost     = 8 * time.Microsecond
 	writesInARow  = 64
 )
 
 // add counts a write. One that took very long was interrupted by other work, so
 // it counts as twice the usual cost.
-func (p *pressure) add(took time.Duration) {
+func (p *pressure) add(took time.Duration, frames int) {
 	if took > 0 {
 		p.writes++
+		p.frames += frames
 		p.cost += (min(took, 2*p.cost) - p.cost) / costWeight
 	}
 	elapsed := time.Since(p.since)
 	if elapsed < pressureEvery {
 		return
 	}
-	switch share := float64(p.writes) * float64(p.cost) / float64(elapsed) / float64(runtime.GOMAXPROCS(0)); {
-	case elapsed > 10*pressureEvery: // nobody wrote for long
+	if elapsed > 10*pressureEvery { // nobody wrote for long
 		p.hold = 0
+	} else {
+		share := float64(p.writes) * float64(p.cost) / float64(elapsed) / float64(runtime.NumCPU())
+		p.decide(share, float64(p.frames)/float64(max(p.writes, 1)))
+	}
+	p.writes, p.frames, p.since = 0, 0, p.since.Add(elapsed)
+}
+
+// decide moves hold by a step: share is what writes take of the machine, gathered
+// the mean number of frames in one.
+func (p *pressure) decide(share, gathered float64) {
+	worth := 1 + leastGain*float64(p.hold)/float64(maxHold)
+	switch {
+	case share < easyShare || gathered < worth:
+		p.hold = max(p.hold-holdStep, 0)
 	case share > writeShare:
 		p.hold = min(p.hold+holdStep, maxHold)
-	case share < easyShare:
-		p.hold = max(p.hold-holdStep, 0)
 	}
-	p.writes, p.since = 0, p.since.Add(elapsed)
 }
 
 // writer is one of the goroutines.
@@ -173,11 +187,11 @@ func newWriter(all *writers) *writer {
 }
 
 func (w *writer) run() {
-	took := time.Duration(0)
+	took, frames := time.Duration(0), 0
 	n := 0
-	for q := w.all.next(took); q != nil; q = w.all.next(took) {
+	for q := w.all.next(0, 0); q != nil; q = w.all.next(took, frames) {
 		begun := time.Now()
-		w.write(q)
+		frames = w.write(q)
 		took = time.Since(begun)
 		// Under load there is always one more. What leads to the next delivery, a
 		// chain of goroutines that have little to do each, would else wait for a
@@ -188,9 +202,10 @@ func (w *writer) run() {
 	}
 }
 
-// write writes what waits in a queue, at most writeBytes or one frame of it.
-func (w *writer) write(q *queue) {
-	w.out = q.take(w.buf[:0])
+// write writes what waits in a queue, at most writeBytes or one frame of it, and
+// tells how many frames that was.
+func (w *writer) write(q *queue) (frames int) {
+	w.out, frames = q.take(w.buf[:0])
 	if len(w.out) > 0 {
 		w.n, w.err = 0, nil
 		if err := q.raw.Write(w.try); err != nil {
@@ -199,12 +214,13 @@ func (w *writer) write(q *queue) {
 		switch {
 		case w.err != nil && !errors.Is(w.err, syscall.EAGAIN):
 			q.failed()
-			return
+			return frames
 		case max(w.n, 0) < len(w.out):
 			rest := append([]byte(nil), w.out[max(w.n, 0):]...)
 			go q.write(rest)
-			return
+			return frames
 		}
 	}
 	q.again()
+	return frames
 }

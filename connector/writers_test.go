@@ -139,7 +139,7 @@ func TestPressureHoldsBackOnlyUnderLoad(t *testing.T) {
 	turns := func(n int, took, idle time.Duration) {
 		for range n {
 			p.since = p.since.Add(-took - idle) // as if so much time had passed
-			p.add(took)
+			p.add(took, 2)
 		}
 	}
 	turns(1000, 10*time.Microsecond, time.Millisecond)
@@ -157,5 +157,25 @@ func TestPressureHoldsBackOnlyUnderLoad(t *testing.T) {
 	turns(20_000, 10*time.Microsecond, time.Millisecond)
 	if p.hold != 0 {
 		t.Errorf("still held back %v when it was over", p.hold)
+	}
+}
+
+// Queues are not held back when nothing gathers for it.
+func TestPressureHoldsBackOnlyWhatGathers(t *testing.T) {
+	for _, c := range []struct {
+		name            string
+		share, perHold  float64 // frames that gather in maxHold
+		atLeast, atMost time.Duration
+	}{
+		{"busy rooms", 0.5, 1, maxHold, maxHold},
+		{"quiet rooms", 0.5, 0.1, 0, holdStep},
+	} {
+		p := pressure{}
+		for range 200 {
+			p.decide(c.share, 1+c.perHold*float64(p.hold)/float64(maxHold))
+		}
+		if p.hold < c.atLeast || p.hold > c.atMost {
+			t.Errorf("%s: held back for %v", c.name, p.hold)
+		}
 	}
 }

@@ -11,7 +11,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
-	"runtime/debug"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -19,6 +19,9 @@ import (
 
 	"knatter.dev/chat"
 )
+
+// threads run Go code for each processor.
+const threads = 4
 
 // config is what the flags say.
 type config struct {
@@ -90,11 +93,6 @@ func functionNames() []string {
 
 func main() {
 	start := time.Now()
-	if os.Getenv("GOGC") == "" {
-		// Everything in one process makes garbage of many kinds; half as many
-		// collections are worth the memory to it.
-		debug.SetGCPercent(200)
-	}
 	cfg, err := parse(os.Args[1:])
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -112,6 +110,13 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	go tendMemory(ctx)
+	if os.Getenv("GOMAXPROCS") == "" {
+		// Long work beside short work is what the system's scheduler is better at: it
+		// lets a thread that wakes up go first, where a goroutine that is ready waits
+		// for a time slice of another's. With more threads than processors it decides.
+		runtime.GOMAXPROCS(threads * runtime.GOMAXPROCS(0))
+	}
 	if err := run(ctx, cfg, start); err != nil {
 		fmt.Fprintln(os.Stderr, "knatter:", err)
 		os.Exit(1)

@@ -113,19 +113,32 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Claims, error) {
 		return Claims{}, chat.Errorf(chat.Unauthenticated, "the access token is not genuine")
 	}
 	c, err := check(std, own, time.Now())
-	if err != nil || v.sessions == nil {
-		return c, err
+	if err == nil {
+		err = v.CheckSession(ctx, c)
+	}
+	if err != nil {
+		return Claims{}, err
+	}
+	return c, nil
+}
+
+// CheckSession tells whether the session of a token that was verified goes on.
+//
+// Errors: Unauthenticated when it was revoked; the session store's own.
+func (v *Verifier) CheckSession(ctx context.Context, c Claims) error {
+	if v.sessions == nil {
+		return nil
 	}
 	s, err := v.sessions.Session(ctx, c.Session)
 	switch {
 	case chat.KindOf(err) == chat.NotFound:
-		return Claims{}, chat.Errorf(chat.Unauthenticated, "the access token's session is unknown")
+		return chat.Errorf(chat.Unauthenticated, "the access token's session is unknown")
 	case err != nil:
-		return Claims{}, fmt.Errorf("checking a session: %w", err)
+		return fmt.Errorf("checking a session: %w", err)
 	case s.Revoked || s.User != c.User:
-		return Claims{}, chat.Errorf(chat.Unauthenticated, "the access token's session has ended")
+		return chat.Errorf(chat.Unauthenticated, "the access token's session has ended")
 	}
-	return c, nil
+	return nil
 }
 
 // check is about the claims of a genuine token. The library's own check lets a

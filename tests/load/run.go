@@ -49,6 +49,11 @@ func (r *run) play(ctx context.Context, users []user, rooms []chat.RoomID, seed 
 	time.Sleep(settle) // what making the rooms has left to do is not to be measured
 	r.meter = newMeter(maps.Clone(r.target.pids))
 	r.idle = r.meter.read()
+	if r.profile.perSocket > 0 {
+		if r.idle, err = r.meter.settled(ctx); err != nil {
+			return err
+		}
+	}
 	if r.fleet, err = launch(r.target.address, users, rooms, r.profile, r.connects, seed); err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"time"
@@ -47,6 +48,33 @@ func (m *meter) read() map[string]report.Usage {
 		m.cpu[name] = cpu
 	}
 	return usage
+}
+
+const (
+	settledFor  = 10 * time.Second
+	settleLimit = 90 * time.Second
+)
+
+// settled waits until the processes take no more and no less memory than before, as
+// a server just started does not, and returns their usage. It gives up after a
+// while. Errors: that of ctx.
+func (m *meter) settled(ctx context.Context) (map[string]report.Usage, error) {
+	begun, since := time.Now(), time.Now()
+	usage := m.read()
+	for time.Since(since) < settledFor && time.Since(begun) < settleLimit {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(time.Second):
+		}
+		now := m.read()
+		for name, u := range now {
+			if before := usage[name].ResidentBytes; max(u.ResidentBytes, before)-min(u.ResidentBytes, before) > before/50 {
+				since, usage = time.Now(), now
+			}
+		}
+	}
+	return usage, nil
 }
 
 // lags are the records that each event function is behind, as the server says.
