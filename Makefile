@@ -29,6 +29,10 @@ test: ## vet and the fast tests: what to run before every commit
 test-slow: ## the stories at full size: crashes, floods, 100,000 events, 10,000 sockets
 	KNATTER_SLOW=1 go test -count=1 -timeout=20m -v ./tests
 
+.PHONY: kafka
+kafka: ## the suites of the log on Apache Kafka, one and three brokers, with faults: needs java and mvn
+	KNATTER_SLOW=1 go test -count=1 -timeout=10m -v ./tests/engines/kafka
+
 .PHONY: race
 race: ## the fast tests under the race detector
 	go test -race -timeout=20m ./...

@@ -15,7 +15,9 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kversion"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/dispatch"
@@ -192,7 +194,6 @@ func TestOrderedFunctionGetsEachRoomInOrder(t *testing.T) {
 
 func TestUnorderedFunctionGetsBatchesAtOnce(t *testing.T) {
 	c := kafkatest.Start(t)
-	c.Partitions = 1
 	load(t, kafkatest.Log(t, c), "m", 1, 40)
 	r := newRecorder(40)
 	both := make(chan struct{})
@@ -497,6 +498,48 @@ func TestStopDoesNotWaitForRetries(t *testing.T) {
 	r := newRecorder(1)
 	run(t, c, ordered, r, dispatch.Options{})
 	r.until(t)
+}
+
+// As with Redpanda, which speaks some requests in older versions than Kafka 4.
+func TestBrokersOfOlderVersions(t *testing.T) {
+	_, c := kafkatest.Cluster(t, kfake.MaxVersions(kversion.V2_4_0()))
+	if err := kafka.EnsureTopics(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	want := load(t, kafkatest.Log(t, c), "m", 5, 100)
+	r := newRecorder(500)
+	_, stop := run(t, c, ordered, r, dispatch.Options{})
+	r.until(t)
+	stop()
+	if !maps.EqualFunc(r.seen, want, slices.Equal) {
+		t.Error("not in the log's order")
+	}
+	if n := lag(t, c, ordered.Group, "room-0"); n != 0 {
+		t.Errorf("%d not committed", n)
+	}
+}
+
+// A stop doesn't wait for brokers that are away.
+func TestStopWithoutBrokersTakesLittle(t *testing.T) {
+	cluster, c := kafkatest.Cluster(t)
+	if err := kafka.EnsureTopics(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	load(t, kafkatest.Log(t, c), "m", 1, 10)
+	began, finish := make(chan struct{}), make(chan struct{})
+	_, stop := run(t, c, ordered, handlerFunc(func(context.Context, []chat.Event) error {
+		close(began)
+		<-finish
+		return nil
+	}), dispatch.Options{})
+	<-began
+	cluster.Close()
+	close(finish)
+	start := time.Now()
+	stop()
+	if took := time.Since(start); took > 2*c.Timeout {
+		t.Errorf("took %v", took)
+	}
 }
 
 // A room's function call that hangs must neither hold up the other partitions nor

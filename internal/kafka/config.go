@@ -6,12 +6,15 @@ package kafka
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
+	"math/rand/v2"
 	"net"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl"
 
 	"knatter.dev/chat"
 )
@@ -19,12 +22,15 @@ import (
 // Config says where the log is and how its topics are made. Zero values are the
 // defaults.
 type Config struct {
-	Brokers            []string      // host:port; required
-	Partitions         int32         // of chat.rooms and chat.signals; default 16
-	DeliveryPartitions int32         // of chat.deliveries, the most connectors there can be; default 16
-	Replication        int16         // default: the brokers' own
+	Brokers []string       // host:port; required
+	TLS     *tls.Config    // see [TLS]; default: none
+	SASL    sasl.Mechanism // see [SASL]; default: none
+
+	Partitions         int32         // of chat.rooms and chat.signals; default: what there are, 16 when they are made
+	DeliveryPartitions int32         // of chat.deliveries, the most connectors there can be; default as above
+	Replication        int16         // default: what there is, the brokers' own when topics are made
 	Generation         int           // of the log, 0 to 31; the upper bits of every sequence
-	RetentionBytes     int64         // kept of each partition of chat.rooms; default 256 MiB, negative for everything
+	RetentionBytes     int64         // kept of each partition of chat.rooms, negative for everything; default: what is set, 256 MiB when it is made
 	Timeout            time.Duration // after which an append fails as Unavailable, at least 1 s; default 10 s
 }
 
@@ -38,10 +44,6 @@ const (
 )
 
 func (c Config) withDefaults() Config {
-	c.Partitions = cmp.Or(c.Partitions, defaultPartitions)
-	c.DeliveryPartitions = cmp.Or(c.DeliveryPartitions, defaultPartitions)
-	c.Replication = cmp.Or(c.Replication, -1)
-	c.RetentionBytes = cmp.Or(c.RetentionBytes, defaultRetentionBytes)
 	c.Timeout = max(cmp.Or(c.Timeout, defaultTimeout), time.Second)
 	return c
 }
@@ -50,19 +52,34 @@ func (c Config) withDefaults() Config {
 // share, followed by more.
 func (c Config) Options(more ...kgo.Opt) []kgo.Opt {
 	c = c.withDefaults()
-	dialer := net.Dialer{Timeout: 3 * time.Second}
+	dialer := &net.Dialer{Timeout: 3 * time.Second}
+	dial := dialer.DialContext
+	if c.TLS != nil {
+		dial = (&tls.Dialer{NetDialer: dialer, Config: c.TLS}).DialContext
+	}
 	opts := []kgo.Opt{
 		kgo.SeedBrokers(c.Brokers...),
 		kgo.ClientID("knatter"),
-		kgo.Dialer(dialer.DialContext),
+		kgo.Dialer(dial),
 		// A broker that hangs is noticed within the time that an append may take.
 		kgo.ProduceRequestTimeout(c.Timeout / 2),
 		kgo.RequestTimeoutOverhead(c.Timeout / 2),
 		kgo.RetryTimeout(c.Timeout),
+		kgo.RetryBackoffFn(backoff),
 		kgo.MetadataMinAge(250 * time.Millisecond),
 		kgo.MetadataMaxAge(time.Minute),
 	}
+	if c.SASL != nil {
+		opts = append(opts, kgo.SASL(c.SASL))
+	}
 	return append(opts, more...)
+}
+
+// backoff is the pause before a request is tried again: short, as people wait, and
+// jittered, as a broker that comes back finds all its clients waiting.
+func backoff(tries int) time.Duration {
+	d := min(50*time.Millisecond<<min(max(tries-1, 0), 10), time.Second)
+	return d/2 + rand.N(d/2)
 }
 
 // Event reads the event in a record of the log; its stream is the record's key,
@@ -97,13 +114,20 @@ func partitionOf(stream chat.RoomID, partitions int) int32 {
 	return int32(keyed.Partition(&kgo.Record{Key: []byte(stream)}, partitions))
 }
 
-// partitioner places deliveries where they say and all else by key.
-func partitioner() kgo.Partitioner {
+// partitioner places deliveries where they say and all else by key. Should
+// chat.rooms get more partitions while we run, rooms would move to other ones and
+// their sequences go back: then nothing is placed any more.
+func (l *Log) partitioner() kgo.Partitioner {
 	return kgo.BasicConsistentPartitioner(func(topic string) func(*kgo.Record, int) int {
 		if topic == chat.TopicDeliveries {
 			return func(r *kgo.Record, _ int) int { return int(r.Partition) }
 		}
-		return func(r *kgo.Record, n int) int { return int(partitionOf(chat.RoomID(r.Key), n)) }
+		return func(r *kgo.Record, n int) int {
+			if n != int(l.partitions.Load()) {
+				return -1
+			}
+			return int(partitionOf(chat.RoomID(r.Key), n))
+		}
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -16,8 +17,9 @@ import (
 
 // Log appends to the log and to the deliveries. It is safe for concurrent use.
 type Log struct {
-	client *kgo.Client
-	cfg    Config
+	client     *kgo.Client
+	cfg        Config
+	partitions atomic.Int32 // of chat.rooms; fixed once NewLog has seen them
 }
 
 var (
@@ -38,13 +40,16 @@ const (
 	metadataAge = 10 * time.Second
 )
 
-// NewLog connects to the log. Errors: Unavailable when the brokers cannot be
-// reached or chat.rooms does not exist.
+// NewLog connects to the log. Brokers that are just starting, and a topic that is
+// just being made, it waits for, as long as an append may take. Errors: Unavailable
+// when the brokers cannot be reached or chat.rooms does not exist; Invalid when it has another number of
+// partitions than configured, or the brokers refuse us.
 func NewLog(ctx context.Context, c Config) (*Log, error) {
 	c = c.withDefaults()
+	l := &Log{cfg: c}
 	client, err := newClient(c,
 		kgo.RequiredAcks(kgo.AllISRAcks()),
-		kgo.RecordPartitioner(partitioner()),
+		kgo.RecordPartitioner(l.partitioner()),
 		// A moment's lingering, and one request at a time, so that under load what
 		// arrives meanwhile makes the next one. Without, the requests of a busy
 		// connector are hardly larger than one event, and half of what it costs.
@@ -61,14 +66,27 @@ func NewLog(ctx context.Context, c Config) (*Log, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &Log{client: client, cfg: c}
+	l.client = client
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
-	if _, err := l.topic(ctx, chat.TopicRooms, metadataAge); err != nil {
+	if err := patiently(ctx, func() error { return l.look(ctx) }); err != nil {
 		client.Close()
-		return nil, err
+		return nil, startFailure("topic "+chat.TopicRooms, err)
 	}
 	return l, nil
+}
+
+// look finds out the number of partitions of chat.rooms, which places all rooms.
+func (l *Log) look(ctx context.Context) error {
+	rooms, err := l.topic(ctx, chat.TopicRooms, 1)
+	if err != nil {
+		return err
+	}
+	if err := l.cfg.roomsPartitions(len(rooms.Partitions)); err != nil {
+		return err
+	}
+	l.partitions.Store(int32(len(rooms.Partitions)))
+	return nil
 }
 
 // Append implements [chat.Log].
@@ -117,7 +135,7 @@ func (l *Log) Deliver(ctx context.Context, deliveries []chat.Delivery) error {
 	}
 	t, err := l.topic(ctx, chat.TopicDeliveries, metadataAge)
 	if err != nil {
-		return err
+		return failure("topic "+chat.TopicDeliveries, err)
 	}
 	records := make([]*kgo.Record, 0, len(deliveries))
 	for _, d := range deliveries {
@@ -178,7 +196,7 @@ func (l *Log) Close() {
 	l.client.Close()
 }
 
-// topic is a topic as it was at most age ago. Errors: Unavailable.
+// topic is a topic as it was at most age ago.
 func (l *Log) topic(ctx context.Context, name string, age time.Duration) (kmsg.MetadataResponseTopic, error) {
 	req := kmsg.NewMetadataRequest()
 	t := kmsg.NewMetadataRequestTopic()
@@ -186,15 +204,12 @@ func (l *Log) topic(ctx context.Context, name string, age time.Duration) (kmsg.M
 	req.Topics = append(req.Topics, t)
 	resp, err := l.client.RequestCachedMetadata(ctx, &req, age)
 	if err != nil {
-		return kmsg.MetadataResponseTopic{}, failure("topic "+name, err)
+		return kmsg.MetadataResponseTopic{}, err
 	}
 	if len(resp.Topics) != 1 {
-		return kmsg.MetadataResponseTopic{}, chat.Errorf(chat.Unavailable, "topic %s: no answer", name)
+		return kmsg.MetadataResponseTopic{}, errNoAnswer
 	}
-	if err := kerr.ErrorForCode(resp.Topics[0].ErrorCode); err != nil {
-		return kmsg.MetadataResponseTopic{}, failure("topic "+name, err)
-	}
-	return resp.Topics[0], nil
+	return resp.Topics[0], kerr.ErrorForCode(resp.Topics[0].ErrorCode)
 }
 
 func record(e *chat.Event) *kgo.Record {

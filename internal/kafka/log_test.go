@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kversion"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/kafka"
@@ -100,26 +102,26 @@ func TestNoRoomsEventHasOffsetZero(t *testing.T) {
 	}
 }
 
-func TestRetentionIsSet(t *testing.T) {
-	c := kafkatest.Start(t)
-	c.RetentionBytes = 32 << 20
-	if err := kafka.EnsureTopics(t.Context(), c); err != nil { // changes topics that exist
-		t.Fatal(err)
+// theirs is an event as another program appends it.
+func theirs(e *chat.Event) *kgo.Record {
+	r := &kgo.Record{Topic: chat.TopicRooms, Key: []byte(e.Room), Value: e.Data}
+	for _, h := range e.Headers() {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
 	}
-	described, err := kadm.NewClient(client(t, c)).DescribeTopicConfigs(t.Context(), chat.TopicRooms)
-	if err != nil {
-		t.Fatal(err)
+	return r
+}
+
+// appendInTransaction appends an event and commits or aborts.
+func appendInTransaction(t *testing.T, c kafka.Config, e *chat.Event, commit bool) error {
+	t.Helper()
+	cl := client(t, c, kgo.TransactionalID(e.ID))
+	if err := cl.BeginTransaction(); err != nil {
+		return err
 	}
-	want := map[string]string{"retention.bytes": "33554432", "retention.ms": "-1", "segment.bytes": "8388608"}
-	for _, config := range described[0].Configs {
-		if v, ok := want[config.Key]; ok && config.MaybeValue() != v {
-			t.Errorf("%s is %s, want %s", config.Key, config.MaybeValue(), v)
-		}
-		delete(want, config.Key)
+	if err := cl.ProduceSync(t.Context(), theirs(e)).FirstErr(); err != nil {
+		return err
 	}
-	if len(want) > 0 {
-		t.Errorf("not set: %v", want)
-	}
+	return cl.EndTransaction(t.Context(), kgo.TransactionEndTry(commit))
 }
 
 // What other Kafka clients compute for the same keys, so that their events and
@@ -133,12 +135,7 @@ func TestKeysArePlacedAsByOtherClients(t *testing.T) {
 		if err := l.Append(t.Context(), message(t, room, "ours")); err != nil {
 			t.Fatal(err)
 		}
-		theirs := message(t, room, "theirs")
-		r := &kgo.Record{Topic: chat.TopicRooms, Key: []byte(room), Value: theirs.Data}
-		for _, h := range theirs.Headers() {
-			r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
-		}
-		if err := other.ProduceSync(t.Context(), r).FirstErr(); err != nil {
+		if err := other.ProduceSync(t.Context(), theirs(message(t, room, "theirs"))).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 		got, err := l.Tail(t.Context(), room)
@@ -230,6 +227,7 @@ func TestRefusedAppends(t *testing.T) {
 
 func TestNewLogNeedsTheTopic(t *testing.T) {
 	_, c := kafkatest.Cluster(t)
+	c.Timeout = time.Second
 	if _, err := kafka.NewLog(t.Context(), c); chat.KindOf(err) != chat.Unavailable {
 		t.Errorf("got %v, want Unavailable", err)
 	}
@@ -363,5 +361,44 @@ func TestTailSkipsWhatIsNoEvent(t *testing.T) {
 	}
 	if ids(got) != "hi" {
 		t.Errorf("got %q", ids(got))
+	}
+}
+
+// Redpanda speaks some requests in older versions than Kafka 4 does: among what all
+// of its releases have in common is what Kafka 2.4 had.
+func TestBrokersOfOlderVersions(t *testing.T) {
+	for name, versions := range map[string]*kversion.Versions{"2.4": kversion.V2_4_0(), "3.1": kversion.V3_1_0()} {
+		t.Run(name, func(t *testing.T) {
+			_, c := kafkatest.Cluster(t, kfake.MaxVersions(versions))
+			c.Replication = 1
+			for range 2 {
+				if err := kafka.EnsureTopics(t.Context(), c); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c.RetentionBytes = 32 << 20
+			if err := kafka.EnsureTopics(t.Context(), c); err != nil { // alters
+				t.Fatal(err)
+			}
+			l := kafkatest.Log(t, c)
+			first, second := message(t, "room", "first"), message(t, "room", "second")
+			if err := l.Append(t.Context(), first, second); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := l.Tail(t.Context(), "room"); err != nil || ids(got) != "first second" {
+				t.Errorf("got %q, %v", ids(got), err)
+			}
+			commit(t, c, "room", first.Sequence)
+			if got, err := l.Tail(t.Context(), "room"); err != nil || ids(got) != "second" {
+				t.Errorf("after a commit: got %q, %v", ids(got), err)
+			}
+			got, _ := follow(t.Context(), t, c, 1)
+			if err := l.Deliver(t.Context(), []chat.Delivery{deliveryTo(1, 1)}); err != nil {
+				t.Fatal(err)
+			}
+			if d := <-got; d.Sequence != 1 {
+				t.Errorf("got %+v", d)
+			}
+		})
 	}
 }

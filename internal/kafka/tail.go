@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -22,6 +23,10 @@ const (
 	tailFetch = 4 << 20
 	// maxTail bounds the data of the events that one tail returns.
 	maxTail = 64 << 20
+
+	// The pause before a tail asks again.
+	minTailPause = 20 * time.Millisecond
+	maxTailPause = 320 * time.Millisecond
 
 	// never is the committed offset of a group that has none.
 	never = -1
@@ -47,19 +52,29 @@ func (l *Log) Tail(ctx context.Context, stream chat.RoomID) ([]chat.Event, error
 // TailEnd implements [chat.Log]. What the persist group committed and where the
 // log ends are asked for at once, after the call began: whatever was acknowledged
 // before lies below the end, and whatever lies below the commit is in the store.
-// Only if there is something between is it fetched.
+// Only if there is something between is it fetched. While the partition has no
+// leader, or one that does not know yet what was acknowledged, it is asked again.
 //
 // Errors: Unavailable, also when there is more of the stream than memory should
 // be spent on, which takes a persist function that has been down for long.
 func (l *Log) TailEnd(ctx context.Context, stream chat.RoomID) ([]chat.Event, chat.Sequence, error) {
 	ctx, cancel := l.cfg.bounded(ctx)
 	defer cancel()
-	events, end, err := l.tail(ctx, stream, metadataAge)
-	if errors.Is(err, kerr.NotLeaderForPartition) || errors.Is(err, kerr.UnknownTopicID) || errors.Is(err, kerr.UnknownTopicOrPartition) {
-		// The partition has moved since we last heard of it.
-		events, end, err = l.tail(ctx, stream, 1)
+	for age, pause := metadataAge, minTailPause; ; age, pause = 1, min(2*pause, maxTailPause) {
+		events, end, err := l.tail(ctx, stream, age)
+		if err == nil {
+			return events, chat.SequenceAt(l.cfg.Generation, end), nil
+		}
+		var own *chat.Error
+		if errors.As(err, &own) {
+			return nil, 0, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, 0, failure("tail", err)
+		case <-time.After(pause):
+		}
 	}
-	return events, chat.SequenceAt(l.cfg.Generation, end), failure("tail", err)
 }
 
 func (l *Log) tail(ctx context.Context, stream chat.RoomID, age time.Duration) (events []chat.Event, end int64, err error) {
@@ -105,7 +120,7 @@ func (l *Log) between(ctx context.Context, at place, stream chat.RoomID, from, e
 			return nil, err
 		}
 		if next <= from {
-			return nil, chat.Errorf(chat.Unavailable, "nothing at offset %d of partition %d, before its end %d", from, at.partition, end)
+			return nil, fmt.Errorf("nothing at offset %d of partition %d, before its end %d", from, at.partition, end)
 		}
 		from = next
 		for _, r := range records {
@@ -141,7 +156,7 @@ func (l *Log) fetch(ctx context.Context, at place, from int64) ([]*kgo.Record, i
 	t.Partitions = append(t.Partitions, p)
 	req.Topics = append(req.Topics, t)
 
-	answer, err := l.client.Broker(int(at.leader)).RetriableRequest(ctx, &req)
+	answer, err := l.client.Broker(int(at.leader)).Request(ctx, &req)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -164,6 +179,9 @@ func (l *Log) place(ctx context.Context, stream chat.RoomID, age time.Duration) 
 	t, err := l.topic(ctx, chat.TopicRooms, age)
 	if err != nil {
 		return place{}, err
+	}
+	if len(t.Partitions) != int(l.partitions.Load()) {
+		return place{}, chat.Errorf(chat.Unavailable, "%s had %d partitions and now has %d", chat.TopicRooms, l.partitions.Load(), len(t.Partitions))
 	}
 	partition := partitionOf(stream, len(t.Partitions))
 	for _, p := range t.Partitions {
@@ -222,7 +240,7 @@ func (l *Log) offset(ctx context.Context, at place, timestamp int64) (int64, err
 	req := kmsg.NewListOffsetsRequest()
 	req.Topics = append(req.Topics, t)
 
-	answer, err := l.client.Broker(int(at.leader)).RetriableRequest(ctx, &req)
+	answer, err := l.client.Broker(int(at.leader)).Request(ctx, &req)
 	if err != nil {
 		return 0, err
 	}

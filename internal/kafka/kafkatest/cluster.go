@@ -1,4 +1,5 @@
-// Package kafkatest runs a real broker, franz-go's kfake, inside a test.
+// Package kafkatest runs a real broker, franz-go's kfake, inside a test; or gives
+// it one that runs already.
 package kafkatest
 
 import (
@@ -10,13 +11,24 @@ import (
 	"knatter.dev/chat/internal/kafka"
 )
 
-// Start runs a broker with all topics, until the test ends.
+// Start runs a broker with all topics, until the test ends. If KNATTER_TEST_BROKERS
+// names brokers, the test gets those, with the topics made anew.
 func Start(t testing.TB) kafka.Config {
 	t.Helper()
-	_, c := Cluster(t)
+	c := Empty(t)
 	if err := kafka.EnsureTopics(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
+	return c
+}
+
+// Empty is as Start, without topics.
+func Empty(t testing.TB) kafka.Config {
+	t.Helper()
+	if c, ok := external(t); ok {
+		return c
+	}
+	_, c := Cluster(t)
 	return c
 }
 
@@ -29,7 +41,12 @@ func Cluster(t testing.TB, opts ...kfake.Opt) (*kfake.Cluster, kafka.Config) {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
-	return cluster, kafka.Config{Brokers: cluster.ListenAddrs(), Partitions: 4, DeliveryPartitions: 4, Timeout: 5 * time.Second}
+	return cluster, small(kafka.Config{Brokers: cluster.ListenAddrs()})
+}
+
+func small(c kafka.Config) kafka.Config {
+	c.Partitions, c.DeliveryPartitions, c.Timeout = 4, 4, 5*time.Second
+	return c
 }
 
 // Log connects to the log, until the test ends.
