@@ -70,8 +70,9 @@ type RoomStore interface {
 // AccountStore holds accounts and friends. It is not a projection: what it holds
 // is nowhere else.
 type AccountStore interface {
-	// Create stores a new account, durably. Errors: Conflict when the ID or the
-	// email address (without regard to case) is taken, atomically so.
+	// Create stores a new account, durably. One without an email address can only be
+	// found by its ID. Errors: Conflict when the ID or the email address (without
+	// regard to case) is taken, atomically so.
 	Create(ctx context.Context, a Account) error
 
 	// Account and ByEmail return an account. Errors: NotFound.

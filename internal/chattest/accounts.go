@@ -50,6 +50,17 @@ func AccountStore(t *testing.T, open func(t *testing.T) chat.AccountStore) {
 		wantEqual(t, "account", got, alice)
 	})
 
+	t.Run("accounts without an address do not collide", func(t *testing.T) {
+		s := open(t)
+		must(t, s.Create(ctx, chat.Account{ID: "bot-1", Nickname: "bot"}))
+		must(t, s.Create(ctx, chat.Account{ID: "bot-2", Nickname: "bot"}))
+		got, err := s.Account(ctx, "bot-2")
+		must(t, err)
+		wantEqual(t, "account", got, chat.Account{ID: "bot-2", Nickname: "bot"})
+		_, err = s.ByEmail(ctx, "")
+		wantKind(t, err, chat.NotFound)
+	})
+
 	t.Run("of concurrent creations one succeeds", func(t *testing.T) {
 		s := open(t)
 		var created, conflicts atomic.Int32

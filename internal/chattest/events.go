@@ -58,6 +58,28 @@ func EventStore(t *testing.T, open func(t *testing.T) chat.EventStore) {
 		}
 	})
 
+	t.Run("a batch of any size, with repeats", func(t *testing.T) {
+		s := open(t)
+		var want, batch []chat.Event
+		for i := range 2500 {
+			e := message(chat.RoomID(fmt.Sprintf("room-%d", i%3)), "alice", fmt.Sprint("id-", i), chat.Sequence(i+1))
+			want = append(want, e)
+			again := e
+			again.Sequence += 10_000
+			batch = append(batch, again, e)
+		}
+		must(t, s.Put(ctx, batch[:2000])) // so that some are there already
+		must(t, s.Put(ctx, batch))
+		got := make(map[chat.RoomID][]chat.Event)
+		must(t, s.Scan(ctx, func(messages []chat.Event) error {
+			for _, m := range messages {
+				got[m.Stream] = append(got[m.Stream], m)
+			}
+			return nil
+		}))
+		wantEqual(t, "messages", got, firsts(want))
+	})
+
 	t.Run("nothing of nothing", func(t *testing.T) {
 		s := open(t)
 		must(t, s.Put(ctx, nil))

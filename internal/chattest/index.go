@@ -115,6 +115,34 @@ func SearchIndex(t *testing.T, open func(t *testing.T) chat.SearchIndex) {
 		})
 	})
 
+	t.Run("many rooms, many at the same time", func(t *testing.T) {
+		s := open(t)
+		var docs []chat.Document
+		var rooms []chat.RoomID
+		for i := range 450 {
+			rooms = append(rooms, chat.RoomID(fmt.Sprintf("room-%d", i)))
+			for j := range 3 {
+				d := document(rooms[i], "alice", fmt.Sprint(j), chat.Sequence(3*i+j+1), "common", fmt.Sprint("a", j), fmt.Sprint("b", j))
+				d.Time = epoch.Add(time.Duration((i+j)%7) * time.Second)
+				docs = append(docs, d)
+			}
+		}
+		must(t, s.Put(ctx, docs))
+		for _, ws := range [][]chat.Word{
+			words("common"),
+			{{Any: [][]string{{"a0"}, {"b1"}, {"a2", "b2"}}}, {Any: [][]string{{"a0"}, {"a1"}, {"common", "a2"}}}},
+		} {
+			q := chat.Query{Rooms: rooms, Words: ws, Limit: 200}
+			for {
+				page := wantSearch(t, s, docs, q)
+				if len(page) < q.Limit {
+					break
+				}
+				q.Cursor = page[len(page)-1]
+			}
+		}
+	})
+
 	t.Run("the first sequence wins in any order", func(t *testing.T) {
 		shuffled(t, open, func(t *testing.T, s chat.SearchIndex, rnd *rand.Rand) {
 			docs := resentDocuments(rnd)

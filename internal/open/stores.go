@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/mongo"
 	"knatter.dev/chat/internal/pebble"
 )
 
@@ -38,10 +39,12 @@ func (s *Stores) Close() error { return s.close() }
 //	pebble:///var/lib/knatter   embedded, in that directory
 //	pebble:data                 embedded, in a directory below the working directory
 //	memory:                     embedded, empty, gone when closed
+//	mongodb://host/database     MongoDB, as its drivers write it; mongodb+srv:// too
 //
-// A directory is for one process at a time. Errors: Invalid for any other URL,
-// Unavailable, naming the directory, when it is in use or cannot be used.
-func Store(_ context.Context, url string) (*Stores, error) {
+// A directory is for one process at a time, a database for any number. Errors:
+// Invalid for any other URL; Unavailable, naming the directory or the database,
+// when it is in use or cannot be reached or used.
+func Store(ctx context.Context, url string) (*Stores, error) {
 	scheme, rest, _ := strings.Cut(url, ":")
 	switch {
 	case scheme == "memory" && rest == "":
@@ -50,8 +53,17 @@ func Store(_ context.Context, url string) (*Stores, error) {
 		if dir, ok := directory(rest); ok {
 			return embedded(pebble.Open(dir))
 		}
+	case scheme == "mongodb" || scheme == "mongodb+srv":
+		s, err := mongo.Open(ctx, url)
+		if err != nil {
+			return nil, err
+		}
+		return storesOf(s), nil
 	}
-	return nil, chat.Errorf(chat.Invalid, "%q names no store: write pebble:///absolute/directory, pebble:directory or memory:", url)
+	if strings.Contains(rest, "@") { // perhaps a password is in front of it
+		url = scheme + ":…"
+	}
+	return nil, chat.Errorf(chat.Invalid, "%q names no store: write pebble:///absolute/directory, pebble:directory, memory: or mongodb://host/database", url)
 }
 
 // directory is the path in a URL behind its scheme. What follows "//" would be a
@@ -67,6 +79,23 @@ func embedded(s *pebble.Store, err error) (*Stores, error) {
 	if err != nil {
 		return nil, err
 	}
+	return storesOf(s), nil
+}
+
+// storesOf are the stores of one adapter.
+func storesOf[
+	E chat.EventStore, R chat.RoomStore, A chat.AccountStore, S chat.SessionStore, T chat.AttemptStore, W chat.RouteStore, X chat.SearchIndex,
+](s interface {
+	Events() E
+	Rooms() R
+	Accounts() A
+	Sessions() S
+	Attempts() T
+	Routes() W
+	Index() X
+	Check(context.Context) error
+	Close() error
+}) *Stores {
 	return &Stores{
 		Events:   s.Events(),
 		Rooms:    s.Rooms(),
@@ -77,5 +106,5 @@ func embedded(s *pebble.Store, err error) (*Stores, error) {
 		Index:    s.Index(),
 		check:    s.Check,
 		close:    s.Close,
-	}, nil
+	}
 }

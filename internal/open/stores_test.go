@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/mongo/mongotest"
 )
 
 func TestStore(t *testing.T) {
@@ -53,11 +54,51 @@ func TestStore(t *testing.T) {
 	}
 }
 
+func TestMongoDB(t *testing.T) {
+	url := mongotest.Database(t)
+	var stores []*Stores
+	for range 2 { // as many processes do
+		s, err := Store(t.Context(), url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stores = append(stores, s)
+	}
+	if err := stores[0].Accounts.Create(t.Context(), chat.Account{ID: "alice", Email: "alice@example.com"}); err != nil {
+		t.Error(err)
+	}
+	for _, s := range stores {
+		if s.Events == nil || s.Rooms == nil || s.Sessions == nil || s.Attempts == nil || s.Routes == nil || s.Index == nil {
+			t.Errorf("a store is missing: %+v", s)
+		}
+		if a, err := s.Accounts.Account(t.Context(), "alice"); err != nil || a.Email != "alice@example.com" {
+			t.Errorf("got %+v, %v", a, err)
+		}
+		if err := s.Check(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := s.Check(t.Context()); chat.KindOf(err) != chat.Unavailable {
+			t.Errorf("closed, but %v", err)
+		}
+	}
+}
+
 func TestNoStore(t *testing.T) {
-	for _, url := range []string{"", "pebble", "pebble:", "pebble://", "pebble://data", "memory:x", "mongodb://host/db", "/var/lib/knatter"} {
+	for _, url := range []string{"", "pebble", "pebble:", "pebble://", "pebble://data", "memory:x", "mongo://alice:secret@host/db", "/var/lib/knatter"} {
 		_, err := Store(t.Context(), url)
-		if chat.KindOf(err) != chat.Invalid || !strings.Contains(err.Error(), "pebble:") || !strings.Contains(err.Error(), "memory:") {
+		if chat.KindOf(err) != chat.Invalid || !strings.Contains(err.Error(), "pebble:") || !strings.Contains(err.Error(), "memory:") || !strings.Contains(err.Error(), "mongodb:") {
 			t.Errorf("%q: got %v, want an error that names the schemes", url, err)
+		} else if strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q: the password is told: %v", url, err)
+		}
+	}
+	for _, url := range []string{"mongodb:", "mongodb://host", "mongodb://alice:secret@host/"} {
+		_, err := Store(t.Context(), url)
+		if chat.KindOf(err) != chat.Invalid || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q: got %v, want Invalid", url, err)
 		}
 	}
 }

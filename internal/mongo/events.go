@@ -1,0 +1,208 @@
+package mongo
+
+import (
+	"context"
+	"slices"
+	"strings"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"knatter.dev/chat"
+)
+
+// Events is the event store.
+//
+// A page that is read while a resent event gives way to its first can lack both:
+// the index is read in order, and the event moves from in front of the reader to
+// behind it. The next reading has the first.
+type Events struct {
+	all   *mongo.Collection
+	exact *mongo.Collection
+}
+
+var _ chat.EventStore = (*Events)(nil)
+
+// eventDoc is an event. Beside its frame it has what queries ask for.
+type eventDoc struct {
+	ID       string        `bson:"_id"`
+	Room     chat.RoomID   `bson:"room"`
+	Sequence chat.Sequence `bson:"sequence"`
+	Message  bool          `bson:"message"`
+	Sender   chat.UserID   `bson:"sender"`
+	Frame    string        `bson:"frame"`
+}
+
+// Put implements [chat.EventStore]. Errors: Invalid for an event that could not be
+// read again, TooLarge (nothing is stored then), Unavailable.
+func (e *Events) Put(ctx context.Context, events []chat.Event) error {
+	var c claims
+	for i := range events {
+		ev := &events[i]
+		if !kept(ev) {
+			continue
+		}
+		if !ev.Stream.Valid() || ev.Sequence <= 0 {
+			return chat.Errorf(chat.Invalid, "the event has no room or no sequence")
+		}
+		// One frame that cannot be read again would spoil every page that it is on. This
+		// also refuses control characters in what becomes part of the _id.
+		if err := ev.Check(); err != nil {
+			return err
+		}
+		frame := ev.AppendFrame(make([]byte, 0, 384+len(ev.Data)))
+		if err := checkContent(len(frame)); err != nil {
+			return err
+		}
+		sender := ev.User()
+		if !sender.Valid() {
+			sender = ""
+		}
+		d := &eventDoc{
+			ID:       identity(ev.Stream, ev.Source, ev.ID),
+			Room:     ev.Stream,
+			Sequence: ev.Sequence,
+			Message:  ev.Type == chat.MessagePosted,
+			Sender:   sender,
+			Frame:    string(frame),
+		}
+		c.add(claim{id: d.ID, room: d.Room, sequence: d.Sequence, doc: d})
+	}
+	return c.put(ctx, e.all)
+}
+
+// kept tells whether the event belongs into the stores at all.
+func kept(e *chat.Event) bool {
+	return !e.Type.Hidden() && !strings.HasPrefix(string(e.Stream), "@")
+}
+
+// Events implements [chat.EventStore]. Both sorts of event are ranges of one index,
+// which the server reads side by side. Errors: Invalid without a limit,
+// Unavailable.
+func (e *Events) Events(ctx context.Context, room chat.RoomID, r chat.Range) ([]chat.Event, bool, error) {
+	return e.page(ctx, room, r, false, true)
+}
+
+// Messages implements [chat.EventStore]. Errors: as Events.
+func (e *Events) Messages(ctx context.Context, room chat.RoomID, r chat.Range) ([]chat.Event, bool, error) {
+	return e.page(ctx, room, r, true)
+}
+
+func (e *Events) page(ctx context.Context, room chat.RoomID, r chat.Range, message ...any) (events []chat.Event, more bool, err error) {
+	if r.Limit <= 0 {
+		return nil, false, chat.Errorf(chat.Invalid, "limit must be positive")
+	}
+	if !room.Valid() {
+		return nil, false, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	sequences := bson.D{{Key: "$gt", Value: r.After}}
+	if r.Before > 0 {
+		sequences = append(sequences, bson.E{Key: "$lt", Value: r.Before})
+	}
+	order := ascending("sequence")
+	if r.Newest {
+		order = descending("sequence")
+	}
+	events, err = e.read(ctx, e.exact,
+		bson.D{{Key: "room", Value: room}, among("message", message), {Key: "sequence", Value: sequences}},
+		limited(r.Limit+1).SetSort(order))
+	if err != nil {
+		return nil, false, err
+	}
+	more = len(events) > r.Limit
+	events = events[:min(len(events), r.Limit)]
+	if r.Newest {
+		slices.Reverse(events)
+	}
+	return events, more, nil
+}
+
+// read returns the events that a query has, in its order.
+func (e *Events) read(ctx context.Context, from *mongo.Collection, filter bson.D, opts *options.FindOptionsBuilder) ([]chat.Event, error) {
+	frames, err := find[struct {
+		Frame string `bson:"frame"`
+	}](ctx, from, filter, opts.SetProjection(bson.D{{Key: "frame", Value: 1}, {Key: "_id", Value: 0}}))
+	if err != nil {
+		return nil, err
+	}
+	events := make([]chat.Event, len(frames))
+	for i, f := range frames {
+		if events[i], err = chat.DecodeFrame([]byte(f.Frame)); err != nil {
+			return nil, chat.Errorf(chat.Internal, "store: an event is damaged: %w", err)
+		}
+	}
+	return events, nil
+}
+
+// First implements [chat.EventStore]. Who asks has read a page before. Errors:
+// Unavailable.
+func (e *Events) First(ctx context.Context, room chat.RoomID, source, id string) (chat.Sequence, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	found, err := find[struct {
+		Sequence chat.Sequence `bson:"sequence"`
+	}](ctx, e.all,
+		bson.D{{Key: "_id", Value: identity(room, source, id)}, {Key: "room", Value: room}},
+		limited(1).SetProjection(bson.D{{Key: "sequence", Value: 1}, {Key: "_id", Value: 0}}))
+	if err != nil || len(found) == 0 {
+		return 0, err
+	}
+	return found[0].Sequence, nil
+}
+
+// Unread implements [chat.EventStore]. The index alone answers it. Errors:
+// Unavailable.
+func (e *Events) Unread(ctx context.Context, room chat.RoomID, after chat.Sequence, user chat.UserID, limit int) (int, error) {
+	if !room.Valid() || limit <= 0 {
+		return 0, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	n, err := e.all.CountDocuments(ctx, bson.D{
+		{Key: "room", Value: room}, {Key: "message", Value: true}, above("sequence", after),
+		{Key: "sender", Value: bson.D{{Key: "$ne", Value: user}}},
+	}, options.Count().SetLimit(int64(limit)))
+	return int(n), failure(err)
+}
+
+// scanBatch is how many messages Scan passes on at most at once.
+const scanBatch = 256
+
+// Scan implements [chat.EventStore]. Each batch is a query of its own, so that it
+// can take as long as it wants: first the rest of a room, then the rooms behind it.
+// Errors: f's, Unavailable.
+func (e *Events) Scan(ctx context.Context, f func([]chat.Event) error) error {
+	var room chat.RoomID
+	var after chat.Sequence
+	for rest := false; ; {
+		where := bson.D{above("room", room), {Key: "message", Value: true}}
+		if rest {
+			where = bson.D{{Key: "room", Value: room}, {Key: "message", Value: true}, above("sequence", after)}
+		}
+		messages, err := e.scan(ctx, where)
+		if err != nil {
+			return err
+		}
+		if len(messages) > 0 {
+			if err := f(messages); err != nil {
+				return err
+			}
+			last := &messages[len(messages)-1]
+			room, after = last.Stream, last.Sequence
+		}
+		full := len(messages) == scanBatch
+		if !rest && !full {
+			return nil
+		}
+		rest = full
+	}
+}
+
+func (e *Events) scan(ctx context.Context, where bson.D) ([]chat.Event, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return e.read(ctx, e.all, where, limited(scanBatch).SetSort(ascending("room", "sequence")))
+}

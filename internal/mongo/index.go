@@ -1,0 +1,142 @@
+package mongo
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+
+	"knatter.dev/chat"
+)
+
+// Index is the search index: the messages' terms, which the database inverts by an
+// index that has an entry for each term of a message. The sender is a term too, so
+// that a search for what one person said is one more word to intersect.
+type Index struct {
+	all *mongo.Collection
+}
+
+var _ chat.SearchIndex = (*Index)(nil)
+
+type document struct {
+	ID       string        `bson:"_id"`
+	Room     chat.RoomID   `bson:"room"`
+	Sequence chat.Sequence `bson:"sequence"`
+	Time     time.Time     `bson:"time"`
+	Terms    []string      `bson:"terms"` // the sender's is the last one
+}
+
+// senderMark begins the term that is a sender. No other term has it.
+const senderMark = "\x00"
+
+func senderTerm(user chat.UserID) string { return senderMark + string(user) }
+
+// Put implements [chat.SearchIndex]. Errors: Invalid for a document that cannot be
+// indexed, TooLarge (none is indexed then), Unavailable.
+func (x *Index) Put(ctx context.Context, docs []chat.Document) error {
+	var c claims
+	for i := range docs {
+		d := &docs[i]
+		if strings.HasPrefix(string(d.Room), "@") {
+			continue
+		}
+		if err := indexable(d); err != nil {
+			return err
+		}
+		sender := chat.Event{Source: d.Source}
+		doc := &document{
+			ID: identity(d.Room, d.Source, d.ID), Room: d.Room, Sequence: d.Sequence, Time: d.Time,
+			Terms: append(slices.Clone(d.Terms), senderTerm(sender.User())),
+		}
+		c.add(claim{id: doc.ID, room: doc.Room, sequence: doc.Sequence, doc: doc})
+	}
+	return c.put(ctx, x.all)
+}
+
+func indexable(d *chat.Document) error {
+	switch {
+	case !d.Room.Valid():
+		return chat.Errorf(chat.Invalid, "a document needs a room")
+	case d.Sequence <= 0:
+		return chat.Errorf(chat.Invalid, "a document needs a sequence")
+	case strings.ContainsAny(d.Source, "\x00\n") || strings.ContainsAny(d.ID, "\x00\n"):
+		return chat.Errorf(chat.Invalid, "source and id must not contain control characters")
+	}
+	length := 0
+	for _, term := range d.Terms {
+		if !validTerm(term) {
+			return chat.Errorf(chat.Invalid, "a term must not be empty nor contain NUL")
+		}
+		length += len(term) + 16 // with its place in the list
+	}
+	return checkContent(length)
+}
+
+func validTerm(term string) bool { return term != "" && strings.IndexByte(term, 0) < 0 }
+
+// Wipe implements [chat.SearchIndex]. It deletes what is there when it gets there,
+// in steps, each of which is bounded; the collection stays, with its indexes and
+// its shards. Errors: Unavailable.
+func (x *Index) Wipe(ctx context.Context) error {
+	return x.walk(ctx, func(ctx context.Context, docs []document) error {
+		var ids, rooms bson.A
+		for i := range docs {
+			ids, rooms = append(ids, docs[i].ID), append(rooms, docs[i].Room)
+		}
+		return again(ctx, func(bool) error {
+			_, err := x.all.DeleteMany(ctx, bson.D{among("_id", ids), among("room", rooms)})
+			return err
+		})
+	})
+}
+
+// Dump implements [chat.SearchIndex]: by room, source and id of the message, then
+// by term. Errors: f's, Unavailable.
+func (x *Index) Dump(ctx context.Context, f func(room chat.RoomID, term string, hit chat.Hit) error) error {
+	return x.walk(ctx, func(_ context.Context, docs []document) error {
+		for i := range docs {
+			d := &docs[i]
+			slices.Sort(d.Terms)
+			for _, term := range d.Terms {
+				if strings.HasPrefix(term, senderMark) {
+					continue
+				}
+				if err := f(d.Room, term, d.hit()); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+func (d *document) hit() chat.Hit {
+	return chat.Hit{Room: d.Room, Sequence: d.Sequence, Time: d.Time}
+}
+
+// walk calls f with all documents, by _id. Each batch is a query of its own, so
+// that it can take as long as it wants.
+func (x *Index) walk(ctx context.Context, f func(context.Context, []document) error) error {
+	for last := ""; ; {
+		var docs []document
+		err := func() (err error) {
+			ctx, cancel := context.WithTimeout(ctx, callTimeout)
+			defer cancel()
+			docs, err = find[document](ctx, x.all, bson.D{above("_id", last)}, limited(together).SetSort(ascending("_id")))
+			return err
+		}()
+		if err != nil {
+			return err
+		}
+		if len(docs) == 0 {
+			return ctx.Err()
+		}
+		last = docs[len(docs)-1].ID
+		if err := f(ctx, docs); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,57 @@
+package mongo
+
+import (
+	"testing"
+
+	"knatter.dev/chat"
+	"knatter.dev/chat/internal/chattest"
+	"knatter.dev/chat/internal/mongo/mongotest"
+)
+
+// fresh opens a store on an empty database, closed and dropped at the test's end.
+func fresh(t testing.TB) *Store {
+	t.Helper()
+	return connect(t, mongotest.Database(t))
+}
+
+func connect(t testing.TB, url string) *Store {
+	t.Helper()
+	s, err := Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func TestEvents(t *testing.T) {
+	chattest.EventStore(t, func(t *testing.T) chat.EventStore { return fresh(t).Events() })
+}
+
+func TestRooms(t *testing.T) {
+	chattest.RoomStore(t, func(t *testing.T) chat.RoomStore { return fresh(t).Rooms() })
+}
+
+func TestAccounts(t *testing.T) {
+	chattest.AccountStore(t, func(t *testing.T) chat.AccountStore { return fresh(t).Accounts() })
+}
+
+func TestSessions(t *testing.T) {
+	chattest.SessionStore(t, func(t *testing.T) chat.SessionStore { return fresh(t).Sessions() })
+}
+
+func TestAttempts(t *testing.T) {
+	chattest.AttemptStore(t, func(t *testing.T) chat.AttemptStore { return fresh(t).Attempts() })
+}
+
+func TestRoutes(t *testing.T) {
+	chattest.RouteStore(t, func(t *testing.T) chat.RouteStore { return fresh(t).Routes() })
+}
+
+func TestIndex(t *testing.T) {
+	chattest.SearchIndex(t, func(t *testing.T) chat.SearchIndex { return fresh(t).Index() })
+}

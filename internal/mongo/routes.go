@@ -1,0 +1,116 @@
+package mongo
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"knatter.dev/chat"
+)
+
+// Routes is the route store. A closed route keeps its document: it remembers the
+// sequence of the closing, which a late opening must not undo.
+type Routes struct {
+	all   *mongo.Collection
+	exact *mongo.Collection
+}
+
+var _ chat.RouteStore = (*Routes)(nil)
+
+type routeDoc struct {
+	ID        string        `bson:"_id"`
+	Room      chat.RoomID   `bson:"room"`
+	Connector int64         `bson:"connector"`
+	Open      bool          `bson:"open"`
+	Sequence  chat.Sequence `bson:"sequence"`
+}
+
+// Apply implements [chat.RouteStore]. Errors: Invalid for a change without a room
+// or a connector (nothing is applied then), Unavailable.
+func (r *Routes) Apply(ctx context.Context, changes []chat.RouteChange) error {
+	var routes []*routeDoc
+	last := make(map[string]*routeDoc)
+	for _, c := range changes {
+		if !c.Room.Valid() || c.Connector < 0 || int64(c.Connector) >= 1<<32 {
+			return chat.Errorf(chat.Invalid, "a route needs a room and a connector")
+		}
+		if c.Sequence <= 0 {
+			continue // as nothing is older
+		}
+		d := routeDoc{ID: fmt.Sprintf("%s %d", c.Room, c.Connector), Room: c.Room, Connector: int64(c.Connector), Open: c.Open, Sequence: c.Sequence}
+		at := last[d.ID]
+		if at == nil {
+			at = new(routeDoc)
+			last[d.ID] = at
+			routes = append(routes, at)
+		}
+		if d.Sequence > at.Sequence {
+			*at = d
+		}
+	}
+	for batch := range slices.Chunk(routes, together) {
+		if err := again(ctx, func(bool) error { return r.apply(ctx, batch) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *Routes) apply(ctx context.Context, routes []*routeDoc) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	docs := make([]any, len(routes))
+	for i, d := range routes {
+		docs[i] = d
+	}
+	taken, err := insertNew(ctx, r.all, docs)
+	if err != nil || len(taken) == 0 {
+		return err
+	}
+	updates := make([]mongo.WriteModel, len(taken))
+	for i, at := range taken {
+		d := routes[at]
+		older := bson.D{{Key: "_id", Value: d.ID}, {Key: "room", Value: d.Room}, below("sequence", d.Sequence)}
+		updates[i] = mongo.NewReplaceOneModel().SetFilter(older).SetReplacement(d)
+	}
+	_, err = modify(ctx, r.all, updates) // those that are not found were newer
+	return err
+}
+
+// Connectors implements [chat.RouteStore]. The index alone answers it. Errors:
+// Unavailable.
+func (r *Routes) Connectors(ctx context.Context, rooms []chat.RoomID) (map[chat.RoomID][]int, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	names := make(bson.A, 0, len(rooms))
+	for _, room := range rooms {
+		if room.Valid() {
+			names = append(names, room)
+		}
+	}
+	found := make(map[chat.RoomID][]int, len(rooms))
+	for batch := range slices.Chunk(names, together) {
+		routes, err := find[struct {
+			Room      chat.RoomID `bson:"room"`
+			Connector int         `bson:"connector"`
+		}](ctx, r.exact,
+			bson.D{among("room", batch), {Key: "open", Value: true}},
+			options.Find().SetProjection(bson.D{{Key: "room", Value: 1}, {Key: "connector", Value: 1}, {Key: "_id", Value: 0}}))
+		if err != nil {
+			return nil, err
+		}
+		for _, route := range routes {
+			if !slices.Contains(found[route.Room], route.Connector) {
+				found[route.Room] = append(found[route.Room], route.Connector)
+			}
+		}
+	}
+	for _, connectors := range found {
+		slices.Sort(connectors)
+	}
+	return found, nil
+}

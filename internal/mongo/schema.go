@@ -1,0 +1,96 @@
+package mongo
+
+import (
+	"context"
+	"fmt"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"knatter.dev/chat"
+)
+
+// layout is the version of the collections, their documents and indexes. A change
+// that another version could not read, or would spoil, raises it.
+const layout = "1"
+
+// index is an index of a collection besides that of _id.
+type index struct {
+	collection string
+	key        bson.D
+	unique     bool
+}
+
+var indexes = []index{
+	{collection: "events", key: ascending("room", "message", "sequence", "sender")},
+	{collection: "documents", key: ascending("room", "terms", "time", "sequence")},
+	{collection: "routes", key: ascending("room", "open", "connector")},
+	{collection: "members", key: ascending("room", "user")},
+	{collection: "members", key: ascending("user", "active", "room")},
+	{collection: "friends", key: ascending("user", "friend")},
+	{collection: "attempts", key: ascending("end")},
+	{collection: "accounts", key: ascending("address"), unique: true},
+}
+
+func ascending(fields ...string) (key bson.D) {
+	for _, field := range fields {
+		key = append(key, bson.E{Key: field, Value: 1})
+	}
+	return key
+}
+
+func descending(fields ...string) (key bson.D) {
+	for _, field := range fields {
+		key = append(key, bson.E{Key: field, Value: -1})
+	}
+	return key
+}
+
+// prepare makes what is missing in the database, unless it belongs to another
+// version. Any number of processes may do so at once: creating an index that is
+// there does nothing.
+func (s *Store) prepare(ctx context.Context) error {
+	if err := s.checkLayout(ctx); err != nil {
+		return err
+	}
+	for _, i := range indexes {
+		err := again(ctx, func(bool) error {
+			model := mongo.IndexModel{Keys: i.key}
+			if i.unique {
+				model.Options = options.Index().SetUnique(true)
+			}
+			_, err := s.db.Collection(i.collection).Indexes().CreateOne(ctx, model)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("index of %s: %w", i.collection, err)
+		}
+	}
+	return nil
+}
+
+// checkLayout compares the database's version with ours, and gives it ours if it
+// has none yet. Of processes that do so at once one succeeds, and the others find
+// what it has written.
+func (s *Store) checkLayout(ctx context.Context) error {
+	type version struct {
+		ID      string `bson:"_id"`
+		Version string `bson:"version"`
+	}
+	ours, found := version{ID: "layout", Version: layout}, version{}
+	schema := s.db.Collection("schema")
+	err := again(ctx, func(bool) error {
+		if _, err := insertNew(ctx, schema, []any{ours}); err != nil {
+			return err
+		}
+		return schema.FindOne(ctx, bson.D{{Key: "_id", Value: ours.ID}}).Decode(&found)
+	})
+	if err != nil {
+		return err
+	}
+	if found.Version != layout {
+		return chat.Errorf(chat.Unavailable, "the data has layout %q, this version reads %q: start it on another database", found.Version, layout)
+	}
+	return nil
+}

@@ -1,0 +1,178 @@
+package mongo
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"knatter.dev/chat"
+)
+
+// together is how many documents one command writes or names at most.
+const together = 1000
+
+// maxContent is how long the content of a document can be, in bytes: what the server
+// takes, less the rest of the document. It is checked before anything is written,
+// since servers differ in how they refuse it.
+const maxContent = 16<<20 - 64<<10
+
+func checkContent(length int) error {
+	if length > maxContent {
+		return chat.Errorf(chat.TooLarge, "more than %d bytes cannot be stored", maxContent)
+	}
+	return nil
+}
+
+// insertNew inserts the documents that are not there yet, in any order, and tells
+// which of them are, by their index. Those are durable too when it returns: the
+// server's acknowledgement of an insert that finds the key taken is one for what
+// has taken it.
+func insertNew(ctx context.Context, c *mongo.Collection, docs []any) (taken []int, err error) {
+	_, err = c.InsertMany(ctx, docs, options.InsertMany().SetOrdered(false))
+	var bulk mongo.BulkWriteException
+	if err == nil || !errors.As(err, &bulk) || bulk.WriteConcernError != nil {
+		return nil, err
+	}
+	for _, e := range bulk.WriteErrors {
+		if e.Code != codeDuplicateKey {
+			return nil, err
+		}
+		taken = append(taken, e.Index)
+	}
+	return taken, nil
+}
+
+// modify carries out updates in any order, and tells how many found their
+// document.
+func modify(ctx context.Context, c *mongo.Collection, updates []mongo.WriteModel) (matched int, err error) {
+	done, err := c.BulkWrite(ctx, updates, options.BulkWrite().SetOrdered(false))
+	if err != nil {
+		return 0, err
+	}
+	return int(done.MatchedCount), nil
+}
+
+// find reads all documents that a query has. The caller bounds it.
+func find[D any](ctx context.Context, c *mongo.Collection, filter bson.D, opts *options.FindOptionsBuilder) (docs []D, err error) {
+	cursor, err := c.Find(ctx, filter, opts)
+	if err != nil {
+		return nil, failure(err)
+	}
+	if err := cursor.All(ctx, &docs); err != nil { // closes it
+		return nil, failure(err)
+	}
+	return docs, nil
+}
+
+// limited is a query's limit, with all of it in one answer if that is not too
+// large.
+func limited(n int) *options.FindOptionsBuilder {
+	return options.Find().SetLimit(int64(n)).SetBatchSize(int32(min(n, 1<<30) + 1))
+}
+
+// claim is a document of which, among all with its ID, only the one with the lowest
+// sequence stays.
+type claim struct {
+	id       string
+	room     chat.RoomID
+	sequence chat.Sequence
+	doc      any // with _id, room and sequence
+}
+
+// identity is what events and messages are claimed by. Neither room nor source
+// have a line feed.
+func identity(room chat.RoomID, source, id string) string {
+	return string(room) + "\n" + source + "\n" + id
+}
+
+// claims collects the claims of a batch, the earliest of each ID.
+type claims struct {
+	all []claim
+	at  map[string]int
+}
+
+func (c *claims) add(n claim) {
+	i, ok := c.at[n.id]
+	switch {
+	case !ok:
+		if c.at == nil {
+			c.at = make(map[string]int)
+		}
+		c.at[n.id] = len(c.all)
+		c.all = append(c.all, n)
+	case n.sequence < c.all[i].sequence:
+		c.all[i] = n
+	}
+}
+
+// put stores the claims, durably when it returns. First of all it inserts: nearly
+// all are new. A document that is there gives way, at once and as a whole, if its
+// sequence is higher; it never disappears, so nobody can come in between.
+func (c *claims) put(ctx context.Context, to *mongo.Collection) error {
+	for batch := range slices.Chunk(c.all, together) {
+		if err := again(ctx, func(bool) error { return putClaims(ctx, to, batch) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func putClaims(ctx context.Context, to *mongo.Collection, batch []claim) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	docs := make([]any, len(batch))
+	for i, n := range batch {
+		docs[i] = n.doc
+	}
+	taken, err := insertNew(ctx, to, docs)
+	if err != nil || len(taken) == 0 {
+		return err
+	}
+	// Nearly all of these are the same event again, for which reading is enough. It
+	// sees what a majority has, and so what cannot be taken back.
+	var ids, rooms bson.A
+	for _, i := range taken {
+		ids, rooms = append(ids, batch[i].id), append(rooms, batch[i].room)
+	}
+	stored, err := find[struct {
+		ID       string        `bson:"_id"`
+		Sequence chat.Sequence `bson:"sequence"`
+	}](ctx, to, bson.D{among("_id", ids), among("room", rooms)}, options.Find().SetProjection(bson.D{{Key: "sequence", Value: 1}}))
+	if err != nil {
+		return err
+	}
+	first := make(map[string]chat.Sequence, len(stored))
+	for _, s := range stored {
+		first[s.ID] = s.Sequence
+	}
+	var updates []mongo.WriteModel
+	for _, i := range taken {
+		n := &batch[i]
+		if at, ok := first[n.id]; ok && at <= n.sequence {
+			continue
+		}
+		later := bson.D{{Key: "_id", Value: n.id}, {Key: "room", Value: n.room}, above("sequence", n.sequence)}
+		updates = append(updates, mongo.NewReplaceOneModel().SetFilter(later).SetReplacement(n.doc))
+	}
+	if len(updates) == 0 {
+		return nil
+	}
+	_, err = modify(ctx, to, updates) // those that are not found were earlier
+	return err
+}
+
+func among(field string, values bson.A) bson.E {
+	return bson.E{Key: field, Value: bson.D{{Key: "$in", Value: values}}}
+}
+
+func above(field string, value any) bson.E {
+	return bson.E{Key: field, Value: bson.D{{Key: "$gt", Value: value}}}
+}
+
+func below(field string, value any) bson.E {
+	return bson.E{Key: field, Value: bson.D{{Key: "$lt", Value: value}}}
+}
