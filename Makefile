@@ -33,6 +33,14 @@ test-slow: ## the stories at full size: crashes, floods, 100,000 events, 10,000 
 kafka: ## the suites of the log on Apache Kafka, one and three brokers, with faults: needs java and mvn
 	KNATTER_SLOW=1 go test -count=1 -timeout=10m -v ./tests/engines/kafka
 
+.PHONY: mongo
+mongo: ## the suites of the stores on MongoDB's protocol: FerretDB, or what KNATTER_TEST_MONGODB names
+	KNATTER_SLOW=1 go test -count=1 -timeout=15m ./internal/mongo ./internal/open
+
+.PHONY: bench-stores
+bench-stores: ## messages a second that persist and index put into Pebble and into MongoDB's protocol, side by side
+	KNATTER_SLOW=1 go test -run '^$$' -bench Persist -benchtime=2s ./internal/open
+
 .PHONY: race
 race: ## the fast tests under the race detector
 	go test -race -timeout=20m ./...

@@ -23,8 +23,17 @@ func size(quick, full int) int {
 	return quick
 }
 
-// elsewhere is the address of a server that is there already.
-var elsewhere = strings.TrimRight(os.Getenv("KNATTER_TEST_URL"), "/")
+// elsewhere are the URLs of the connectors of a chat that is there already.
+var elsewhere = addresses(os.Getenv("KNATTER_TEST_URL"))
+
+func addresses(list string) (all []string) {
+	for url := range strings.SplitSeq(list, ",") {
+		if url = strings.TrimRight(strings.TrimSpace(url), "/"); url != "" {
+			all = append(all, url)
+		}
+	}
+	return all
+}
 
 var program string // of ./local; "" with a server elsewhere
 
@@ -37,7 +46,7 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	if elsewhere == "" {
+	if elsewhere == nil {
 		program = filepath.Join(dir, "knatter")
 		build := exec.Command("go", "build", "-o", program, "knatter.dev/chat/local")
 		build.Stdout, build.Stderr = os.Stderr, os.Stderr
@@ -68,8 +77,8 @@ type commonServer struct {
 func common(t *testing.T) *Server {
 	t.Helper()
 	shared.once.Do(func() {
-		if elsewhere != "" {
-			shared.server = &Server{URL: elsewhere}
+		if elsewhere != nil {
+			shared.server = &Server{URL: elsewhere[0], others: elsewhere[1:]}
 			return
 		}
 		dir, err := os.MkdirTemp("", "knatter-common-")
@@ -103,7 +112,7 @@ func (c *commonServer) stop() error {
 // own starts a server for one story, with further flags.
 func own(t *testing.T, flags ...string) *Server {
 	t.Helper()
-	if elsewhere != "" {
+	if elsewhere != nil {
 		skip(t, "starts servers of its own")
 	}
 	s := &Server{dir: t.TempDir(), flags: flags}

@@ -13,6 +13,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -20,9 +21,11 @@ import (
 	"knatter.dev/chat/connector/client"
 )
 
-// Server is a local server in a process of its own.
+// Server is a local server in a process of its own, or one that is elsewhere.
 type Server struct {
-	URL string
+	URL    string
+	others []string // URLs of further connectors of the same chat
+	turn   atomic.Int64
 
 	dir     string
 	flags   []string
@@ -32,8 +35,14 @@ type Server struct {
 	started time.Duration // until it was ready
 }
 
-// Client is a client of the server.
-func (s *Server) Client() *client.Client { return client.New(s.URL) }
+// Client is a client of the server: of its connectors in turn, so that people who
+// meet are on different ones.
+func (s *Server) Client() *client.Client {
+	if turn := int(s.turn.Add(1)) % (len(s.others) + 1); turn > 0 {
+		return client.New(s.others[turn-1])
+	}
+	return client.New(s.URL)
+}
 
 // address is the server's host and port.
 func (s *Server) address() string { return strings.TrimPrefix(s.URL, "http://") }

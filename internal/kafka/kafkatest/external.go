@@ -109,9 +109,23 @@ func clean(t testing.TB, c kafka.Config) {
 		if !strings.HasPrefix(group, "knatter-") && !strings.HasPrefix(group, "test-") {
 			continue
 		}
-		if _, err := admin.DeleteGroup(t.Context(), group); err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+		disband(t, admin, group)
+	}
+}
+
+// disband deletes the group; one whose members have not been seen to leave still has
+// them until their time is up.
+func disband(t testing.TB, admin *kadm.Client, group string) {
+	t.Helper()
+	for {
+		_, err := admin.DeleteGroup(t.Context(), group)
+		switch {
+		case err == nil, errors.Is(err, kerr.GroupIDNotFound):
+			return
+		case !errors.Is(err, kerr.NonEmptyGroup) && !errors.Is(err, kerr.CoordinatorLoadInProgress):
 			t.Fatalf("group %s: %v", group, err)
 		}
+		time.Sleep(100 * time.Millisecond)
 	}
 }
 
