@@ -1,54 +1,99 @@
 package dispatch
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net/http"
+	"sync/atomic"
 
+	cloudevents "github.com/cloudevents/sdk-go/v2/event"
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/serve"
 )
 
 // remote is an event function that is served by HTTP.
 type remote struct {
 	url    string
 	client *http.Client
+	single atomic.Bool // it has answered that it takes no batches
 }
 
 var _ chat.Handler = (*remote)(nil)
 
-// HTTP is the function at url, which gets each event as a POST in binary mode, as
-// KafkaSource does it, with the attributes sequence and partitionkey. A 4xx
+// HTTP is the function at url. A single event comes to it as a POST in binary mode,
+// as KafkaSource does it, with the attributes sequence and partitionkey; several as
+// a batch of at most [serve.MaxBody] bytes, unless it has refused one by 415. A 4xx
 // other than 408 and 429 means "never"; anything else but 2xx is retryable. A nil
-// client is [http.DefaultClient].
+// client is one with as many connections as there are batches under way.
 func HTTP(url string, client *http.Client) chat.Handler {
 	if client == nil {
-		client = http.DefaultClient
+		transport := http.DefaultTransport.(*http.Transport).Clone()
+		transport.MaxIdleConnsPerHost = transport.MaxIdleConns
+		client = &http.Client{Transport: transport}
 	}
 	return &remote{url: url, client: client}
 }
 
-// HandleEvents implements [chat.Handler], one event after the other.
+// HandleEvents implements [chat.Handler], in the events' order.
 func (f *remote) HandleEvents(ctx context.Context, events []chat.Event) error {
-	for i := range events {
-		if err := f.post(ctx, &events[i]); err != nil {
+	for len(events) > 0 {
+		n := 1
+		var body []byte
+		if len(events) > 1 && !f.single.Load() {
+			body, n = join(events)
+		}
+		r, err := f.request(ctx, body, &events[0], n)
+		if err != nil {
 			return err
 		}
+		if err := f.send(r); err != nil {
+			return err
+		}
+		events = events[n:]
 	}
 	return nil
 }
 
-func (f *remote) post(ctx context.Context, e *chat.Event) error {
-	ce, err := e.CloudEvent()
-	if err != nil {
-		return chat.Errorf(chat.Malformed, "not a CloudEvent: %w", err)
+// join makes a batch of as many of the events as fit into one request, at least
+// one, and says how many these are.
+func join(events []chat.Event) (body []byte, n int) {
+	body = append(body, '[')
+	for i := range events {
+		end := len(body)
+		if i > 0 {
+			body = append(body, ',')
+		}
+		if body = events[i].AppendFrame(body); i > 0 && len(body) >= serve.MaxBody {
+			return append(body[:end], ']'), i
+		}
 	}
-	r, err := cehttp.NewHTTPRequestFromEvent(ctx, f.url, ce)
-	if err != nil {
-		return chat.Errorf(chat.Internal, "request to %s: %w", f.url, err)
+	return append(body, ']'), len(events)
+}
+
+// request is the request for n events, which are body, or for the first alone.
+func (f *remote) request(ctx context.Context, body []byte, first *chat.Event, n int) (r *http.Request, err error) {
+	if n > 1 {
+		if r, err = http.NewRequestWithContext(ctx, http.MethodPost, f.url, bytes.NewReader(body)); err == nil {
+			r.Header.Set("Content-Type", cloudevents.ApplicationCloudEventsBatchJSON)
+		}
+	} else {
+		ce, cerr := first.CloudEvent()
+		if cerr != nil {
+			return nil, chat.Errorf(chat.Malformed, "not a CloudEvent: %w", cerr)
+		}
+		r, err = cehttp.NewHTTPRequestFromEvent(ctx, f.url, ce)
 	}
+	if err != nil {
+		return nil, chat.Errorf(chat.Internal, "request to %s: %w", f.url, err)
+	}
+	return r, nil
+}
+
+func (f *remote) send(r *http.Request) error {
 	resp, err := f.client.Do(r)
 	if err != nil {
 		return chat.Errorf(chat.Unavailable, "%w", err)
@@ -58,6 +103,9 @@ func (f *remote) post(ctx context.Context, e *chat.Event) error {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorData))
 	if resp.StatusCode/100 == 2 {
 		return nil
+	}
+	if resp.StatusCode == http.StatusUnsupportedMediaType {
+		f.single.Store(true)
 	}
 	return &refusal{status: resp.StatusCode, body: string(body)}
 }

@@ -6,6 +6,9 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"reflect"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"knatter.dev/chat"
@@ -38,6 +41,56 @@ func TestRemoteFunctionGetsTheEvent(t *testing.T) {
 	}
 	if headers.Get("Ce-Partitionkey") != "@bob" || headers.Get("Ce-Sequence") != "0000000000000042" || headers.Get("Content-Type") != "application/json" {
 		t.Errorf("headers %v", headers)
+	}
+}
+
+func TestRemoteFunctionGetsBatches(t *testing.T) {
+	var got []chat.Event
+	var types []string
+	function := serve.Events(handlerFunc(func(_ context.Context, events []chat.Event) error {
+		got = append(got, events...)
+		return nil
+	}), 0)
+	refuse := false
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		types = append(types, r.Header.Get("Content-Type"))
+		if refuse && r.Header.Get("Content-Type") != "application/json" {
+			w.WriteHeader(http.StatusUnsupportedMediaType)
+			return
+		}
+		function.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	var events []chat.Event
+	for i := range 100 { // more than fit into one request
+		e := message(t, "room", strings.Repeat("안", 3900)+strconv.Itoa(i))
+		e.Stream, e.Sequence = "@bob", chat.Sequence(i+1)
+		e.Extensions = map[string]string{"flavour": "sour"}
+		events = append(events, *e)
+	}
+	remote := dispatch.HTTP(server.URL, nil)
+	if err := remote.HandleEvents(t.Context(), events); err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, events) {
+		t.Errorf("got %d events, or others", len(got))
+	}
+	const batch = "application/cloudevents-batch+json"
+	if len(types) < 2 || len(types) > 4 || slices.Contains(types, "application/json") {
+		t.Errorf("requests of %v", types)
+	}
+
+	// A function that takes no batches is given none after the first.
+	types, got, refuse = nil, nil, true
+	err := remote.HandleEvents(t.Context(), events[:2])
+	if err == nil || !chat.KindOf(err).Never() {
+		t.Errorf("refused by 415: %v", err)
+	}
+	if err := remote.HandleEvents(t.Context(), events[:2]); err != nil || len(got) != 2 {
+		t.Errorf("one by one: %v, %d events", err, len(got))
+	}
+	if !slices.Equal(types, []string{batch, "application/json", "application/json"}) {
+		t.Errorf("requests of %v", types)
 	}
 }
 
