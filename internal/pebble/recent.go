@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"hash/maphash"
 	"maps"
 	"math/rand/v2"
 	"runtime"
@@ -51,12 +52,25 @@ type recentRoom struct {
 // recentDocument is one of them: its value is the sender and the terms, each
 // followed by NUL.
 type recentDocument struct {
-	at    place
-	value []byte
+	at      place
+	value   []byte
+	present signature
 }
 
 // size is what the document takes in memory, roughly.
-func (d *recentDocument) size() int { return len(d.value) + 64 }
+func (d *recentDocument) size() int { return len(d.value) + 96 }
+
+// signature has a bit for each term of a document, by its hash: most documents
+// that don't have a term show so without being read.
+type signature [4]uint64
+
+var seed = maphash.MakeSeed()
+
+// bitOf is a term's place in signatures.
+func bitOf(term []byte) uint8 { return uint8(maphash.Bytes(seed, term)) }
+
+func (s *signature) set(bit uint8)      { s[bit>>6] |= 1 << (bit & 63) }
+func (s *signature) has(bit uint8) bool { return s[bit>>6]&(1<<(bit&63)) != 0 }
 
 // placed is a document that comes to a room, or goes.
 type placed struct {
@@ -81,7 +95,14 @@ func newRecent(d *chat.Document) recentDocument {
 	for _, term := range d.Terms {
 		value = append(append(value, term...), 0)
 	}
-	return recentDocument{at: placeOf(d.Time, d.Sequence), value: value}
+	return recentAt(placeOf(d.Time, d.Sequence), value)
+}
+
+// recentAt is the document with such a value.
+func recentAt(at place, value []byte) recentDocument {
+	d := recentDocument{at: at, value: value}
+	d.terms(func(term []byte) { d.present.set(bitOf(term)) })
+	return d
 }
 
 // sender is the document's, "" when it has none.
@@ -99,21 +120,26 @@ func (d *recentDocument) terms(f func(term []byte)) {
 	}
 }
 
-// has tells whether the document has the term, or the sender; text is that
-// between two NULs, of a sender only the one behind.
-func (d *recentDocument) has(kind byte, text []byte) bool {
-	if kind == kindSender {
-		return bytes.HasPrefix(d.value, text)
-	}
-	return bytes.Contains(d.value, text)
+// needle is a term, or a sender, as it is looked for in recent documents.
+type needle struct {
+	kind byte
+	text []byte // a term between two NULs, a sender with the one behind
+	bit  uint8  // of a term
 }
 
-// needle is text as has takes it.
-func needle(kind byte, text string) []byte {
+func newNeedle(kind byte, text string) needle {
 	if kind == kindSender {
-		return []byte(text + "\x00")
+		return needle{kind: kind, text: []byte(text + "\x00")}
 	}
-	return []byte("\x00" + text + "\x00")
+	return needle{kind: kind, text: []byte("\x00" + text + "\x00"), bit: bitOf([]byte(text))}
+}
+
+// has tells whether the document has the term, or the sender.
+func (d *recentDocument) has(n *needle) bool {
+	if n.kind == kindSender {
+		return bytes.HasPrefix(d.value, n.text)
+	}
+	return d.present.has(n.bit) && bytes.Contains(d.value, n.text)
 }
 
 // recentIn reads a room's recent documents, from new to old.
@@ -128,7 +154,7 @@ func recentIn(it *pebble.Iterator, room chat.RoomID) ([]recentDocument, error) {
 		if len(it.Key()) != len(prefix)+placeLen || len(value) == 0 || value[len(value)-1] != 0 {
 			return nil, damaged(it.Key())
 		}
-		docs = append(docs, recentDocument{place(it.Key()[len(prefix):]), bytes.Clone(value)})
+		docs = append(docs, recentAt(place(it.Key()[len(prefix):]), bytes.Clone(value)))
 	}
 	if err := it.Error(); err != nil {
 		return nil, unavailable(err)

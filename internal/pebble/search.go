@@ -186,7 +186,7 @@ func (s *search) plan() (matcher, error) {
 }
 
 func (s *search) term(kind byte, text string) (*term, error) {
-	t := &term{s: s, kind: kind, text: text, needle: needle(kind, text)}
+	t := &term{s: s, kind: kind, text: text, needle: newNeedle(kind, text)}
 	late := kindLatePosting
 	if kind == kindSender {
 		late = kindLateSender
@@ -300,7 +300,7 @@ type term struct {
 	s      *search
 	kind   byte
 	text   string
-	needle []byte
+	needle needle
 
 	rows   [2]rows // postings, and those of documents that came late
 	room   chat.RoomID
@@ -336,7 +336,7 @@ func (t *term) seek(room chat.RoomID, from place) (place, bool) {
 		}
 	}
 	for n := len(t.recent); n > 0; n-- {
-		if d := &t.recent[n-1]; d.at.compare(from) >= 0 && d.has(t.kind, t.needle) {
+		if d := &t.recent[n-1]; d.at.compare(from) >= 0 && d.has(&t.needle) {
 			t.match(d.at)
 			break
 		}
