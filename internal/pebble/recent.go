@@ -61,8 +61,14 @@ type recentDocument struct {
 func (d *recentDocument) size() int { return len(d.value) + 96 }
 
 // signature has a bit for each term of a document, by its hash: most documents
-// that don't have a term show so without being read.
+// that don't have a term show so without being read. That of a long document would
+// be nearly full, and is.
 type signature [4]uint64
+
+// longValue is how many bytes make a document long.
+const longValue = 2048
+
+var full = signature{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
 
 var seed = maphash.MakeSeed()
 
@@ -101,6 +107,10 @@ func newRecent(d *chat.Document) recentDocument {
 // recentAt is the document with such a value.
 func recentAt(at place, value []byte) recentDocument {
 	d := recentDocument{at: at, value: value}
+	if len(value) > longValue {
+		d.present = full
+		return d
+	}
 	d.terms(func(term []byte) { d.present.set(bitOf(term)) })
 	return d
 }
