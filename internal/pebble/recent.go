@@ -68,7 +68,7 @@ type signature [4]uint64
 // longValue is how many bytes make a document long.
 const longValue = 2048
 
-var full = signature{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
+var saturated = signature{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
 
 var seed = maphash.MakeSeed()
 
@@ -108,7 +108,7 @@ func newRecent(d *chat.Document) recentDocument {
 func recentAt(at place, value []byte) recentDocument {
 	d := recentDocument{at: at, value: value}
 	if len(value) > longValue {
-		d.present = full
+		d.present = saturated
 		return d
 	}
 	d.terms(func(term []byte) { d.present.set(bitOf(term)) })
