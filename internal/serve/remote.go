@@ -17,8 +17,12 @@ var _ http.RoundTripper = Remote{}
 // RoundTrip implements http.RoundTripper.
 func (m Remote) RoundTrip(r *http.Request) (*http.Response, error) {
 	out := r.Clone(r.Context())
-	out.URL.Scheme, out.URL.Host = m.Base.Scheme, m.Base.Host
-	out.URL.Path = m.Base.JoinPath(r.URL.Path).Path
+	base := *m.Base
+	if base.Path == "" { // JoinPath would make a relative path
+		base.Path = "/"
+	}
+	target := base.JoinPath(r.URL.EscapedPath())
+	out.URL.Scheme, out.URL.Host, out.URL.Path, out.URL.RawPath = target.Scheme, target.Host, target.Path, target.RawPath
 	out.Host = m.Base.Host
 	if m.Transport != nil {
 		return m.Transport.RoundTrip(out)
