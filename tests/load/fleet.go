@@ -51,7 +51,7 @@ type tallied struct {
 }
 
 // launch starts workers for the users, of whom whole rooms go to each.
-func launch(address string, users []user, rooms []chat.RoomID, p profile, connects float64, seed uint64) (*fleet, error) {
+func launch(addresses []string, users []user, rooms []chat.RoomID, p profile, connects float64, seed uint64) (*fleet, error) {
 	f := &fleet{
 		seconds: make(map[int64]*tallied), phases: make(map[string]*tallied),
 		sockets: make(map[*process]int), resumed: make(map[*process]int64),
@@ -61,7 +61,7 @@ func launch(address string, users []user, rooms []chat.RoomID, p profile, connec
 		count = min(count, len(rooms))
 	}
 	for n := range count {
-		pl := plan{Address: address, TextBytes: p.textBytes, Connects: connects / float64(count), Seed: seed + uint64(n)}
+		pl := plan{Addresses: addresses, TextBytes: p.textBytes, Connects: connects / float64(count), Seed: seed + uint64(n)}
 		if count > 1 {
 			pl.Source = fmt.Sprintf("127.0.0.%d", n+2)
 		}

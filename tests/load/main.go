@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -27,21 +28,22 @@ import (
 
 // config is the command line.
 type config struct {
-	profile  string
-	users    int
-	rate     float64
-	length   time.Duration
-	connects float64
-	seed     uint64
-	binary   string
-	url      string
-	admin    string
-	store    string
-	key      string
-	out      string
-	stages   bool
-	strict   bool
-	server   []string // arguments for the server
+	profile   string
+	users     int
+	rate      float64
+	length    time.Duration
+	connects  float64
+	seed      uint64
+	binary    string
+	url       string
+	processes map[string]int
+	admin     string
+	store     string
+	key       string
+	out       string
+	stages    bool
+	strict    bool
+	server    []string // arguments for the server
 }
 
 func main() {
@@ -83,8 +85,9 @@ func parse(args []string) (config, error) {
 	fs.Float64Var(&c.connects, "connects", connectSpeed, "sockets opened a `second`")
 	fs.Uint64Var(&c.seed, "seed", 1, "`number` that all chance comes from")
 	fs.StringVar(&c.binary, "binary", "", "`file` of the local binary; built when empty")
-	fs.StringVar(&c.url, "url", "", "`host:port` of a server that runs already")
-	fs.StringVar(&c.admin, "admin", "", "`host:port` of that server's metrics")
+	fs.StringVar(&c.url, "url", "", "`host:port,...` of a server that runs already, of each of its connectors")
+	fs.StringVar(&c.admin, "admin", "", "`host:port` of that server's metrics; of the dispatcher's, if that is a process of its own")
+	fs.Func("process", "`name=pid` of a process of that server, to tell its CPU and memory; may be repeated", c.setProcess)
 	fs.StringVar(&c.store, "store", "", "`URL` of that server's store, to make users there rather than by signing up; with -key")
 	fs.StringVar(&c.key, "key", "", "`file` of that server's signing key")
 	fs.StringVar(&c.out, "out", ".knatter-load", "`directory` for the results")
@@ -98,6 +101,19 @@ func parse(args []string) (config, error) {
 		return c, errors.New("-store and -key go together, and with -url")
 	}
 	return c, nil
+}
+
+func (c *config) setProcess(s string) error {
+	name, number, _ := strings.Cut(s, "=")
+	pid, err := strconv.Atoi(number)
+	if name == "" || err != nil {
+		return errors.New("must be name=pid")
+	}
+	if c.processes == nil {
+		c.processes = make(map[string]int)
+	}
+	c.processes[name] = pid
+	return nil
 }
 
 // measure runs a profile and writes what came out.
@@ -130,7 +146,7 @@ func measure(args []string) (err error) {
 	var rooms []chat.RoomID
 	if p.rooms > 0 {
 		fmt.Printf("making %d rooms of %d\n", p.rooms, p.users/p.rooms)
-		if rooms, err = newPeople(t.address).rooms(ctx, users, p.rooms); err != nil {
+		if rooms, err = newPeople(t.addresses[0]).rooms(ctx, users, p.rooms); err != nil {
 			return err
 		}
 	}
@@ -154,12 +170,12 @@ func measure(args []string) (err error) {
 // users of it.
 func (c *config) open(ctx context.Context, p profile, dir string) (*target, []user, error) {
 	if c.url != "" {
-		t := &target{address: c.url, admin: c.admin}
+		t := &target{addresses: strings.Split(c.url, ","), admin: c.admin, pids: c.processes}
 		if c.store != "" {
 			users, err := mint(ctx, c.store, c.key, p.users)
 			return t, users, err
 		}
-		users, err := newPeople(t.address).signUp(ctx, p.users)
+		users, err := newPeople(t.addresses[0]).signUp(ctx, p.users)
 		return t, users, err
 	}
 	binary := c.binary

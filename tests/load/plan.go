@@ -12,10 +12,10 @@ import (
 // plan is what a worker has to know. Whole rooms belong to one worker, so that it
 // can check by itself that every member got everything.
 type plan struct {
-	Address   string        `json:"address"` // host:port of the server
-	Source    string        `json:"source"`  // address that the sockets come from
-	Tokens    []string      `json:"tokens"`  // one socket each
-	Rooms     []chat.RoomID `json:"rooms"`   // user i is in room i % len(Rooms); none: sockets only log in
+	Addresses []string      `json:"addresses"` // host:port of each of the server's connectors
+	Source    string        `json:"source"`    // address that the sockets come from
+	Tokens    []string      `json:"tokens"`    // one socket each
+	Rooms     []chat.RoomID `json:"rooms"`     // user i is in room i % len(Rooms); none: sockets only log in
 	TextBytes int           `json:"textBytes"`
 	Connects  float64       `json:"connects"` // sockets opened a second
 	Seed      uint64        `json:"seed"`

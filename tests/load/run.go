@@ -54,7 +54,7 @@ func (r *run) play(ctx context.Context, users []user, rooms []chat.RoomID, seed 
 			return err
 		}
 	}
-	if r.fleet, err = launch(r.target.address, users, rooms, r.profile, r.connects, seed); err != nil {
+	if r.fleet, err = launch(r.target.addresses, users, rooms, r.profile, r.connects, seed); err != nil {
 		return err
 	}
 	for i, w := range r.fleet.workers {

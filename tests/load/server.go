@@ -20,10 +20,10 @@ import (
 
 // target is the server under load.
 type target struct {
-	address string // host:port of the chat
-	admin   string // host:port of the metrics; empty when not known
-	pids    map[string]int
-	stop    func() error
+	addresses []string // host:port of the chat, of each of its connectors
+	admin     string   // host:port of the metrics of the event functions; empty when not known
+	pids      map[string]int
+	stop      func() error
 }
 
 // user is somebody with a token.
@@ -81,13 +81,15 @@ func build(ctx context.Context, binary string) error {
 // startServer runs the local binary on a directory of data.
 func startServer(ctx context.Context, binary, data string, args []string) (t *target, err error) {
 	t = new(target)
-	if t.address, err = freeAddress(); err != nil {
+	address, err := freeAddress()
+	if err != nil {
 		return nil, err
 	}
+	t.addresses = []string{address}
 	if t.admin, err = freeAddress(); err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(binary, append([]string{"--listen", t.address, "--admin", t.admin, "--data", data}, args...)...)
+	cmd := exec.Command(binary, append([]string{"--listen", address, "--admin", t.admin, "--data", data}, args...)...)
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us; the server is stopped when all is measured
 	if err := cmd.Start(); err != nil {
@@ -113,7 +115,7 @@ func (t *target) ready(ctx context.Context, ended <-chan error) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+t.address+"/readyz", nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+t.addresses[0]+"/readyz", nil)
 		if err != nil {
 			return err
 		}

@@ -20,7 +20,7 @@ func (w *worker) event(fd int, events uint32) {
 			return
 		}
 		s.stage = shaking
-		w.write(i, handshake(w.plan.Address, w.plan.Tokens[i]))
+		w.write(i, handshake(w.plan.Addresses[w.connector(i)], w.plan.Tokens[i]))
 		if s.fd >= 0 && len(s.out) == 0 {
 			_ = w.watch(unix.EPOLL_CTL_MOD, fd, unix.EPOLLIN)
 		}

@@ -31,7 +31,7 @@ const (
 // what a load generator costs is lost to the server beside it.
 type worker struct {
 	plan    plan
-	server  unix.SockaddrInet4
+	servers []unix.SockaddrInet4
 	source  unix.SockaddrInet4
 	rnd     *rand.Rand
 	writer  *writer
@@ -104,9 +104,18 @@ func runWorker(in io.Reader, out io.Writer) error {
 	return w.run(orders)
 }
 
+// connector is which one of the server's a socket is on; those of a room are on all.
+func (w *worker) connector(i int) int {
+	return (i + i/max(len(w.plan.Rooms), 1)) % len(w.plan.Addresses)
+}
+
 func (w *worker) prepare() (err error) {
-	if w.server, err = resolve(w.plan.Address); err != nil {
-		return err
+	for _, address := range w.plan.Addresses {
+		server, err := resolve(address)
+		if err != nil {
+			return err
+		}
+		w.servers = append(w.servers, server)
 	}
 	if w.plan.Source != "" {
 		if w.source, err = resolve(w.plan.Source + ":0"); err != nil {
@@ -261,7 +270,7 @@ func (w *worker) connect(t int64) {
 
 func (w *worker) dial(i int, t int64) {
 	s := &w.sockets[i]
-	fd, err := dial(w.source, w.server)
+	fd, err := dial(w.source, w.servers[w.connector(i)])
 	if err != nil {
 		w.problem("%v", err)
 		s.back = t + reconnectPause

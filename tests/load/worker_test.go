@@ -11,7 +11,7 @@ import (
 // testWorker has two rooms, of the users 0, 2, 4 and 1, 3.
 func testWorker(t *testing.T) *worker {
 	t.Helper()
-	w := &worker{plan: plan{Address: "127.0.0.1:1", Tokens: make([]string, 5), Rooms: []chat.RoomID{"even", "odd"}}, current: -1, tooMuch: make(map[string]bool)}
+	w := &worker{plan: plan{Addresses: []string{"127.0.0.1:1"}, Tokens: make([]string, 5), Rooms: []chat.RoomID{"even", "odd"}}, current: -1, tooMuch: make(map[string]bool)}
 	if err := w.prepare(); err != nil {
 		t.Fatal(err)
 	}
