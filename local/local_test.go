@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/kafka"
 )
 
 // An index that is emptied and rebuilt equals the one of before: from the log
@@ -49,7 +50,7 @@ func TestReindex(t *testing.T) {
 			if left := postings(t, p); len(left) != 0 {
 				t.Errorf("the index was not emptied: %d postings", len(left))
 			}
-			if err := rewind(t.Context(), p.kafka, "knatter-index"); err != nil {
+			if _, err := kafka.Rewind(t.Context(), p.kafka, "knatter-index", kafka.Mark{}); err != nil {
 				t.Fatal(err)
 			}
 		})

@@ -1,19 +1,16 @@
 package main
 
 import (
-	"context"
-	"errors"
+	"cmp"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/kgo"
 
-	"knatter.dev/chat"
 	"knatter.dev/chat/internal/kafka"
+	"knatter.dev/chat/internal/open"
 )
 
 // partitions are those of the embedded log's rooms: enough for all of one
@@ -28,12 +25,11 @@ const partitions = 4
 // process by whatever means, but not, as with a single Kafka broker, that of the
 // machine.
 func startLog(cfg config) (kafka.Config, func(), error) {
-	kc := kafka.Config{RetentionBytes: cfg.retention}
 	if cfg.brokers != "" {
-		kc.Brokers = strings.Split(cfg.brokers, ",")
-		return kc, func() {}, nil
+		kc, err := externalLog(cfg)
+		return kc, func() {}, err
 	}
-	kc.Partitions = partitions
+	kc := kafka.Config{RetentionBytes: cfg.retention, Partitions: partitions}
 	opts := []kfake.Opt{
 		kfake.NumBrokers(1),
 		kfake.ClusterID("knatter"),
@@ -50,22 +46,17 @@ func startLog(cfg config) (kafka.Config, func(), error) {
 	return kc, cluster.Close, nil
 }
 
-// rewind lets a group start again from the beginning of the log. No member of it
-// may run.
-func rewind(ctx context.Context, kc kafka.Config, group string) error {
-	client, err := kgo.NewClient(kc.Options()...)
-	if err != nil {
-		return fmt.Errorf("rewinding %s: %w", group, err)
+// externalLog is the log at the brokers that are given; how they are reached and how
+// topics are made there is set by the environment, see [open.LogConfig].
+func externalLog(cfg config) (kafka.Config, error) {
+	env := make(map[string]string)
+	for _, setting := range os.Environ() {
+		if name, value, _ := strings.Cut(setting, "="); strings.HasPrefix(name, "KNATTER_") {
+			env[name] = value
+		}
 	}
-	defer client.Close()
-	admin := kadm.NewClient(client)
-	starts, err := admin.ListStartOffsets(ctx, chat.TopicRooms)
-	if err != nil {
-		return fmt.Errorf("rewinding %s: %w", group, err)
-	}
-	err = admin.CommitAllOffsets(ctx, group, starts.Offsets())
-	if err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
-		return fmt.Errorf("rewinding %s: %w", group, err)
-	}
-	return nil
+	env["KNATTER_BROKERS"] = cfg.brokers
+	kc, err := open.LogConfig(env)
+	kc.RetentionBytes = cmp.Or(kc.RetentionBytes, cfg.retention)
+	return kc, err
 }

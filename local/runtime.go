@@ -31,6 +31,7 @@ import (
 	"knatter.dev/chat/internal/dispatch"
 	"knatter.dev/chat/internal/kafka"
 	"knatter.dev/chat/internal/open"
+	"knatter.dev/chat/internal/program"
 	"knatter.dev/chat/internal/serve"
 )
 
@@ -74,7 +75,11 @@ func run(ctx context.Context, cfg config, start time.Time) (err error) {
 	if err != nil {
 		return err
 	}
-	admin, err := listenAdmin(cfg.admin, gateway, parts.dispatchers)
+	metrics := gateway.Collectors()
+	for _, d := range parts.dispatchers {
+		metrics = append(metrics, d.Collectors()...)
+	}
+	admin, err := program.ListenAdmin(cfg.admin, gateway.Ready, metrics...)
 	if err != nil {
 		return err
 	}
@@ -88,7 +93,7 @@ func run(ctx context.Context, cfg config, start time.Time) (err error) {
 	}
 	front, serving := errgroup.WithContext(ctx)
 	front.Go(func() error { return gateway.Serve(serving, ln) })
-	front.Go(func() error { return admin.serve(serving) })
+	front.Go(func() error { return admin.Serve(serving) })
 	front.Go(func() error { // a dispatcher that fails ends the process, not just itself
 		select {
 		case <-following.Done():
@@ -241,7 +246,8 @@ func (p *parts) reindex(ctx context.Context) error {
 	}
 	for _, f := range chat.EventFunctions {
 		if f.Name == "index" {
-			return rewind(ctx, p.kafka, f.Group)
+			_, err := kafka.Rewind(ctx, p.kafka, f.Group, kafka.Mark{})
+			return err
 		}
 	}
 	return nil

@@ -15,7 +15,7 @@ func (f *Function) Start(ctx context.Context, env map[string]string) error {
 	if err != nil {
 		return err
 	}
-	stores, err := open.Store(ctx, env["KNATTER_STORE"])
+	stores, err := open.StoreOf(ctx, env)
 	if err != nil {
 		return err
 	}

@@ -107,6 +107,7 @@ type Dispatcher struct {
 	fn     chat.EventFunction
 	target chat.Handler
 	opts   Options
+	count  *counters
 
 	client atomic.Pointer[kgo.Client] // while running
 	slots  chan struct{}              // one for each batch that is being handled
@@ -127,6 +128,7 @@ func New(cfg kafka.Config, fn chat.EventFunction, target chat.Handler, opts Opti
 		fn:         fn,
 		target:     target,
 		opts:       opts,
+		count:      newCounters(fn.Name),
 		slots:      make(chan struct{}, opts.Concurrency),
 		dirty:      make(chan struct{}, 1),
 		partitions: make(map[int32]*partition),

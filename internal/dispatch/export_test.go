@@ -22,6 +22,6 @@ func Queued(d *Dispatcher) int {
 // HandleAlone handles one event with the default options.
 func HandleAlone(ctx context.Context, target chat.Handler, e chat.Event) error {
 	fn := chat.EventFunction{Name: "test"}
-	h := &handling{fn: fn, target: target, opts: Options{}.withDefaults(fn, target)}
+	h := &handling{fn: fn, target: target, opts: Options{}.withDefaults(fn, target), count: newCounters(fn.Name)}
 	return h.alone(ctx, ctx, []chat.Event{e}, &kgo.Record{})
 }

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"time"
 
@@ -25,6 +24,7 @@ type handling struct {
 	fn      chat.EventFunction
 	target  chat.Handler
 	opts    Options
+	count   *counters
 	produce func(context.Context, *kgo.Record) error // a dead letter
 }
 
@@ -42,7 +42,8 @@ func (h *handling) batch(ctx, going context.Context, records []*kgo.Record) erro
 			}
 			continue
 		}
-		if h.fn.Handles(e.Type) {
+		// Sequence 0 is the hidden event that begins a partition, and nobody's.
+		if h.fn.Handles(e.Type) && e.Sequence != 0 {
 			events = append(events, e)
 			origins = append(origins, r)
 		}
@@ -82,6 +83,7 @@ func (h *handling) alone(ctx, going context.Context, event []chat.Event, origin 
 			return h.bury(going, origin, err)
 		}
 		pause := h.opts.backoff(try)
+		h.count.retried.Inc()
 		h.opts.Logger.WarnContext(ctx, "event failed, to be retried",
 			slog.String("type", string(event[0].Type)), slog.String("stream", string(event[0].Stream)), slog.String("sequence", event[0].Sequence.String()),
 			slog.Int("try", try), slog.Duration("pause", pause), slog.Any("error", err))
@@ -106,17 +108,15 @@ func (h *handling) try(ctx context.Context, events []chat.Event) (err error) {
 		}
 		h.opts.Logger.ErrorContext(ctx, "the function panicked", slog.Any("error", err), slog.String("stack", string(debug.Stack())))
 	}()
-	return h.target.HandleEvents(ctx, events)
+	if err := h.target.HandleEvents(ctx, events); err != nil {
+		return err
+	}
+	h.count.handled.Add(float64(len(events)))
+	return nil
 }
 
-// Knative's attributes of a dead letter.
-const (
-	headerErrorDest = "ce_knativeerrordest"
-	headerErrorCode = "ce_knativeerrorcode"
-	headerErrorData = "ce_knativeerrordata"
-
-	maxErrorData = 1024
-)
+// maxErrorData bounds what a dead letter says about its failure.
+const maxErrorData = 1024
 
 // bury puts a record with the dead letters, as it came and with what was wrong.
 // It doesn't give up before it has, or going ends.
@@ -129,22 +129,11 @@ func (h *handling) bury(going context.Context, r *kgo.Record, cause error) error
 	if refused := (*refusal)(nil); errors.As(cause, &refused) {
 		code, data = refused.status, refused.body
 	}
-	dead := &kgo.Record{Topic: chat.TopicDead, Key: r.Key, Value: r.Value}
-	for _, header := range r.Headers {
-		switch header.Key {
-		case headerErrorDest, headerErrorCode, headerErrorData:
-		default:
-			dead.Headers = append(dead.Headers, header)
-		}
-	}
-	dead.Headers = append(dead.Headers,
-		kgo.RecordHeader{Key: headerErrorDest, Value: []byte(dest)},
-		kgo.RecordHeader{Key: headerErrorCode, Value: []byte(strconv.Itoa(code))},
-		kgo.RecordHeader{Key: headerErrorData, Value: []byte(attribute(data))},
-	)
+	dead := h.cfg.DeadLetter(r, kafka.Failure{Function: h.fn.Name, Dest: dest, Code: code, Data: attribute(data)})
 	for try := 1; ; try++ {
 		err := h.produce(going, dead)
 		if err == nil {
+			h.count.dead.Inc()
 			h.opts.Logger.ErrorContext(going, "dead letter", slog.Int("partition", int(r.Partition)), slog.Int64("offset", r.Offset), slog.Int("code", code), slog.Any("error", cause))
 			return nil
 		}

@@ -63,7 +63,7 @@ func (d *Dispatcher) startPartition(client *kgo.Client, id int32) *partition {
 		done:   kgo.EpochOffset{Epoch: -1, Offset: -1},
 		commit: -1,
 	}
-	p.h = &handling{cfg: d.cfg, fn: d.fn, target: d.target, opts: d.opts, produce: func(ctx context.Context, r *kgo.Record) error {
+	p.h = &handling{cfg: d.cfg, fn: d.fn, target: d.target, opts: d.opts, count: d.count, produce: func(ctx context.Context, r *kgo.Record) error {
 		return client.ProduceSync(ctx, r).FirstErr()
 	}}
 	p.ctx, p.cancel = context.WithCancel(context.Background())

@@ -187,6 +187,15 @@ func (l *Log) Ping(ctx context.Context) error {
 	return failure("ping", l.client.Ping(ctx))
 }
 
+// Connectors is how many connectors there can be: the partitions of
+// chat.deliveries. Errors: Unavailable.
+func (l *Log) Connectors(ctx context.Context) (int, error) {
+	ctx, cancel := l.cfg.bounded(ctx)
+	defer cancel()
+	t, err := l.topic(ctx, chat.TopicDeliveries, metadataAge)
+	return len(t.Partitions), failure("topic "+chat.TopicDeliveries, err)
+}
+
 // Close waits for what is being appended, at most the configured timeout, and
 // disconnects.
 func (l *Log) Close() {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"strconv"
@@ -168,11 +169,11 @@ func StoreAndLog(ctx context.Context, env map[string]string) (stores *Stores, lo
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	if stores, err = Store(ctx, env["KNATTER_STORE"]); err != nil {
+	if stores, err = StoreOf(ctx, env); err != nil {
 		return nil, nil, nil, err
 	}
 	if log, err = Log(ctx, config); err != nil {
-		return nil, nil, nil, errors.Join(err, stores.Close())
+		return nil, nil, nil, errors.Join(fmt.Errorf("KNATTER_BROKERS: %w", err), stores.Close())
 	}
 	return stores, log, func() error {
 		log.Close()

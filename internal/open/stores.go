@@ -5,6 +5,7 @@ package open
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"knatter.dev/chat"
@@ -64,6 +65,15 @@ func Store(ctx context.Context, url string) (*Stores, error) {
 		url = scheme + ":…"
 	}
 	return nil, chat.Errorf(chat.Invalid, "%q names no store: write pebble:///absolute/directory, pebble:directory, memory: or mongodb://host/database", url)
+}
+
+// StoreOf opens the stores that KNATTER_STORE names. Errors: as those of [Store].
+func StoreOf(ctx context.Context, env map[string]string) (*Stores, error) {
+	s, err := Store(ctx, env["KNATTER_STORE"])
+	if err != nil {
+		return nil, fmt.Errorf("KNATTER_STORE: %w", err)
+	}
+	return s, nil
 }
 
 // directory is the path in a URL behind its scheme. What follows "//" would be a

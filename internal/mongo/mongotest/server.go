@@ -56,6 +56,16 @@ func (s *Server) launch(listen string) {
 	s.process = p
 }
 
+// Listen runs a server at an address, for others than this process too, and says
+// its URL, which ends before a database's name. stop ends it.
+func Listen(address, data string) (url string, stop func(), err error) {
+	p, err := launch(address, data)
+	if err != nil {
+		return "", nil, err
+	}
+	return p.url, p.kill, nil
+}
+
 // process is a running server.
 type process struct {
 	cmd   *exec.Cmd
@@ -69,7 +79,7 @@ const startTimeout = 30 * time.Second
 // launch runs the server. It ends with us at the latest, when our end of its
 // standard input is closed.
 func launch(listen, data string) (*process, error) {
-	path, err := binary()
+	path, err := Binary()
 	if err != nil {
 		return nil, fmt.Errorf("FerretDB cannot be had: %w", err)
 	}
@@ -104,8 +114,8 @@ func (p *process) kill() {
 	_ = p.stdin.Close()
 }
 
-// binary is the server, built if its sources are newer.
-func binary() (string, error) {
+// Binary is the path of the server, built if its sources are newer.
+func Binary() (string, error) {
 	_, here, _, _ := runtime.Caller(0)
 	root := filepath.Join(filepath.Dir(here), "..", "..", "..")
 	sources, path := filepath.Join(root, "tests", "engines", "ferretdb"), filepath.Join(root, "bin", "ferretdb")

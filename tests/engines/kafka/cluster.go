@@ -8,6 +8,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -28,6 +30,7 @@ import (
 // Options say what cluster to run. Zero values are the defaults.
 type Options struct {
 	Brokers int    // default 1
+	Host    string // where clients find the brokers; default 127.0.0.1
 	Dir     string // of data, configuration and output; required. What it holds is gone on with.
 	Port    int    // of the first broker's clients, the others' come after it; default: free ones
 	Secure  bool   // clients need TLS, a certificate, and SASL
@@ -59,7 +62,7 @@ type Cluster struct {
 // broker is one node; while it runs, one goroutine waits for its end.
 type broker struct {
 	id                       int
-	dir                      string
+	dir, host                string
 	client, internal, quorum int // ports
 	ended                    chan struct{}
 	process                  *os.Process
@@ -71,8 +74,12 @@ type broker struct {
 // Start runs a cluster and returns when its brokers answer.
 func Start(ctx context.Context, opts Options) (*Cluster, error) {
 	opts.Brokers = max(opts.Brokers, 1)
+	opts.Host = cmp.Or(opts.Host, "127.0.0.1")
 	if opts.Heap == 0 {
 		opts.Heap = 256
+	}
+	if opts.Secure && opts.Host != "127.0.0.1" {
+		return nil, errors.New("the brokers' certificates are for 127.0.0.1 alone")
 	}
 	if opts.Dir == "" {
 		return nil, errors.New("no folder given for the brokers' data")
@@ -136,6 +143,7 @@ func (c *Cluster) layOut() error {
 		c.brokers = append(c.brokers, &broker{
 			id:     i + 1,
 			dir:    filepath.Join(c.opts.Dir, fmt.Sprint("broker-", i+1)),
+			host:   c.opts.Host,
 			client: ports[i], internal: ports[c.opts.Brokers+i], quorum: ports[2*c.opts.Brokers+i],
 		})
 	}
@@ -250,6 +258,15 @@ func (c *Cluster) Restart(ctx context.Context, i int) error {
 		return err
 	}
 	return c.await(ctx, b)
+}
+
+// PID is the process of broker i, counted from 1; 0 if it does not run.
+func (c *Cluster) PID(i int) int {
+	b := c.broker(i)
+	if !b.alive() {
+		return 0
+	}
+	return b.process.Pid
 }
 
 // Ended is closed when broker i, which runs, has ended.
@@ -376,7 +393,7 @@ func (c *Cluster) Output(w io.Writer, bytes int) {
 
 func (b *broker) path(name string) string { return filepath.Join(b.dir, name) }
 
-func (b *broker) addr() string { return fmt.Sprint("127.0.0.1:", b.client) }
+func (b *broker) addr() string { return net.JoinHostPort(b.host, strconv.Itoa(b.client)) }
 
 func (b *broker) set(running bool, exit error) {
 	b.mu.Lock()

@@ -29,6 +29,7 @@ func main() {
 func run(ctx context.Context) error {
 	opts := kafka.Options{LongLived: true}
 	flag.IntVar(&opts.Brokers, "brokers", 1, "how many")
+	flag.StringVar(&opts.Host, "host", "127.0.0.1", "address that clients find them at")
 	flag.StringVar(&opts.Dir, "data", ".kafka", "folder of their data, which is gone on with")
 	flag.IntVar(&opts.Port, "port", 9092, "of the first broker; three times as many ports as brokers are used from there on")
 	flag.BoolVar(&opts.Secure, "secure", false, "with TLS, client certificates and SASL")

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"knatter.dev/chat"
+	"knatter.dev/chat/connector"
+	"knatter.dev/chat/internal/program"
+)
+
+const most = 1 << 30 // of what has no bound of its own
+
+var (
+	listen  = program.Setting{Name: "listen", Value: "address", Default: ":8080", Usage: "of the chat: page, WebSocket and HTTP"}
+	ordinal = program.Setting{
+		Name: "ordinal", Value: "number", Check: program.Number(0, 99_999),
+		Usage: "which partition of chat.deliveries is this connector's, and no other's; if it is not set, the number after the last \"-\" of the host's name",
+	}
+	origins = program.Setting{Name: "origins", Value: "origin,...", Usage: "whose pages may connect beside our own; * for all"}
+	trust   = program.Setting{
+		Name:  "trust-forwarded-for",
+		Usage: "believe X-Forwarded-For: only where a proxy sets it, and nobody else reaches this connector",
+	}
+	heartbeat       = program.Setting{Name: "heartbeat", Value: "time", Default: "25s", Check: program.Duration(time.Second, time.Hour), Usage: "between pings; a peer silent for two is closed"}
+	frameBytes      = number("frame-bytes", 64<<10, "of the largest frame that a client may send")
+	framesPerSecond = number("frames-per-second", 100, "of one socket, and of one user over HTTP")
+	burst           = number("burst", 1000, "frames at once")
+	subscriptions   = number("subscriptions", 2000, "rooms of one socket")
+	socketsPerUser  = number("sockets-per-user", 50, "of one user, on this connector")
+	queueFrames     = number("queue-frames", 4096, "waiting for one socket; one with more is closed")
+	queueBytes      = number("queue-bytes", 4<<20, "waiting for one socket; one with more is closed")
+	drainTimeout    = program.Setting{Name: "drain-timeout", Value: "time", Default: "5s", Check: program.Duration(time.Second, time.Hour), Usage: "for acknowledgements when stopping; it takes at most three times as long"}
+	functionTimeout = program.Setting{Name: "function-timeout", Value: "time", Default: "30s", Check: program.Duration(time.Second, time.Hour), Usage: "for a function's answer"}
+)
+
+func number(name string, standard int, usage string) program.Setting {
+	return program.Setting{Name: name, Value: "number", Default: strconv.Itoa(standard), Usage: usage, Check: program.Number(1, most)}
+}
+
+func settings() []program.Setting {
+	all := slices.Concat(
+		[]program.Setting{listen, program.AdminAddress, ordinal},
+		program.LogAndStore(),
+		[]program.Setting{program.DeliveryPartitions, program.JWKS},
+	)
+	for _, name := range chat.RequestFunctions {
+		all = append(all, program.FunctionURL(name, true))
+	}
+	return append(all, origins, trust, heartbeat, frameBytes, framesPerSecond, burst, subscriptions, socketsPerUser,
+		queueFrames, queueBytes, drainTimeout, functionTimeout)
+}
+
+// configOf is the connector's configuration. Errors: Invalid.
+func configOf(env program.Env, hostname func() (string, error)) (connector.Config, error) {
+	n, err := ordinalOf(env, hostname)
+	if err != nil {
+		return connector.Config{}, err
+	}
+	return connector.Config{
+		Ordinal:           n,
+		Heartbeat:         program.Time(env, heartbeat),
+		FrameBytes:        program.Int(env, frameBytes),
+		FramesPerSecond:   program.Int(env, framesPerSecond),
+		Burst:             program.Int(env, burst),
+		Subscriptions:     program.Int(env, subscriptions),
+		SocketsPerUser:    program.Int(env, socketsPerUser),
+		QueueFrames:       program.Int(env, queueFrames),
+		QueueBytes:        program.Int(env, queueBytes),
+		Origins:           program.List(env, origins),
+		DrainTimeout:      program.Time(env, drainTimeout),
+		FunctionTimeout:   program.Time(env, functionTimeout),
+		TrustForwardedFor: program.Switch(env, trust),
+	}, nil
+}
+
+// ordinalOf is the connector's ordinal, from the host's name as StatefulSets give
+// it unless it is set. Errors: Invalid.
+func ordinalOf(env program.Env, hostname func() (string, error)) (int, error) {
+	n := program.Int(env, ordinal)
+	if env[ordinal.Env()] == "" {
+		host, err := hostname()
+		if err != nil {
+			return 0, chat.Errorf(chat.Invalid, "KNATTER_ORDINAL must be set, as the host's name is not known: %w", err)
+		}
+		name, _, _ := strings.Cut(host, ".")
+		at := strings.LastIndexByte(name, '-')
+		number, err := strconv.ParseUint(name[at+1:], 10, 16)
+		if err != nil || at < 0 {
+			return 0, chat.Errorf(chat.Invalid, "KNATTER_ORDINAL must be set, as the host's name, %s, does not end in \"-\" and a number", host)
+		}
+		n = int(number)
+	}
+	if partitions := program.Int(env, program.DeliveryPartitions); partitions > 0 && n >= partitions {
+		return 0, chat.Errorf(chat.Invalid, "KNATTER_ORDINAL is %d, but KNATTER_DELIVERY_PARTITIONS is %d, which are for the ordinals below that", n, partitions)
+	}
+	return n, nil
+}

@@ -1,0 +1,12 @@
+// Command history serves the function that answers what was said, over HTTP.
+package main
+
+import (
+	"knatter.dev/chat/functions/history"
+	"knatter.dev/chat/internal/program"
+)
+
+func main() {
+	program.Serve("history", "Answers what was said: /v1/rooms/{room}/messages and /events.",
+		history.New(), append(program.LogAndStore(), program.JWKS)...).Main()
+}

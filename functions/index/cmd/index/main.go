@@ -1,0 +1,12 @@
+// Command index serves the function that makes messages findable, over HTTP.
+package main
+
+import (
+	"knatter.dev/chat/functions/index"
+	"knatter.dev/chat/internal/program"
+)
+
+func main() {
+	program.Serve("index", "Makes messages findable: puts their terms into the search index. It takes events by POST /.",
+		index.New(), program.Generation, program.Store).Main()
+}

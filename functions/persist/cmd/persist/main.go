@@ -1,0 +1,12 @@
+// Command persist serves the function that makes the log's events lasting, over HTTP.
+package main
+
+import (
+	"knatter.dev/chat/functions/persist"
+	"knatter.dev/chat/internal/program"
+)
+
+func main() {
+	program.Serve("persist", "Makes the log's events lasting: history, rooms, members and read positions. It takes events by POST /.",
+		persist.New(), program.Generation, program.Store).Main()
+}

@@ -1,0 +1,12 @@
+// Command rooms serves the function that knows rooms and members, over HTTP.
+package main
+
+import (
+	"knatter.dev/chat/functions/rooms"
+	"knatter.dev/chat/internal/program"
+)
+
+func main() {
+	program.Serve("rooms", "Knows rooms and their members: /v1/rooms and /v1/direct.",
+		rooms.New(), append(program.LogAndStore(), program.JWKS)...).Main()
+}

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"knatter.dev/chat"
+	"knatter.dev/chat/internal/dispatch"
+	"knatter.dev/chat/internal/kafka"
+	"knatter.dev/chat/internal/open"
+	"knatter.dev/chat/internal/program"
+)
+
+var (
+	function = program.Setting{Name: "function", Value: "name", Usage: "whose dead letters are meant, as in index; if it is not set, those of all"}
+	all      = program.Setting{Name: "all", Usage: "show those, too, that were replayed"}
+)
+
+var listDead = program.Program{
+	Name: "admin dead-letters list",
+	Summary: `Lists the events that functions have refused for good.
+One line for each, without what people wrote: its place in chat.dead, when it came there, the function, the status that
+it answered, the event's type, room, sequence and ID, and why.`,
+	Settings: slices.Concat(program.Log, []program.Setting{function, all}),
+	Run: func(ctx context.Context, c program.Call) error {
+		kc, err := open.LogConfig(c.Env)
+		if err != nil {
+			return err
+		}
+		w := tabwriter.NewWriter(c.Out, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(w, "PLACE\tTIME\tFUNCTION\tSTATUS\tTYPE\tROOM\tSEQUENCE\tID\tWHY")
+		lines := 0
+		err = kafka.DeadLetters(ctx, kc, func(l kafka.Letter) error {
+			if l.Replayed && !program.Switch(c.Env, all) || !meant(c.Env, l) {
+				return nil
+			}
+			list(w, l)
+			if lines++; lines%1000 == 0 { // the writer keeps what it has to align
+				return w.Flush()
+			}
+			return nil
+		})
+		return errors.Join(err, w.Flush())
+	},
+}
+
+func list(w io.Writer, l kafka.Letter) {
+	why := l.Data
+	if l.Replayed {
+		why = "(replayed) " + why
+	}
+	e := &l.Event
+	typ, room, sequence, id := e.Type.Short(), string(e.Room), e.Sequence.String(), e.ID
+	if l.Invalid != nil {
+		typ, room, sequence, id = "-", "-", "-", "-"
+		why = "(no event: " + l.Invalid.Error() + ") " + why
+	}
+	fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", placeOf(l), l.Buried.UTC().Format(time.DateTime), functionOf(l),
+		l.Code, printable(typ), printable(room), sequence, printable(id), printable(why))
+}
+
+// printable is s without what would move a terminal's cursor.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if !strconv.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// placeOf names a letter, as replay takes it.
+func placeOf(l kafka.Letter) string { return fmt.Sprintf("%d/%d", l.Partition, l.Offset) }
+
+// functionOf is the name of the letter's function, or where it was.
+func functionOf(l kafka.Letter) string {
+	if l.Function != "" {
+		return printable(l.Function)
+	}
+	return printable(strings.TrimPrefix(l.Dest, "function:"))
+}
+
+// meant tells whether the setting function lets the letter through.
+func meant(env program.Env, l kafka.Letter) bool {
+	name := env[function.Env()]
+	return name == "" || name == functionOf(l)
+}
+
+var replayDead = program.Program{
+	Name:      "admin dead-letters replay",
+	Arguments: "[PLACE ...]",
+	Summary: `Gives dead letters to their functions again: all that were not replayed yet, or those named.
+An event goes to the URL set for its function, or else to where it was refused. When the function is done with it, that
+is noted in chat.dead, and it is not replayed again unless it is named. What is refused again stays as it was. Functions
+take an event twice as once, so nothing doubles, whatever happens in between.`,
+	Settings: slices.Concat(program.Log, []program.Setting{function}, program.EventFunctionURLs()),
+	Run: func(ctx context.Context, c program.Call) error {
+		kc, err := open.LogConfig(c.Env)
+		if err != nil {
+			return err
+		}
+		r := replaying{kc: kc, env: c.Env, targets: make(map[string]chat.Handler)}
+		wanted := make(map[string]bool)
+		for _, place := range c.Args {
+			wanted[place] = true
+		}
+		err = kafka.DeadLetters(ctx, kc, func(l kafka.Letter) error {
+			place := placeOf(l)
+			if len(c.Args) > 0 && !wanted[place] || len(c.Args) == 0 && l.Replayed || !meant(c.Env, l) {
+				return nil
+			}
+			delete(wanted, place)
+			return r.replay(ctx, c.Out, l)
+		})
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(c.Out, "%d replayed, %d not\n", r.done, r.failed)
+		if len(wanted) > 0 {
+			return chat.Errorf(chat.NotFound, "there is no dead letter at %s", strings.Join(sorted(wanted), ", "))
+		}
+		if r.failed > 0 {
+			return fmt.Errorf("%d dead letters were not replayed", r.failed)
+		}
+		return nil
+	},
+}
+
+func sorted(set map[string]bool) []string {
+	var list []string
+	for s := range set {
+		list = append(list, s)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// replaying is one run of the command.
+type replaying struct {
+	kc           kafka.Config
+	env          program.Env
+	targets      map[string]chat.Handler // by URL
+	done, failed int
+}
+
+// tryTimeout bounds a function's answer.
+const tryTimeout = 30 * time.Second
+
+// replay gives one letter to its function. An error ends everything: what the
+// function says to this one letter is none.
+func (r *replaying) replay(ctx context.Context, out io.Writer, l kafka.Letter) error {
+	url, err := r.target(l)
+	if err == nil {
+		err = r.give(ctx, url, l.Event)
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err != nil {
+		r.failed++
+		fmt.Fprintf(out, "%s not replayed: %s\n", placeOf(l), printable(err.Error()))
+		return nil
+	}
+	if err := kafka.SetReplayed(ctx, r.kc, l); err != nil {
+		return err
+	}
+	r.done++
+	fmt.Fprintf(out, "%s replayed: %s %s of %s\n", placeOf(l), functionOf(l), printable(l.Event.Type.Short()), printable(string(l.Event.Room)))
+	slog.Debug("replayed", slog.String("place", placeOf(l)), slog.String("url", url))
+	return nil
+}
+
+func (r *replaying) give(ctx context.Context, url string, e chat.Event) error {
+	target := r.targets[url]
+	if target == nil {
+		target = dispatch.HTTP(url, nil)
+		r.targets[url] = target
+	}
+	ctx, cancel := context.WithTimeout(ctx, tryTimeout)
+	defer cancel()
+	return target.HandleEvents(ctx, []chat.Event{e})
+}
+
+// target is where a letter's event is to go. Errors: Invalid.
+func (r *replaying) target(l kafka.Letter) (string, error) {
+	if l.Invalid != nil {
+		return "", chat.Errorf(chat.Invalid, "no event: %w", l.Invalid)
+	}
+	name := functionOf(l)
+	for _, f := range chat.EventFunctions {
+		if f.Name == name && r.env[program.FunctionURL(name, false).Env()] != "" {
+			return r.env[program.FunctionURL(name, false).Env()], nil
+		}
+	}
+	if program.HTTP(l.Dest) == nil {
+		return l.Dest, nil
+	}
+	return "", chat.Errorf(chat.Invalid, "where the function %s is served must be set", name)
+}

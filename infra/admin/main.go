@@ -1,0 +1,48 @@
+// Command admin is for those who run Knatter: it makes the topics, shows and
+// replays dead letters, rewinds groups, and empties the index.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"knatter.dev/chat/internal/program"
+)
+
+// commands are what there is, by the words that call it.
+var commands = []program.Program{topics, listDead, replayDead, rewind, wipeIndex}
+
+func main() {
+	os.Exit(execute(context.Background(), os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+}
+
+// execute runs a command and returns the exit code, see [program.Program.Execute].
+func execute(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	for _, c := range commands {
+		words := strings.Fields(c.Name)[1:]
+		if len(args) >= len(words) && strings.Join(args[:len(words)], " ") == strings.Join(words, " ") {
+			return c.Execute(ctx, args[len(words):], environ, stdout, stderr)
+		}
+	}
+	if len(args) > 0 && (args[0] == "--help" || args[0] == "-h" || args[0] == "help") {
+		help(stdout)
+		return 0
+	}
+	if len(args) > 0 {
+		_, _ = fmt.Fprintf(stderr, "admin: there is no command %q\n\n", strings.Join(args, " "))
+	}
+	help(stderr)
+	return 2
+}
+
+func help(w io.Writer) {
+	_, _ = fmt.Fprint(w, "Usage: admin COMMAND [flags]\n\n")
+	for _, c := range commands {
+		summary, _, _ := strings.Cut(c.Summary, "\n")
+		_, _ = fmt.Fprintf(w, "  %-28s %s\n", strings.TrimSpace(strings.TrimPrefix(c.Name, "admin ")+" "+c.Arguments), summary)
+	}
+	_, _ = fmt.Fprint(w, "\nadmin COMMAND --help says more.\n")
+}

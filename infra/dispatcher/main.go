@@ -1,0 +1,113 @@
+// Command dispatcher follows the log for the event functions, as Knative's
+// KafkaSources do, for places without Knative Eventing.
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"knatter.dev/chat"
+	"knatter.dev/chat/internal/dispatch"
+	"knatter.dev/chat/internal/open"
+	"knatter.dev/chat/internal/program"
+)
+
+var (
+	concurrency = program.Setting{
+		Name: "concurrency", Value: "number", Default: "64", Check: program.Number(1, 4096),
+		Usage: "of requests that a function gets at a time; of fanout, one for each partition at most",
+	}
+	tryTimeout = program.Setting{
+		Name: "try-timeout", Value: "time", Default: "30s", Check: program.Duration(time.Second, time.Hour),
+		Usage: "for a function's answer",
+	}
+	maxTries = program.Setting{
+		Name: "max-tries", Value: "number", Default: "0", Check: program.Number(0, 1_000_000),
+		Usage: "after which an event that fails goes to the dead letters; 0 for never: the function is waited for",
+	}
+)
+
+func main() {
+	program.Program{
+		Name: "dispatcher",
+		Summary: `Follows the log for event functions and hands them its events: at least once, in order for those that want it,
+again until they are done with it, and to the dead letters what they refuse. It does so for each function whose
+URL is given; any number of dispatchers share the work.`,
+		Settings: settings(),
+		Run:      run,
+	}.Main()
+}
+
+func settings() []program.Setting {
+	return slices.Concat(
+		program.EventFunctionURLs(), program.Log,
+		[]program.Setting{program.Partitions, program.AdminAddress, concurrency, tryTimeout, maxTries},
+	)
+}
+
+// run follows the log until ctx ends; then what functions are at is finished and
+// committed.
+func run(ctx context.Context, c program.Call) error {
+	kc, err := open.LogConfig(c.Env)
+	if err != nil {
+		return err
+	}
+	// Followers wait for brokers and topics, whatever is wrong with them; here it is
+	// said.
+	log, err := open.Log(ctx, kc)
+	if err != nil {
+		return err
+	}
+	log.Close()
+
+	var dispatchers []*dispatch.Dispatcher
+	var metrics []prometheus.Collector
+	for _, f := range chat.EventFunctions {
+		url := c.Env[program.FunctionURL(f.Name, false).Env()]
+		if url == "" {
+			continue
+		}
+		d := dispatch.New(kc, f, dispatch.HTTP(url, nil), dispatch.Options{
+			Concurrency: program.Int(c.Env, concurrency),
+			TryTimeout:  program.Time(c.Env, tryTimeout),
+			MaxTries:    program.Int(c.Env, maxTries),
+		})
+		dispatchers = append(dispatchers, d)
+		metrics = append(metrics, d.Collectors()...)
+		slog.Info("following the log", slog.String("function", f.Name), slog.String("url", url))
+	}
+	if len(dispatchers) == 0 {
+		return chat.Errorf(chat.Invalid, "at least one of KNATTER_FUNCTION_PERSIST, KNATTER_FUNCTION_INDEX and KNATTER_FUNCTION_FANOUT must be set")
+	}
+	ready := func(context.Context) error {
+		for _, d := range dispatchers {
+			if !d.Ready() {
+				return chat.Errorf(chat.Unavailable, "not a member of its group yet")
+			}
+		}
+		return nil
+	}
+	admin, err := program.ListenAdmin(c.Env[program.AdminAddress.Env()], ready, metrics...)
+	if err != nil {
+		return err
+	}
+	return admin.Beside(ctx, func(ctx context.Context) error {
+		group, ctx := errgroup.WithContext(ctx)
+		for _, d := range dispatchers {
+			group.Go(func() error {
+				err := d.Run(ctx)
+				if err == nil && ctx.Err() == nil {
+					err = errors.New("it stopped following the log")
+				}
+				return err
+			})
+		}
+		return group.Wait()
+	})
+}

@@ -1,0 +1,249 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"knatter.dev/chat"
+)
+
+// Mark is where a group is rewound to. The zero value is the start of the log.
+type Mark struct {
+	Time      time.Time // unless zero: what was logged then or later
+	Partition int32     // with Offset
+	Offset    int64     // unless 0: of that partition alone
+}
+
+// Rewound is what became of a group in one partition of chat.rooms.
+type Rewound struct {
+	Partition int32
+	From, To  int64 // offsets of what is handled next
+}
+
+// Rewind lets a group handle again what it has handled before. It never goes
+// forward: a partition that is not as far as the mark stays where it is, and one
+// that the group has yet to begin is begun at its start anyway, so it is not among
+// what is returned.
+//
+// Errors: Conflict when the group has members, or an offset is not behind where it
+// is; Invalid when the brokers refuse us; Unavailable.
+func Rewind(ctx context.Context, c Config, group string, mark Mark) ([]Rewound, error) {
+	client, err := newClient(c)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	ctx, cancel := c.bounded(ctx)
+	defer cancel()
+	admin := kadm.NewClient(client)
+	members, err := membersOf(ctx, admin, group)
+	if err != nil {
+		return nil, startFailure("group "+group, err)
+	}
+	if members > 0 {
+		return nil, chat.Errorf(chat.Conflict, "%s has %d members: stop what follows the log for it first. One that was killed counts for some seconds more", group, members)
+	}
+	committed, err := committedOffsets(ctx, admin, group)
+	if err != nil {
+		return nil, startFailure("group "+group, err)
+	}
+	marks, err := offsetsOf(ctx, admin, mark)
+	if err != nil {
+		return nil, startFailure("offsets of "+chat.TopicRooms, err)
+	}
+	var rewound []Rewound
+	offsets := make(kadm.Offsets)
+	for _, to := range marks.Offsets().Sorted() {
+		from, ok := committed[to.Partition]
+		switch {
+		case ok && to.At < from:
+			rewound = append(rewound, Rewound{Partition: to.Partition, From: from, To: to.At})
+			offsets.AddOffset(chat.TopicRooms, to.Partition, to.At, -1)
+		case mark.Offset != 0:
+			return nil, chat.Errorf(chat.Conflict, "offset %d of partition %d is not behind where %s is: it would skip what was never handled", to.At, to.Partition, group)
+		case ok:
+			rewound = append(rewound, Rewound{Partition: to.Partition, From: from, To: from})
+		}
+	}
+	if len(offsets) == 0 {
+		return rewound, nil
+	}
+	// Brokers refuse the commit if a member has come meanwhile.
+	err = admin.CommitAllOffsets(ctx, group, offsets)
+	if errors.Is(err, kerr.UnknownMemberID) {
+		return nil, chat.Errorf(chat.Conflict, "%s has got a member: stop what follows the log for it", group)
+	}
+	return rewound, startFailure("rewinding "+group, err)
+}
+
+// membersOf is how many members a group has. A cluster that has just been made has
+// nobody yet who knows.
+func membersOf(ctx context.Context, admin *kadm.Client, group string) (members int, err error) {
+	err = patiently(ctx, func() error {
+		described, err := admin.DescribeGroups(ctx, group)
+		if err == nil {
+			err = described[group].Err
+		}
+		if errors.Is(err, kerr.GroupIDNotFound) {
+			err = nil
+		}
+		members = len(described[group].Members)
+		return err
+	})
+	return members, err
+}
+
+// committedOffsets are where a group is in chat.rooms, by partition.
+func committedOffsets(ctx context.Context, admin *kadm.Client, group string) (committed map[int32]int64, err error) {
+	err = patiently(ctx, func() error {
+		answers, err := admin.FetchOffsets(ctx, group)
+		if err == nil {
+			err = answers.Error()
+		}
+		if errors.Is(err, kerr.GroupIDNotFound) {
+			answers, err = nil, nil
+		}
+		committed = make(map[int32]int64)
+		answers.Each(func(o kadm.OffsetResponse) {
+			if o.Topic == chat.TopicRooms && o.At >= 0 {
+				committed[o.Partition] = o.At
+			}
+		})
+		return err
+	})
+	return committed, err
+}
+
+func offsetsOf(ctx context.Context, admin *kadm.Client, mark Mark) (offsets kadm.ListedOffsets, err error) {
+	starts, err := admin.ListStartOffsets(ctx, chat.TopicRooms)
+	if err == nil {
+		err = starts.Error()
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case !mark.Time.IsZero():
+		offsets, err = admin.ListOffsetsAfterMilli(ctx, mark.Time.UnixMilli(), chat.TopicRooms)
+		if err == nil {
+			err = offsets.Error()
+		}
+		return offsets, err
+	case mark.Offset == 0:
+		return starts, nil
+	}
+	start, ok := starts.Lookup(chat.TopicRooms, mark.Partition)
+	if !ok {
+		return nil, chat.Errorf(chat.Invalid, "%s has no partition %d", chat.TopicRooms, mark.Partition)
+	}
+	if mark.Offset < start.Offset {
+		return nil, chat.Errorf(chat.Invalid, "partition %d begins at offset %d: what was before has expired", mark.Partition, start.Offset)
+	}
+	start.Offset = mark.Offset
+	return kadm.ListedOffsets{chat.TopicRooms: {mark.Partition: start}}, nil
+}
+
+// TopicState is a topic as it is.
+type TopicState struct {
+	Name       string
+	Partitions int
+	Replicas   int   // of the partition that has the fewest
+	Records    int64 // at most: between the partitions' starts and ends
+	Expired    int64 // of it, what the partitions have dropped from their starts
+}
+
+// GroupState is an event function's group as it is.
+type GroupState struct {
+	Name    string
+	Members int
+	Lag     int64 // records of chat.rooms that it is not done with
+}
+
+// State is what there is of our topics and groups. Errors: Invalid when the brokers
+// refuse us, Unavailable.
+func State(ctx context.Context, c Config) (topics []TopicState, groups []GroupState, err error) {
+	client, err := newClient(c)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer client.Close()
+	ctx, cancel := c.bounded(ctx)
+	defer cancel()
+	s := states{admin: kadm.NewClient(client)}
+	if err := s.readTopics(ctx, c); err != nil {
+		return nil, nil, startFailure("topics", err)
+	}
+	for _, f := range chat.EventFunctions {
+		if err := s.readGroup(ctx, f.Group); err != nil {
+			return nil, nil, startFailure("group "+f.Group, err)
+		}
+	}
+	return s.topics, s.groups, nil
+}
+
+type states struct {
+	admin        *kadm.Client
+	starts, ends kadm.ListedOffsets
+	topics       []TopicState
+	groups       []GroupState
+}
+
+func (s *states) readTopics(ctx context.Context, c Config) (err error) {
+	var names []string
+	for _, t := range c.topics() {
+		names = append(names, t.name)
+	}
+	details, err := s.admin.ListTopics(ctx, names...)
+	if err == nil {
+		err = details.Error()
+	}
+	if err != nil {
+		return err
+	}
+	if s.starts, err = s.admin.ListStartOffsets(ctx, names...); err == nil {
+		err = s.starts.Error()
+	}
+	if err != nil {
+		return err
+	}
+	if s.ends, err = s.admin.ListEndOffsets(ctx, names...); err == nil {
+		err = s.ends.Error()
+	}
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		t := TopicState{Name: name, Partitions: len(details[name].Partitions), Replicas: details[name].Partitions.NumReplicas()}
+		for partition, end := range s.ends[name] {
+			start := s.starts[name][partition].Offset
+			t.Records += end.Offset - start
+			t.Expired += start
+		}
+		s.topics = append(s.topics, t)
+	}
+	return nil
+}
+
+func (s *states) readGroup(ctx context.Context, group string) error {
+	members, err := membersOf(ctx, s.admin, group)
+	if err != nil {
+		return err
+	}
+	committed, err := committedOffsets(ctx, s.admin, group)
+	if err != nil {
+		return err
+	}
+	state := GroupState{Name: group, Members: members}
+	for partition, end := range s.ends[chat.TopicRooms] {
+		at, ok := committed[partition]
+		if start := s.starts[chat.TopicRooms][partition].Offset; !ok || at < start {
+			at = start
+		}
+		state.Lag += end.Offset - at
+	}
+	s.groups = append(s.groups, state)
+	return nil
+}

@@ -1,0 +1,165 @@
+package program
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"knatter.dev/chat"
+	"knatter.dev/chat/internal/serve"
+)
+
+// Function is what all functions are, see [serve.Function]; func-go takes it too.
+type Function interface {
+	Start(ctx context.Context, env map[string]string) error
+	Handle(w http.ResponseWriter, r *http.Request)
+	Ready(ctx context.Context) (bool, error)
+	Alive(ctx context.Context) (bool, error)
+	Stop(ctx context.Context) error
+}
+
+// Bounds of a function's server.
+const (
+	maxHeader     = 16 << 10
+	maxConcurrent = 1024 // requests that are being answered
+	headerTimeout = 5 * time.Second
+	readTimeout   = 30 * time.Second
+	writeTimeout  = time.Minute     // longer than callers wait for an answer
+	idleTimeout   = 2 * time.Minute // longer than clients keep a connection, so that it's they who close it
+	healthTimeout = 5 * time.Second
+	stopTimeout   = 20 * time.Second // for requests that are being answered
+)
+
+// listen is where a function is served. Knative says so by a port.
+var (
+	listen = Setting{Name: "listen", Value: "address", Usage: "to be served on; if it is not set, the port below on all addresses"}
+	port   = Setting{Name: "port", Variable: "PORT", NoFlag: true, Value: "number", Default: "8080", Usage: "to be served on, as Knative sets it", Check: Number(0, 65535)}
+)
+
+// Serve is the program that serves a function: its own paths, and for those who
+// run it /health/liveness and /health/readiness.
+func Serve(name, summary string, f Function, settings ...Setting) Program {
+	return Program{
+		Name: name, Summary: summary, Settings: append([]Setting{listen, port}, settings...),
+		Run: func(ctx context.Context, c Call) error {
+			return serveFunction(ctx, c.Env, f)
+		},
+	}
+}
+
+// serveFunction listens before the function has started, so that whoever asks is
+// told that it is about to.
+func serveFunction(ctx context.Context, env Env, f Function) error {
+	address := addressOf(env)
+	ln, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("cannot listen on %s (%s): %w", address, listen.names(), err)
+	}
+	server := &http.Server{
+		Handler:           handler(f),
+		MaxHeaderBytes:    maxHeader,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelDebug),
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("serving: %w", err)
+		}
+		return nil
+	})
+	group.Go(func() error {
+		err := f.Start(ctx, env)
+		if err == nil {
+			slog.Info("started", slog.String("address", ln.Addr().String()))
+			<-ctx.Done()
+		}
+		return errors.Join(err, stop(server))
+	})
+	err = group.Wait()
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+	defer cancel()
+	return errors.Join(err, f.Stop(closing))
+}
+
+// stop lets the requests finish that are being answered.
+func stop(server *http.Server) error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		return errors.Join(fmt.Errorf("requests did not finish: %w", err), server.Close())
+	}
+	return nil
+}
+
+func addressOf(env Env) string {
+	return cmp.Or(env[listen.Env()], ":"+env[port.Env()])
+}
+
+func handler(f Function) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/health/liveness", health("alive", f.Alive))
+	mux.HandleFunc("/health/readiness", health("ready", f.Ready))
+	mux.Handle("/", limited(http.MaxBytesHandler(http.HandlerFunc(f.Handle), serve.MaxBody)))
+	return mux
+}
+
+func health(what string, ask func(context.Context) (bool, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), healthTimeout)
+		defer cancel()
+		ok, err := ask(ctx)
+		if err == nil && !ok {
+			err = errors.New("not " + what)
+		}
+		if err != nil {
+			// Not a fault: it is asked again and again while a function starts.
+			slog.DebugContext(ctx, "health", slog.Any("error", err))
+			serve.JSON(w, http.StatusServiceUnavailable, map[string]string{"status": "not " + what})
+			return
+		}
+		serve.JSON(w, http.StatusOK, map[string]string{"status": what})
+	}
+}
+
+// limited refuses requests over a number at a time, and answers for a handler that
+// panics: what it panicked with could hold message text.
+func limited(h http.Handler) http.Handler {
+	slots := make(chan struct{}, maxConcurrent)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
+		default:
+			w.Header().Set("Retry-After", "1")
+			serve.Fail(w, r, chat.Errorf(chat.Unavailable, "%d requests are being answered", maxConcurrent))
+			return
+		}
+		defer func() {
+			var err error
+			switch p := recover().(type) {
+			case nil:
+				return
+			case runtime.Error:
+				err = chat.Errorf(chat.Internal, "panic: %w", p)
+			default:
+				err = chat.Errorf(chat.Internal, "panic with a %T", p)
+			}
+			slog.ErrorContext(r.Context(), "the function panicked", slog.Any("error", err), slog.String("stack", string(debug.Stack())))
+			serve.Fail(w, r, err)
+		}()
+		h.ServeHTTP(w, r)
+	})
+}
