@@ -18,7 +18,7 @@ import (
 // nothing twice.
 func TestKilledUnderLoad(t *testing.T) {
 	s := own(t)
-	room, connections := crowd(t, s, 6)
+	room, connections := crowd(t, s, 6, client.Options{})
 	owner := connections[0].person
 
 	var mu sync.Mutex

@@ -1,6 +1,7 @@
 package tests
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -10,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"knatter.dev/chat/tests/engines/processes/fleet"
 )
 
 // slow tells whether the stories are to be told at full size.
@@ -46,6 +49,17 @@ func run(m *testing.M) int {
 		return 1
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+	switch stage := os.Getenv("KNATTER_TEST_STAGE"); {
+	case stage == "processes" && elsewhere == nil:
+		if processes, err = fleet.Start(context.Background(), fleet.Options{Connectors: 2, Dir: dir}); err != nil {
+			fmt.Fprintln(os.Stderr, "starting the processes:", err)
+			return 1
+		}
+		elsewhere = processes.URLs()
+	case stage != "":
+		fmt.Fprintf(os.Stderr, "KNATTER_TEST_STAGE=%s: only \"processes\", and without KNATTER_TEST_URL\n", stage)
+		return 2
+	}
 	if elsewhere == nil {
 		program = filepath.Join(dir, "knatter")
 		build := exec.Command("go", "build", "-o", program, "knatter.dev/chat/local")
@@ -56,6 +70,12 @@ func run(m *testing.M) int {
 		}
 	}
 	code := m.Run()
+	if processes != nil {
+		if err := processes.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, "the processes:", err)
+			code = max(code, 1)
+		}
+	}
 	if err := shared.stop(); err != nil {
 		fmt.Fprintln(os.Stderr, "the stories' common server:", err)
 		code = max(code, 1)
@@ -152,10 +172,15 @@ func (s *skipped) print() {
 // indexing.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
+	within(t, patience, what, holds)
+}
+
+func within(t *testing.T, limit time.Duration, what string, holds func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(limit)
 	for !holds() {
 		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", patience, what)
+			t.Fatalf("not within %v: %s", limit, what)
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

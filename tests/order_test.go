@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,7 +27,7 @@ type place struct {
 func TestBusyRoomIsTheSameForAll(t *testing.T) {
 	s := own(t)
 	total, senders := size(5_000, 100_000), size(6, 40)
-	room, connections := crowd(t, s, senders)
+	room, connections := crowd(t, s, senders, client.Options{})
 	owner := connections[0].person
 
 	var watching sync.WaitGroup
@@ -91,6 +92,11 @@ func difference(got, want []place) string {
 
 // watch reads until it has so many messages, or none comes for long.
 func watch(conn *client.Conn, messages int) []place {
+	return watchCounting(conn, messages, new(atomic.Int64))
+}
+
+// watchCounting is watch, and counts the messages as they come.
+func watchCounting(conn *client.Conn, messages int, count *atomic.Int64) []place {
 	var seen []place
 	for timeout := time.NewTimer(patience); messages > 0; {
 		select {
@@ -102,6 +108,7 @@ func watch(conn *client.Conn, messages int) []place {
 			seen = append(seen, place{e.Sequence, e.ID})
 			if e.Type == chat.MessagePosted {
 				messages--
+				count.Add(1)
 			}
 		case <-timeout.C:
 			return seen
@@ -118,9 +125,10 @@ type connection struct {
 }
 
 // crowd makes a room and connections of its members.
-func crowd(t *testing.T, s *Server, connections int) (chat.RoomID, []connection) {
+func crowd(t *testing.T, s *Server, connections int, o client.Options) (chat.RoomID, []connection) {
 	t.Helper()
 	const perPerson = 10
+	o.MaxBackoff = time.Second
 	var all []connection
 	var room chat.RoomID
 	for len(all) < connections {
@@ -131,7 +139,7 @@ func crowd(t *testing.T, s *Server, connections int) (chat.RoomID, []connection)
 			p.Joins(room)
 		}
 		for range min(perPerson, connections-len(all)) {
-			conn := p.Connects(client.Options{MaxBackoff: time.Second})
+			conn := p.Connects(o)
 			limits := conn.Limits()
 			all = append(all, connection{p, conn, rate.NewLimiter(rate.Limit(limits.FramesPerSecond)*0.9, limits.Burst*9/10)})
 		}

@@ -36,7 +36,8 @@ type config struct {
 	seed      uint64
 	binary    string
 	url       string
-	processes map[string]int
+	pids      map[string]int
+	processes int
 	admin     string
 	store     string
 	key       string
@@ -86,7 +87,8 @@ func parse(args []string) (config, error) {
 	fs.Uint64Var(&c.seed, "seed", 1, "`number` that all chance comes from")
 	fs.StringVar(&c.binary, "binary", "", "`file` of the local binary; built when empty")
 	fs.StringVar(&c.url, "url", "", "`host:port,...` of a server that runs already, of each of its connectors")
-	fs.StringVar(&c.admin, "admin", "", "`host:port` of that server's metrics; of the dispatcher's, if that is a process of its own")
+	fs.StringVar(&c.admin, "admin", "", "`host:port,...` of that server's metrics; of the dispatchers, if they are processes of their own")
+	fs.IntVar(&c.processes, "processes", 0, "`number` of connectors, with every other part a process of its own too, on Apache Kafka and FerretDB; 0 for all in one process")
 	fs.Func("process", "`name=pid` of a process of that server, to tell its CPU and memory; may be repeated", c.setProcess)
 	fs.StringVar(&c.store, "store", "", "`URL` of that server's store, to make users there rather than by signing up; with -key")
 	fs.StringVar(&c.key, "key", "", "`file` of that server's signing key")
@@ -97,6 +99,9 @@ func parse(args []string) (config, error) {
 		return c, err
 	}
 	c.server = fs.Args()
+	if c.processes > 0 && (c.url != "" || c.stages || len(c.server) > 0) {
+		return c, errors.New("-processes goes with neither -url nor -stages nor flags of the server")
+	}
 	if (c.store == "") != (c.key == "") || c.store != "" && c.url == "" {
 		return c, errors.New("-store and -key go together, and with -url")
 	}
@@ -109,10 +114,10 @@ func (c *config) setProcess(s string) error {
 	if name == "" || err != nil {
 		return errors.New("must be name=pid")
 	}
-	if c.processes == nil {
-		c.processes = make(map[string]int)
+	if c.pids == nil {
+		c.pids = make(map[string]int)
 	}
-	c.processes[name] = pid
+	c.pids[name] = pid
 	return nil
 }
 
@@ -170,12 +175,27 @@ func measure(args []string) (err error) {
 // users of it.
 func (c *config) open(ctx context.Context, p profile, dir string) (*target, []user, error) {
 	if c.url != "" {
-		t := &target{addresses: strings.Split(c.url, ","), admin: c.admin, pids: c.processes}
+		t := &target{addresses: strings.Split(c.url, ","), pids: c.pids}
+		if c.admin != "" {
+			t.admins = strings.Split(c.admin, ",")
+		}
 		if c.store != "" {
 			users, err := mint(ctx, c.store, c.key, p.users)
 			return t, users, err
 		}
 		users, err := newPeople(t.addresses[0]).signUp(ctx, p.users)
+		return t, users, err
+	}
+	if c.processes > 0 {
+		t, env, err := startProcesses(ctx, filepath.Join(dir, "processes"), c.processes)
+		if err != nil {
+			return nil, nil, err
+		}
+		fmt.Printf("making %d users\n", p.users)
+		users, err := mint(ctx, env["KNATTER_STORE"], env["KNATTER_KEYS"], p.users)
+		if err != nil {
+			err = errors.Join(err, t.stop())
+		}
 		return t, users, err
 	}
 	binary := c.binary

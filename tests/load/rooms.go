@@ -31,8 +31,13 @@ func newPeople(address string) *people {
 
 const parallelCalls = 32
 
-// call makes one request; in and out are JSON.
+// call makes one request; in and out are JSON. It tries again when the server is
+// busy.
 func (p *people) call(ctx context.Context, method, path, token string, in, out any) error {
+	return p.try(ctx, method, path, token, in, out, 10)
+}
+
+func (p *people) try(ctx context.Context, method, path, token string, in, out any, tries int) error {
 	body, err := json.Marshal(in)
 	if err != nil {
 		return err
@@ -52,6 +57,14 @@ func (p *people) call(ctx context.Context, method, path, token string, in, out a
 	answer, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return err
+	}
+	if resp.StatusCode == http.StatusServiceUnavailable && tries > 1 {
+		select {
+		case <-time.After(time.Second):
+			return p.try(ctx, method, path, token, in, out, tries-1)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	if resp.StatusCode >= 300 {
 		return fmt.Errorf("%s %s: %d %.300s", method, path, resp.StatusCode, answer)

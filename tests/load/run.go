@@ -141,7 +141,7 @@ func (r *run) held(ctx context.Context, s step) (bool, error) {
 func (r *run) drain(ctx context.Context, most time.Duration) (time.Duration, error) {
 	begun := time.Now()
 	err := r.until(ctx, func() bool {
-		lag, err := lags(r.target.admin)
+		lag, err := lags(r.target.admins)
 		return err == nil && behind(lag) == 0 || time.Since(begun) > most
 	})
 	return time.Since(begun), err
@@ -168,7 +168,7 @@ func (r *run) step(ctx context.Context, s step, storm bool) error {
 		From: float64(from-r.start) / 1e9, To: float64(to-r.start) / 1e9,
 	})
 	if r.stages != nil && s.rate > 0 {
-		r.stages.begin(ctx, r.target.admin, s.name, s.length)
+		r.stages.begin(ctx, r.target.admins[0], s.name, s.length)
 		defer r.stages.end()
 	}
 	if storm {
@@ -231,7 +231,7 @@ func (r *run) sample() {
 		return
 	}
 	r.sampled = second
-	if lag, err := lags(r.target.admin); err == nil {
+	if lag, err := lags(r.target.admins); err == nil {
 		r.lag = lag
 	}
 	s, sockets := r.fleet.at(second)
@@ -360,7 +360,7 @@ func (r *run) judge(drained time.Duration) {
 	if limit := r.profile.worst; limit > 0 {
 		add("slowest receipt", fmt.Sprint("≤ ", limit), fmt.Sprintf("%.1f ms", worst), worst <= float64(limit.Milliseconds()))
 	}
-	if limit := r.profile.lagDrain; limit > 0 && r.target.admin != "" {
+	if limit := r.profile.lagDrain; limit > 0 && len(r.target.admins) > 0 {
 		add("persisted and indexed after the last message", fmt.Sprint("≤ ", limit), fmt.Sprintf("%.1f s", drained.Seconds()), drained <= limit)
 	}
 	if r.profile.sustained > 0 {
@@ -369,7 +369,7 @@ func (r *run) judge(drained time.Duration) {
 	if limit := r.profile.perSocket; limit > 0 && len(r.result.Series) > 0 && r.target.pids != nil {
 		last := r.result.Series[len(r.result.Series)-1]
 		var before, after uint64
-		for name := range r.target.pids {
+		for name := range r.target.holders() {
 			before += r.idle[name].ResidentBytes
 			after += last.Processes[name].ResidentBytes
 		}

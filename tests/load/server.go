@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"time"
 
@@ -16,12 +17,13 @@ import (
 	"knatter.dev/chat/internal/auth"
 	"knatter.dev/chat/internal/names"
 	"knatter.dev/chat/internal/open"
+	processes "knatter.dev/chat/tests/engines/processes/fleet"
 )
 
 // target is the server under load.
 type target struct {
 	addresses []string // host:port of the chat, of each of its connectors
-	admin     string   // host:port of the metrics of the event functions; empty when not known
+	admins    []string // host:port of the metrics of the event functions
 	pids      map[string]int
 	stop      func() error
 }
@@ -86,10 +88,12 @@ func startServer(ctx context.Context, binary, data string, args []string) (t *ta
 		return nil, err
 	}
 	t.addresses = []string{address}
-	if t.admin, err = freeAddress(); err != nil {
+	admin, err := freeAddress()
+	if err != nil {
 		return nil, err
 	}
-	cmd := exec.Command(binary, append([]string{"--listen", address, "--admin", t.admin, "--data", data}, args...)...)
+	t.admins = []string{admin}
+	cmd := exec.Command(binary, append([]string{"--listen", address, "--admin", admin, "--data", data}, args...)...)
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for us; the server is stopped when all is measured
 	if err := cmd.Start(); err != nil {
@@ -108,6 +112,39 @@ func startServer(ctx context.Context, binary, data string, args []string) (t *ta
 		return nil, errors.Join(err, cmd.Process.Kill())
 	}
 	return t, nil
+}
+
+// startProcesses runs every part as a process of its own.
+func startProcesses(ctx context.Context, dir string, connectors int) (t *target, env map[string]string, err error) {
+	f, err := processes.Start(ctx, processes.Options{Connectors: connectors, Dir: dir, LongLived: true})
+	if err != nil {
+		return nil, nil, err
+	}
+	t = &target{pids: make(map[string]int), stop: f.Close}
+	for _, p := range f.Processes() {
+		t.pids[p.Name] = p.PID
+		switch {
+		case strings.HasPrefix(p.Name, "connector-"):
+			t.addresses = append(t.addresses, p.Address)
+		case strings.HasPrefix(p.Name, "dispatcher-"):
+			t.admins = append(t.admins, p.Address)
+		}
+	}
+	return t, f.Env(), nil
+}
+
+// holders are the processes that hold the sockets.
+func (t *target) holders() map[string]int {
+	connectors := make(map[string]int)
+	for name, pid := range t.pids {
+		if strings.HasPrefix(name, "connector-") {
+			connectors[name] = pid
+		}
+	}
+	if len(connectors) > 0 {
+		return connectors
+	}
+	return t.pids
 }
 
 // ready waits for the server to serve.

@@ -77,24 +77,30 @@ func (m *meter) settled(ctx context.Context) (map[string]report.Usage, error) {
 	return usage, nil
 }
 
-// lags are the records that each event function is behind, as the server says.
-// Without an admin address there are none.
-func lags(admin string) (map[string]float64, error) {
-	if admin == "" {
-		return nil, nil
+// lags are the records that each event function is behind, as those who follow the
+// log for them say at their admin addresses. Without any there are none.
+func lags(admins []string) (map[string]float64, error) {
+	found := make(map[string]float64)
+	for _, admin := range admins {
+		if err := addLags(found, admin); err != nil {
+			return nil, fmt.Errorf("metrics: %w", err)
+		}
 	}
+	return found, nil
+}
+
+func addLags(found map[string]float64, admin string) error {
 	client := http.Client{Timeout: 2 * time.Second}
 	resp, err := client.Get("http://" + admin + "/metrics")
 	if err != nil {
-		return nil, fmt.Errorf("metrics: %w", err)
+		return err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	parser := expfmt.NewTextParser(model.UTF8Validation)
 	families, err := parser.TextToMetricFamilies(resp.Body)
 	if err != nil {
-		return nil, fmt.Errorf("metrics: %w", err)
+		return err
 	}
-	found := make(map[string]float64)
 	for _, m := range families["knatter_function_lag_records"].GetMetric() {
 		for _, label := range m.GetLabel() {
 			if label.GetName() == "function" {
@@ -102,5 +108,5 @@ func lags(admin string) (map[string]float64, error) {
 			}
 		}
 	}
-	return found, nil
+	return nil
 }
