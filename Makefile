@@ -5,6 +5,8 @@ GOLANGCI         := bin/golangci-lint-$(GOLANGCI_VERSION)
 FUZZTIME         ?= 10s
 DATA             ?= .knatter
 PROFILE          ?= seed
+NS               ?= knatter
+DEPLOY           = -registry $(or $(REGISTRY),$(error REGISTRY=… is missing: where to push images)) $(if $(INSECURE),-registry-insecure)
 
 .DEFAULT_GOAL := help
 
@@ -19,6 +21,38 @@ run: ## start the whole chat on http://localhost:8080, data in .knatter/
 .PHONY: reindex
 reindex: ## rebuild the search index, then go on running
 	go run ./local --data $(DATA) --reindex
+
+.PHONY: build
+build: ## static binaries of every part, for one process each, into bin/
+	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/ ./connector/cmd/connector ./functions/*/cmd/* ./infra/dispatcher ./infra/admin
+
+.PHONY: processes
+processes: ## run every part as a process of its own, on Apache Kafka and FerretDB: needs java and mvn
+	go run ./tests/engines/processes
+
+.PHONY: test-processes
+test-processes: ## the stories on separate processes, two connectors on Apache Kafka and FerretDB, and replays: needs java and mvn
+	KNATTER_TEST_STAGE=processes go test -count=1 -timeout=20m -parallel=2 -v ./tests
+	KNATTER_SLOW=1 go test -count=1 -timeout=10m -v ./tests/engines/processes/...
+
+.PHONY: deploy
+deploy: ## all functions to Knative, by func deploy: NS=… REGISTRY=… INSECURE=1 WARM=fanout,persist (these keep a replica)
+	go run ./infra/deploy -namespace $(NS) $(DEPLOY) $(if $(WARM),-warm $(WARM))
+
+deploy-%: # deploy-fanout and so on: one of them
+	go run ./infra/deploy -namespace $(NS) $(DEPLOY) $(if $(WARM),-warm $(WARM)) $*
+
+.PHONY: deploy-connector
+deploy-connector: ## images of connector, dispatcher and admin: pushed, printed, and run where kustomize has brought the former two
+	go -C infra/tools run ./images $(DEPLOY) ./connector/cmd/connector ./infra/dispatcher ./infra/admin | while read -r name image; do \
+		echo "knatter/$$name=$$image"; \
+		case $$name in connector) kind=statefulset ;; dispatcher) kind=deployment ;; *) continue ;; esac; \
+		kubectl -n $(NS) get $$kind $$name --ignore-not-found -o name | while read -r it; do kubectl -n $(NS) set image $$it $$name=$$image; done; \
+	done
+
+.PHONY: e2e-cluster
+e2e-cluster: ## the stories on the cluster of KUBECONFIG: see tests/cluster/main_test.go
+	go test -count=1 -timeout=60m -v ./tests/cluster
 
 .PHONY: test
 test: ## vet and the fast tests: what to run before every commit
@@ -77,6 +111,10 @@ $(GOLANGCI):
 .PHONY: docs
 docs: ## check README, ARCHITECTURE, OpenAPI and AsyncAPI against the running system
 	go test -count=1 ./tests/docs
+
+.PHONY: infra
+infra: ## compose, manifests, proxy, dashboard and alerts against what they are about: all checks of tests/infra
+	KNATTER_SLOW=1 go test -count=1 -timeout=15m -v ./tests/infra
 
 .PHONY: browser
 browser: ## the browser story: needs node and Chromium

@@ -177,6 +177,9 @@ func (c *Connector) followDeliveries() {
 			c.ready.Store(true)
 		}, func(deliveries []chat.Delivery) {
 			c.metrics.delivered.Add(float64(len(deliveries)))
+			if e, err := chat.DecodeFrame(deliveries[0].Frame); err == nil {
+				c.metrics.delays.Observe(max(time.Since(e.Time), 0).Seconds())
+			}
 			for i := range deliveries {
 				c.hub.deliver(&deliveries[i])
 			}

@@ -54,6 +54,13 @@ func (q *queue) pushLocked(frames [][]byte) bool {
 	return true
 }
 
+// len is how many frames wait.
+func (q *queue) len() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.frames)
+}
+
 // pushWait is push for a sender that can wait, as a replay does: it goes on when
 // the queue is less than half full. It returns false when done is closed first.
 func (q *queue) pushWait(frame []byte, done <-chan struct{}) bool {

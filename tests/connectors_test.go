@@ -93,7 +93,7 @@ func talk(t *testing.T, s *Server, total int, senders client.Options, watchers .
 	t.Helper()
 	room, connections := crowd(t, s, 6, senders)
 	for i := range connections {
-		connections[i].pace = rate.NewLimiter(20, 10)
+		connections[i].pace = rate.NewLimiter(15, 5)
 	}
 	b := &busyRoom{t: t, id: room, owner: connections[0].person, total: total, seen: make([][]place, len(watchers)), count: make([]atomic.Int64, len(watchers))}
 	for i, o := range watchers {
@@ -143,7 +143,7 @@ func (b *busyRoom) ends() {
 // People on two connectors see the same, in the same order.
 func TestConnectorsShareOneOrder(t *testing.T) {
 	needsProcesses(t)
-	talk(t, common(t), 1_000, client.Options{}, client.Options{}, client.Options{}).ends()
+	talk(t, common(t), 500, client.Options{}, client.Options{}, client.Options{}).ends()
 }
 
 // A connector that is killed and comes back with its ordinal has its partition
@@ -151,9 +151,9 @@ func TestConnectorsShareOneOrder(t *testing.T) {
 func TestKilledConnectorComesBack(t *testing.T) {
 	f := needsProcesses(t)
 	elsewhere := newBalancer(f.URLs())
-	b := talk(t, common(t), 1_500, client.Options{}, client.Options{}, client.Options{}, client.Options{Dial: elsewhere.dial}, client.Options{Dial: elsewhere.dial})
+	b := talk(t, common(t), 900, client.Options{}, client.Options{}, client.Options{}, client.Options{Dial: elsewhere.dial}, client.Options{Dial: elsewhere.dial})
 	for _, name := range []string{"connector-1", "connector-0"} {
-		b.sees(100)
+		b.sees(60)
 		if err := f.Kill(name); err != nil {
 			t.Fatal(err)
 		}
@@ -191,8 +191,8 @@ func TestConnectorsComeAndGo(t *testing.T) {
 	urls := f.URLs()
 	over := newBalancer(urls)
 	o := client.Options{Dial: over.dial}
-	b := talk(t, common(t), 1_500, o, o, o, o)
-	b.sees(100)
+	b := talk(t, common(t), 900, o, o, o, o)
+	b.sees(60)
 	added, err := f.AddConnector(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -203,7 +203,7 @@ func TestConnectorsComeAndGo(t *testing.T) {
 	}
 	over.add(all[len(all)-1])
 	over.cut() // as a balancer that spreads anew
-	b.sees(100)
+	b.sees(60)
 	if err := f.Stop(added); err != nil {
 		t.Fatal(err)
 	}
