@@ -32,7 +32,7 @@ processes: ## run every part as a process of its own, on Apache Kafka and Ferret
 
 .PHONY: test-processes
 test-processes: ## the stories on separate processes, two connectors on Apache Kafka and FerretDB, and replays: needs java and mvn
-	KNATTER_TEST_STAGE=processes go test -count=1 -timeout=20m -parallel=2 -v ./tests
+	KNATTER_TEST_STAGE=processes go test -count=1 -timeout=20m -parallel=1 -v ./tests
 	KNATTER_SLOW=1 go test -count=1 -timeout=10m -v ./tests/engines/processes/...
 
 .PHONY: deploy

@@ -162,6 +162,7 @@ func TestFlood(t *testing.T) {
 	others := s.bystanders(t)
 	room := eve.Creates("Flood")
 	w := eve.Wire()
+	w.Follows(room, "") // so that it is known at once who may send here
 	var reading sync.WaitGroup
 	var refused, acked int
 	var end error
