@@ -49,7 +49,7 @@ func parse(args []string) (config, error) {
 	fs.StringVar(&c.listen, "listen", "127.0.0.1:8080", "`address` of the chat: page, WebSocket and HTTP; \":8080\" serves the whole network")
 	fs.StringVar(&c.admin, "admin", "127.0.0.1:8081", "`address` of /metrics, /healthz, /readyz and /debug/pprof; \"\" for none")
 	fs.StringVar(&c.data, "data", ".knatter/", "`directory` for all that is kept: the log, the stores, the signing key")
-	fs.StringVar(&c.brokers, "brokers", "", "`host:port,...` of a Kafka-protocol log to use instead of the embedded one")
+	fs.StringVar(&c.brokers, "brokers", "", "`host:port,...` of a Kafka-protocol log to use instead of the embedded one; logging in there, TLS and how its topics are made are set by the environment, as for the cluster's binaries")
 	fs.StringVar(&c.store, "store", "", "`URL` of the store to use instead of the embedded one, e.g. pebble:/var/lib/knatter")
 	fs.Func("function", "`name=url`: one function that is served elsewhere, e.g. in a debugger; may be repeated. Names: "+strings.Join(functionNames(), ", "), c.setFunction)
 	fs.BoolVar(&c.ephemeral, "ephemeral", false, "keep nothing: log and stores in memory")

@@ -333,6 +333,16 @@ func TestWipeIndex(t *testing.T) {
 	if err := s.Index.Put(t.Context(), []chat.Document{doc}); err != nil {
 		t.Fatal(err)
 	}
+	for i, sequence := range []chat.Sequence{5, 7} {
+		e, err := chat.NewEvent(fmt.Sprint(i), "alice", chat.MessagePosted, "room", chat.Posted{Text: "hi"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Sequence = sequence
+		if err := s.Events.Put(t.Context(), []chat.Event{e}); err != nil {
+			t.Fatal(err)
+		}
+	}
 	if code, _, complaint := admin(t, environ, "wipe-index"); code != 1 {
 		t.Errorf("while another process has the store: %d, %s", code, complaint)
 	}
@@ -340,6 +350,15 @@ func TestWipeIndex(t *testing.T) {
 		t.Fatal(err)
 	}
 	does(t, environ, "wipe-index")
+	if code, _, complaint := admin(t, environ, "wipe-index", "--refill"); code != 2 || !strings.Contains(complaint, "KNATTER_FUNCTION_INDEX") {
+		t.Errorf("--refill without a function: %d, %s", code, complaint)
+	}
+	f := &refusing{handled: make(map[chat.Sequence]int)}
+	server := httptest.NewServer(f)
+	defer server.Close()
+	if out := does(t, environ, "wipe-index", "--refill", "--function-index", server.URL); !strings.Contains(out, "2 stored messages") || f.handled[5] != 1 || f.handled[7] != 1 {
+		t.Errorf("--refill: %v, %s", f.handled, out)
+	}
 	if s, err = open.Store(t.Context(), store); err != nil {
 		t.Fatal(err)
 	}

@@ -98,6 +98,15 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// The log's very first record has sequence 0, and is a record nevertheless.
+func TestFirstRecordOfKafkaSource(t *testing.T) {
+	h := new(recorder)
+	w := post(serve.Events(h, 0), text, binary(map[string]string{"Ce-Knativekafkaoffset": "0"}))
+	if w.Code != http.StatusNoContent || len(h.calls) != 1 || h.calls[0][0].Sequence != 0 {
+		t.Errorf("got %d, %s, handled %v", w.Code, w.Body, h.calls)
+	}
+}
+
 func TestEventsOfAUsersStream(t *testing.T) {
 	h := new(recorder)
 	w := post(serve.Events(h, 0), text, binary(map[string]string{"Ce-Partitionkey": "@bob", "Ce-Knativekafkaoffset": "1"}))

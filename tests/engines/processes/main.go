@@ -40,7 +40,7 @@ func run(ctx context.Context) (err error) {
 	flag.IntVar(&opts.Port, "port", 8080, "of the first connector, the others' come after it; 0 for free ones")
 	flag.IntVar(&opts.Partitions, "partitions", 8, "of chat.rooms, in a new folder")
 	flag.StringVar(&opts.Dir, "data", "", "`folder` of all data and logs, which is gone on with; a temporary one if it is not set")
-	flag.BoolVar(&reference, "reference", false, "let people talk over the connectors, replay everything from the log, compare, and end")
+	flag.BoolVar(&reference, "reference", false, "let people talk over the connectors, replay everything from the log, compare, and end; in a new folder")
 	flag.Usage = func() {
 		fmt.Fprintln(flag.CommandLine.Output(), `Runs every part of Knatter as a process of its own, on Apache Kafka and FerretDB, until it is
 interrupted. While it runs it reads commands: stop NAME, kill NAME (as kill -9) and start NAME
