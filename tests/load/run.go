@@ -47,7 +47,7 @@ type run struct {
 // measured until then is the result.
 func (r *run) play(ctx context.Context, users []user, rooms []chat.RoomID, seed uint64) (err error) {
 	time.Sleep(settle) // what making the rooms has left to do is not to be measured
-	r.meter = newMeter(maps.Clone(r.target.pids))
+	r.meter = newMeter(r.target.pids)
 	r.idle = r.meter.read()
 	if r.profile.perSocket > 0 {
 		if r.idle, err = r.meter.settled(ctx); err != nil {

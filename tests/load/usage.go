@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"time"
 
@@ -21,7 +22,8 @@ type meter struct {
 }
 
 func newMeter(pids map[string]int) *meter {
-	m := &meter{pids: pids, cpu: make(map[string]float64)}
+	m := &meter{pids: make(map[string]int), cpu: make(map[string]float64)}
+	maps.Copy(m.pids, pids)
 	m.read()
 	return m
 }
