@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -189,17 +190,22 @@ func (w *Wire) IsRefused(id string, status int) {
 	}
 }
 
-// IsClosedWith wants the server to close the socket with the code. Frames before
-// that are passed over.
-func (w *Wire) IsClosedWith(code int) {
+// IsClosedWith wants the server to close the socket with one of the codes. Frames
+// before that are passed over. The code of a socket that just ends is
+// [websocket.CloseAbnormalClosure].
+func (w *Wire) IsClosedWith(codes ...int) {
 	w.t.Helper()
 	for frames := 0; ; frames++ {
 		_, err := w.next()
 		if err == nil {
 			continue
 		}
-		if closed, ok := errors.AsType[*websocket.CloseError](err); !ok || closed.Code != code {
-			w.t.Errorf("the socket ended with %v after %d frames, want %d", err, frames, code)
+		code := websocket.CloseAbnormalClosure
+		if closed, ok := errors.AsType[*websocket.CloseError](err); ok {
+			code = closed.Code
+		}
+		if !slices.Contains(codes, code) {
+			w.t.Errorf("the socket ended with %v after %d frames, want %v", err, frames, codes)
 		}
 		return
 	}

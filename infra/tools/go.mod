@@ -1,3 +1,5 @@
+// What deploys Knatter: the func CLI, and images of what are no functions. It is a
+// module of its own, so that its 300 dependencies stay out of the product's.
 module knatter.dev/chat/infra/tools
 
 go 1.26.0

@@ -35,11 +35,11 @@ const patience = 2 * time.Minute
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() { // ends with the process
-		<-ctx.Done()
-		stop() // the next signal ends us at once
+		<-signals
+		signal.Stop(signals) // the next signal ends us at once
 		shared.end()
 		os.Exit(1)
 	}()

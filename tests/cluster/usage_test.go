@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// tellsUsage logs the resident memory of what runs now, and the size of its images
+// tellsUsage logs the memory of what runs now, without what is mapped from files
+// (Kubernetes counts no other), and the size of its images
 // as nodes pull them, as far as the cluster tells.
 func (c *Cluster) tellsUsage(t *testing.T) {
 	t.Helper()
@@ -40,7 +41,7 @@ func (c *Cluster) tellsUsage(t *testing.T) {
 				}
 				name := strings.TrimPrefix(pod.PodRef.Name, "knatter-")
 				name, _, _ = strings.Cut(name, "-")
-				t.Logf("%-10s %4d MiB resident, image of %d MB", name, container.Memory.RSSBytes>>20, images[name]/1e6)
+				t.Logf("%-10s %4d MiB of memory of its own, image of %d MB", name, container.Memory.RSSBytes>>20, images[name]/1e6)
 			}
 		}
 	}
