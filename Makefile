@@ -54,6 +54,10 @@ deploy-connector: ## images of connector, dispatcher and admin: pushed, printed,
 e2e-cluster: ## the stories on the cluster of KUBECONFIG: see tests/cluster/main_test.go
 	go test -count=1 -timeout=60m -v ./tests/cluster
 
+.PHONY: dictionary
+dictionary: ## make the Korean dictionary's file again, of mecab-ko as kagome packs it
+	go generate ./internal/analysis/lexicon
+
 .PHONY: test
 test: ## vet and the fast tests: what to run before every commit
 	go vet ./...

@@ -114,8 +114,7 @@ func run(ctx context.Context, cfg config, start time.Time) (err error) {
 	return err
 }
 
-// announce says where the chat is when it is ready. The Korean dictionary may load
-// still: the chat does not wait for it, only search does.
+// announce says where the chat is when it is ready.
 func announce(ctx context.Context, cfg config, gateway *connector.Connector, ln net.Listener, brokers []string, start time.Time) {
 	for gateway.Ready(ctx) != nil {
 		select {
@@ -260,7 +259,7 @@ func (p *parts) wire(cfg config, signer *auth.Signer) {
 	p.requests = make(map[string]http.RoundTripper)
 	p.dispatchers = make(map[string]*dispatch.Dispatcher)
 	p.verifier = auth.NewVerifier(auth.JWKS("http://accounts/.well-known/jwks.json", late{p.requests, "accounts"}), s.Sessions)
-	// Only what runs here is made: index and search load the dictionary.
+	// Only what runs here is made.
 	handlers := map[string]func() http.HandlerFunc{
 		"accounts": func() http.HandlerFunc {
 			return accounts.With(s.Accounts, s.Sessions, s.Attempts, s.Rooms, p.log, signer, p.verifier).Handle

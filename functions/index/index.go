@@ -25,8 +25,7 @@ var _ chat.Handler = (*Function)(nil)
 // New returns a function that has yet to be started.
 func New() *Function { return &Function{} }
 
-// With returns a function over what is open already. It begins to load the
-// dictionary in the background; events that come sooner wait for it.
+// With returns a function over what is open already.
 func With(index chat.SearchIndex) *Function {
 	f := New()
 	f.use(index, 0, nil)
@@ -34,7 +33,6 @@ func With(index chat.SearchIndex) *Function {
 }
 
 func (f *Function) use(index chat.SearchIndex, generation int, stop func() error) {
-	analysis.Preload()
 	f.index = index
 	// Over a group, so that concurrent requests share a commit.
 	f.Use(serve.Events(serve.NewGroup(f), generation), stop)
@@ -45,12 +43,8 @@ func (f *Function) use(index chat.SearchIndex, generation int, stop func() error
 const messagesInARow = 4
 
 // HandleEvents implements [chat.Handler]. Errors: Invalid for a message that
-// cannot be read; Unavailable while the dictionary is loading and ctx ends; the
-// index's own.
+// cannot be read; the index's own.
 func (f *Function) HandleEvents(ctx context.Context, events []chat.Event) error {
-	if err := analysis.Load(ctx); err != nil {
-		return chat.Errorf(chat.Unavailable, "loading the dictionary: %w", err)
-	}
 	docs := make([]chat.Document, 0, len(events))
 	for i := range events {
 		e := &events[i]

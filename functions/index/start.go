@@ -3,7 +3,6 @@ package index
 import (
 	"context"
 
-	"knatter.dev/chat/internal/analysis"
 	"knatter.dev/chat/internal/open"
 )
 
@@ -20,9 +19,4 @@ func (f *Function) Start(ctx context.Context, env map[string]string) error {
 	}
 	f.use(stores.Index, generation, stores.Close)
 	return nil
-}
-
-// Ready tells whether events are handled without waiting for the dictionary.
-func (f *Function) Ready(context.Context) (bool, error) {
-	return f.Started() && analysis.Ready(), nil
 }

@@ -44,8 +44,7 @@ type Function struct {
 // New returns a function that has yet to be started.
 func New() *Function { return &Function{} }
 
-// With returns a function over what is open already. It begins to load the
-// dictionary in the background; searches that come sooner wait for it.
+// With returns a function over what is open already.
 func With(index chat.SearchIndex, events chat.EventStore, rooms chat.RoomStore, v *auth.Verifier) *Function {
 	f := New()
 	f.use(index, events, rooms, v, nil)
@@ -53,7 +52,6 @@ func With(index chat.SearchIndex, events chat.EventStore, rooms chat.RoomStore, 
 }
 
 func (f *Function) use(index chat.SearchIndex, events chat.EventStore, rooms chat.RoomStore, v *auth.Verifier, stop func() error) {
-	analysis.Preload()
 	f.index, f.events, f.rooms, f.verifier = index, events, rooms, v
 	f.Use(serve.Routes(map[string]func(http.ResponseWriter, *http.Request) error{
 		"GET /v1/search": f.search,
@@ -90,9 +88,6 @@ func (f *Function) search(w http.ResponseWriter, r *http.Request) error {
 	rooms, err := f.roomsFor(ctx, claims.User, p.room)
 	if err != nil {
 		return err
-	}
-	if err := analysis.Load(ctx); err != nil {
-		return chat.Errorf(chat.Unavailable, "loading the dictionary: %w", err)
 	}
 	a := answer{Hits: []hit{}}
 	query := analysis.Parse(p.text)

@@ -3,7 +3,6 @@ package search
 import (
 	"context"
 
-	"knatter.dev/chat/internal/analysis"
 	"knatter.dev/chat/internal/auth"
 	"knatter.dev/chat/internal/open"
 )
@@ -21,9 +20,4 @@ func (f *Function) Start(ctx context.Context, env map[string]string) error {
 	}
 	f.use(stores.Index, stores.Events, stores.Rooms, auth.NewVerifier(keys, stores.Sessions), stores.Close)
 	return nil
-}
-
-// Ready tells whether searches are answered without waiting for the dictionary.
-func (f *Function) Ready(context.Context) (bool, error) {
-	return f.Started() && analysis.Ready(), nil
 }

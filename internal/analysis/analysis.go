@@ -27,7 +27,6 @@
 package analysis
 
 import (
-	"context"
 	"sync"
 
 	"knatter.dev/chat"
@@ -64,20 +63,8 @@ const (
 	tagPrefix = 'p' // the beginning of a word
 )
 
-// Preload starts loading the dictionary in the background, once for the process:
-// it takes two seconds of one core, and 52 MB of memory that stay (several times
-// that while loading). The words that the analysis has met take up to 16 MB more.
-func Preload() { dictionary.start() }
-
-// Load waits for the dictionary, and starts loading it if nobody has. The error
-// is ctx's; the loading goes on then.
-func Load(ctx context.Context) error { return dictionary.wait(ctx) }
-
-// Ready tells whether the dictionary is loaded. It neither loads nor waits.
-func Ready() bool { return dictionary.ready() }
-
 // Terms are the distinct index terms of a message. They are valid UTF-8 without
-// NUL, at most 129 bytes each and at most 16,000. It waits for the dictionary.
+// NUL, at most 129 bytes each and at most 16,000.
 func Terms(s string) []string {
 	a := analysers.Get().(*analyser)
 	defer analysers.Put(a)
@@ -147,7 +134,7 @@ func (a *analyser) addWord(set *termSet, c class, word []rune) {
 }
 
 // Words are the words of a query, all of which a message must match; none when
-// nothing in it is searchable. It waits for the dictionary.
+// nothing in it is searchable.
 func Words(query string) []chat.Word { return Parse(query).Words() }
 
 // Highlights are the parts of a message that match words of the query, whether

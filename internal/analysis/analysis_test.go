@@ -1,8 +1,6 @@
 package analysis
 
 import (
-	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -259,23 +257,6 @@ func TestConcurrent(t *testing.T) {
 		})
 	}
 	wg.Wait()
-}
-
-func TestLoad(t *testing.T) {
-	var l loader
-	l.done = make(chan struct{})
-	l.once.Do(func() {}) // it never loads
-	canceled, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := l.wait(canceled); !errors.Is(err, context.Canceled) || l.ready() {
-		t.Errorf("while loading: %v, ready %t", err, l.ready())
-	}
-	if err := Load(t.Context()); err != nil || !Ready() {
-		t.Errorf("Load: %v, ready %t", err, Ready())
-	}
-	if err := dictionary.wait(canceled); err != nil {
-		t.Errorf("when loaded: %v", err)
-	}
 }
 
 // TestHostile: texts made to be expensive stay within the documented bounds.

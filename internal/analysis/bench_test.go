@@ -25,7 +25,6 @@ func benchmarkTexts() (names []string, texts map[string]string) {
 
 func BenchmarkTerms(b *testing.B) {
 	names, texts := benchmarkTexts()
-	_ = Load(b.Context())
 	for _, name := range names {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
@@ -38,7 +37,6 @@ func BenchmarkTerms(b *testing.B) {
 
 func BenchmarkTermsParallel(b *testing.B) {
 	_, texts := benchmarkTexts()
-	_ = Load(b.Context())
 	b.ReportAllocs()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
@@ -51,7 +49,6 @@ func BenchmarkTermsParallel(b *testing.B) {
 // often and most of them hardly ever, from 100,000; and each of 200,000 in turn,
 // so that none is known.
 func BenchmarkTermsOfMany(b *testing.B) {
-	_ = Load(b.Context())
 	random := rand.New(rand.NewPCG(7, 8))
 	vocabulary := distinctWords(random, 200_000)
 	zipf := rand.NewZipf(random, 1.1, 3, 100_000-1)

@@ -3,6 +3,8 @@ package analysis
 import (
 	"slices"
 	"unicode/utf8"
+
+	"knatter.dev/chat/internal/analysis/lexicon"
 )
 
 // maxLattice bounds the runes that are analysed at once; no Korean word is that
@@ -14,10 +16,11 @@ const maxLattice = 64
 // they follow each other. Of equal paths it takes the one that kagome takes. Its
 // memory is used again for the next word.
 type lattice struct {
-	text    string // of which tokens are parts
-	offsets [maxLattice + 1]int32
-	nodes   []node
-	tokens  []token
+	text       string // of which tokens are parts
+	offsets    [maxLattice + 1]int32
+	characters [maxLattice]lexicon.Character
+	nodes      []node
+	tokens     []token
 
 	// The nodes that end at a rune, as a list: the first and the last of them, 0
 	// for none.
@@ -58,74 +61,71 @@ type token struct {
 }
 
 // analyse sets the tokens of a word of at most maxLattice runes.
-func (l *lattice) analyse(lex *lexicon, word []rune) {
+func (l *lattice) analyse(lex *lexicon.Lexicon, word []rune) {
 	l.reset(lex, word)
 	for start := range word {
 		if l.heads[start] == 0 {
 			continue // no way leads here
 		}
 		l.enter(start)
-		known := l.known(lex, word, start)
-		category := lex.category(word[start])
-		unknown := &lex.unknown[category]
-		if known && !unknown.always {
+		known := l.known(lex, start, len(word))
+		first := l.characters[start]
+		unknown := lex.Unknown(first)
+		if known && !unknown.Always {
 			continue
 		}
 		end := start + 1
-		for unknown.group && end < len(word) && lex.category(word[end]) == category {
+		for unknown.Group && end < len(word) && l.characters[end].SameCategory(first) {
 			end++
 		}
-		for id := unknown.from; id < unknown.to; id++ {
+		for id := unknown.From; id < unknown.To; id++ {
 			if end-1 > start {
-				l.add(lex, id, start, end-1)
+				l.add(lex, int(id), start, end-1)
 			}
-			l.add(lex, id, start, end)
+			l.add(lex, int(id), start, end)
 		}
 	}
 	l.enter(len(word))
-	l.trace(l.follow(lex, lex.end).node, len(word))
+	l.trace(l.follow(lex, lex.End()).node, len(word))
 }
 
-func (l *lattice) reset(lex *lexicon, word []rune) {
+func (l *lattice) reset(lex *lexicon.Lexicon, word []rune) {
 	if l.lefts == nil {
-		l.lefts = make([]stamped, len(lex.costs)/lex.rights)
-		l.rights = make([]stamped, lex.rights)
+		l.lefts = make([]stamped, lex.Lefts())
+		l.rights = make([]stamped, lex.Rights())
 	}
 	var buf [maxLattice * utf8.UTFMax]byte
 	text := buf[:0]
 	for i, r := range word {
 		l.offsets[i] = int32(len(text))
 		text = utf8.AppendRune(text, r)
+		l.characters[i] = lex.Character(r)
 	}
 	l.offsets[len(word)] = int32(len(text))
 	l.text = string(text)
 	clear(l.heads[:len(word)+1])
 	// The first node is none, the second the beginning.
-	l.nodes = append(l.nodes[:0], node{}, node{right: lex.begin})
+	l.nodes = append(l.nodes[:0], node{}, node{right: lex.Begin()})
 	l.heads[0], l.tails[0] = 1, 1
 }
 
 // known adds the entries that begin at a rune; false when there are none.
-func (l *lattice) known(lex *lexicon, word []rune, start int) bool {
+func (l *lattice) known(lex *lexicon.Lexicon, start, end int) bool {
 	some := false
-	var state int32
-	for i := start; i < len(word); i++ {
-		if r := word[i]; i == start && firstSyllable <= r && r <= lastSyllable {
-			state = lex.first[r-firstSyllable]
-		} else {
-			state = lex.walk(state, l.text[l.offsets[i]:l.offsets[i+1]])
-		}
-		if state == 0 {
+	var state lexicon.State
+	for i := start; i < end; i++ {
+		next, final, ok := lex.Step(state, l.characters[i])
+		if !ok {
 			break
 		}
-		id, ok := lex.found(state)
-		if !ok {
+		state = next
+		if !final {
 			continue
 		}
 		some = true
-		l.add(lex, id, start, i+1)
-		for ; lex.entries[id].traits&repeated != 0; id++ {
-			l.add(lex, id+1, start, i+1)
+		id := state.Entry()
+		for l.add(lex, id, start, i+1).Traits()&lexicon.Repeated != 0 {
+			id++
 		}
 	}
 	return some
@@ -164,20 +164,19 @@ func (l *lattice) enter(at int) {
 
 // follow is the cheapest way to a word with this left context that begins where
 // the search is; of equal ones the one whose last node is the first.
-func (l *lattice) follow(lex *lexicon, left uint16) *stamped {
+func (l *lattice) follow(lex *lexicon.Lexicon, left uint16) *stamped {
 	way := &l.lefts[left]
 	if way.stamp == l.stamp {
 		return way
 	}
-	costs := lex.costs[int(left)*lex.rights:][:lex.rights]
-	cheapest := int32(lex.cheapest[left])
+	costs, cheapest := lex.Costs(left), lex.Cheapest(left)
 	way.stamp, way.node = l.stamp, 0
 	for _, i := range l.before {
 		n := &l.nodes[i]
 		if way.node != 0 && n.cost+cheapest > way.cost {
 			break // nor will those behind be cheaper
 		}
-		cost := n.cost + int32(costs[n.right])
+		cost := n.cost + costs.After(n.right)
 		if way.node == 0 || cost < way.cost || cost == way.cost && i < way.node {
 			way.node, way.cost = i, cost
 		}
@@ -185,13 +184,14 @@ func (l *lattice) follow(lex *lexicon, left uint16) *stamped {
 	return way
 }
 
-func (l *lattice) add(lex *lexicon, id, start, end int) {
-	e := &lex.entries[id]
-	way := l.follow(lex, e.left)
+// add adds an entry, and returns it.
+func (l *lattice) add(lex *lexicon.Lexicon, id, start, end int) lexicon.Entry {
+	e := lex.Entry(id)
+	way := l.follow(lex, e.Left())
 	i := int32(len(l.nodes))
 	l.nodes = append(l.nodes, node{
-		cost: way.cost + int32(e.cost), prev: way.node,
-		id: int32(id), right: e.right, start: uint8(start),
+		cost: way.cost + e.Cost(), prev: way.node,
+		id: int32(id), right: e.Right(), start: uint8(start),
 	})
 	if l.heads[end] == 0 {
 		l.heads[end] = i
@@ -199,6 +199,7 @@ func (l *lattice) add(lex *lexicon, id, start, end int) {
 		l.nodes[l.tails[end]].next = i
 	}
 	l.tails[end] = i
+	return e
 }
 
 // trace sets the tokens on the way that ends with a node.

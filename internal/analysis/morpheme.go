@@ -1,9 +1,9 @@
 package analysis
 
 import (
-	"context"
-	"strings"
 	"unicode/utf8"
+
+	"knatter.dev/chat/internal/analysis/lexicon"
 )
 
 // morpheme is a content morpheme and the runes of the text that it comes from:
@@ -13,7 +13,7 @@ type morpheme struct {
 	word       string
 	surface    string // the form as it stands, where that may be a stem as well; else ""
 	start, end int
-	helper     bool // see contentOf
+	helper     bool // a query that has other content does not insist on it
 	joined     bool // to the morpheme before it: both are parts of one entry
 }
 
@@ -27,8 +27,7 @@ func (m *morpheme) same(o *morpheme) bool {
 // or a suffix as it comes.
 const lightVerb = "하"
 
-// morphemes are the content morphemes of a word of Hangul. It waits for the
-// dictionary.
+// morphemes are the content morphemes of a word of Hangul.
 func morphemes(word []rune) []morpheme {
 	a := analysers.Get().(*analyser)
 	defer analysers.Put(a)
@@ -36,19 +35,18 @@ func morphemes(word []rune) []morpheme {
 }
 
 // morphemes appends the content morphemes of a run of Hangul that starts at rune
-// start of its text. It waits for the dictionary.
+// start of its text.
 func (l *lattice) morphemes(found []morpheme, word []rune, start int) []morpheme {
-	_ = dictionary.wait(context.Background()) // without a deadline it cannot fail
-	lex := dictionary.lexicon
+	lex := lexicon.Korean()
 	for from := 0; from < len(word); from += maxLattice {
 		l.analyse(lex, word[from:min(from+maxLattice, len(word))])
 		for i := range l.tokens {
 			t := &l.tokens[i]
 			whole := morpheme{start: start + from + t.start, end: start + from + t.end}
-			traits := lex.entries[t.id].traits
-			if traits&split != 0 {
-				found = appendParts(found, lex.parts.of(t.id), whole, traits, t.surface)
-			} else if m, ok := content(whole, traits, t.surface, t.start == 0); ok {
+			e := lex.Entry(t.id)
+			if e.Split() {
+				found = appendParts(found, lex.Shape(e), whole, e.Traits(), t.surface)
+			} else if m, ok := content(whole, e.Traits(), t.surface, t.start == 0); ok {
 				found = append(found, m)
 			}
 		}
@@ -58,11 +56,11 @@ func (l *lattice) morphemes(found []morpheme, word []rune, start int) []morpheme
 
 // content completes m, a form that the dictionary does not split; ok is false
 // when it is not content, such as the letters of a laugh (ㅋㅋ).
-func content(m morpheme, t traits, surface string, initial bool) (_ morpheme, ok bool) {
+func content(m morpheme, t lexicon.Traits, surface string, initial bool) (_ morpheme, ok bool) {
 	switch {
-	case t&verb != 0, initial && t&suffix != 0: // no noun before it whose suffix it could be
+	case t&lexicon.Verb != 0, initial && t&lexicon.Suffix != 0: // no noun before it whose suffix it could be
 		m.tag = tagVerb
-	case t&noun != 0:
+	case t&lexicon.Noun != 0:
 		m.tag = tagNoun
 	default:
 		return m, false
@@ -72,26 +70,23 @@ func content(m morpheme, t traits, surface string, initial bool) (_ morpheme, ok
 		return m, false
 	}
 	m.word = surface
-	m.helper = t&helper != 0 || m.tag == tagVerb && surface == lightVerb && !initial
+	m.helper = t&lexicon.Helper != 0 || m.tag == tagVerb && surface == lightVerb && !initial
 	return m, true
 }
 
 // appendParts appends the parts of a compound or an inflected form.
-func appendParts(found []morpheme, parts string, whole morpheme, t traits, surface string) []morpheme {
+func appendParts(found []morpheme, shape lexicon.Shape, whole morpheme, t lexicon.Traits, surface string) []morpheme {
 	// The parts of a compound have places of their own; those of an inflected form
 	// have grown together.
-	rest, n := surface, 0
-	for p := range strings.FieldsSeq(parts) {
-		rest = strings.TrimPrefix(rest, p[1:])
-		n++
-	}
-	apart := rest == ""
-	m := whole
-	m.helper = t&continues != 0 // 줘 in 가줘 is an auxiliary too
-	for p := range strings.FieldsSeq(parts) {
-		m.tag, m.word = p[0], p[1:]
-		if n == 1 && m.tag == tagVerb && t&grown == 0 {
-			m.surface = surface // 걸 is 걷 before a vowel, and a stem itself
+	m, apart := whole, shape.Apart()
+	m.helper = t&lexicon.Continues != 0 // 줘 in 가줘 is an auxiliary too
+	for traits, word := range shape.Parts(surface) {
+		m.tag, m.word = tagNoun, word
+		if traits&lexicon.Verb != 0 {
+			m.tag = tagVerb
+			if shape.Len() == 1 && t&lexicon.Grown == 0 {
+				m.surface = surface // 걸 is 걷 before a vowel, and a stem itself
+			}
 		}
 		if apart {
 			m.end = m.start + utf8.RuneCountInString(m.word)

@@ -1,42 +1,79 @@
 package analysis
 
 import (
-	"context"
 	"math/rand/v2"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"unicode"
 	"unicode/utf8"
 
 	ko "github.com/ikawaha/kagome-dict-ko"
+	"github.com/ikawaha/kagome-dict/dict"
 	"github.com/ikawaha/kagome/v2/tokenizer"
 	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 )
 
-// plainAnalysis is the analysis in its plainest form: kagome, strings and maps,
-// nothing kept. What the package does in a faster way is compared with it.
+// plainAnalysis is the analysis in its plainest form: kagome with the dictionary as
+// it is published, strings and maps, nothing kept. What the package does in a faster
+// way, with the dictionary in another form, is compared with it.
 type plainAnalysis struct {
 	tokenizer *tokenizer.Tokenizer
-	split     []bool
+	index     dict.IndexTable
+	parts     map[int][]plainPart // of the entries that the dictionary splits: those that are content
 }
 
-// plain has what it needs of the dictionary before the package takes it over.
-var plain = func() plainAnalysis {
-	d := *ko.Dict()
-	split := make([]bool, len(d.Contents))
+type plainPart struct {
+	tag  byte
+	word string
+}
+
+// plain is made only for the tests that ask for it: it is large.
+var plain = sync.OnceValue(func() *plainAnalysis {
+	d := ko.Dict()
+	p := &plainAnalysis{index: d.Index, parts: make(map[int][]plainPart)}
 	for id, columns := range d.Contents {
-		split[id] = len(columns) > columnExpression && columns[columnType] != "*"
+		if len(columns) <= ko.Expression-ko.POSHierarchy || columns[ko.Type-ko.POSHierarchy] == "*" {
+			continue
+		}
+		parts := []plainPart{}
+		for _, part := range strings.Split(columns[ko.Expression-ko.POSHierarchy], "+") {
+			fields := strings.Split(part, "/") // for example 만나/VV/*
+			if len(fields) < 2 || fields[0] == "" || utf8.RuneCountInString(fields[0]) > maxTerm {
+				continue
+			}
+			if tag, _ := contentOf(fields[1]); tag != 0 {
+				parts = append(parts, plainPart{tag, fields[0]})
+			}
+		}
+		p.parts[id] = parts
 	}
-	d.Contents = nil // of the copy
-	t, err := tokenizer.New(&d, tokenizer.OmitBosEos())
-	if err != nil {
+	d.Contents = nil // most of the dictionary's memory, and not needed any more
+	var err error
+	if p.tokenizer, err = tokenizer.New(d, tokenizer.OmitBosEos()); err != nil {
 		panic(err)
 	}
-	return plainAnalysis{t, split}
-}()
+	return p
+})
+
+// contentOf tells what kind of term a part of speech of mecab-ko gives: 0 for
+// what carries no meaning of its own.
+func contentOf(pos string) (tag byte, helper bool) {
+	switch pos {
+	case "NNG", "NNP", "NP", "NR", "XR", "XPN", "MAG", "NA", "UNA", "UNKNOWN":
+		return tagNoun, false
+	case "NNB", "NNBC":
+		return tagNoun, true
+	case "VV", "VA", "VCN":
+		return tagVerb, false
+	case "VX":
+		return tagVerb, true
+	}
+	return 0, false
+}
 
 func (p *plainAnalysis) terms(s string) []string {
 	seen := make(map[string]bool)
@@ -125,15 +162,14 @@ func (p *plainAnalysis) runs(t *text) []run {
 }
 
 func (p *plainAnalysis) morphemes(word []rune) []morpheme {
-	_ = Load(context.Background())
 	var found []morpheme
 	for from := 0; from < len(word); from += maxLattice {
 		chunk := word[from:min(from+maxLattice, len(word))]
 		for _, t := range p.tokenizer.Tokenize(string(chunk)) {
 			pos, _ := t.FeatureAt(0)
 			m := morpheme{start: from + t.Start, end: from + t.End}
-			if t.Class == tokenizer.KNOWN && p.split[t.ID] {
-				found = append(found, p.parts(m, pos, t)...)
+			if parts, split := p.parts[t.ID]; split && t.Class == tokenizer.KNOWN {
+				found = append(found, p.contentParts(m, pos, parts, t.Surface)...)
 				continue
 			}
 			first, _, _ := strings.Cut(pos, "+")
@@ -152,19 +188,18 @@ func (p *plainAnalysis) morphemes(word []rune) []morpheme {
 	return found
 }
 
-func (p *plainAnalysis) parts(m morpheme, pos string, t tokenizer.Token) []morpheme {
-	parts := strings.Fields(dictionary.lexicon.parts.of(t.ID))
-	rest := t.Surface
+func (p *plainAnalysis) contentParts(m morpheme, pos string, parts []plainPart, surface string) []morpheme {
+	rest := surface
 	for _, part := range parts {
-		rest = strings.TrimPrefix(rest, part[1:])
+		rest = strings.TrimPrefix(rest, part.word)
 	}
 	var found []morpheme
 	end := m.end
 	for i, part := range parts {
-		m.tag, m.word, m.joined = part[0], part[1:], i > 0
+		m.tag, m.word, m.joined = part.tag, part.word, i > 0
 		m.helper = strings.HasPrefix(pos, "VX") || strings.HasPrefix(pos, "E")
 		if len(parts) == 1 && m.tag == tagVerb && !strings.Contains(pos, "+") {
-			m.surface = t.Surface
+			m.surface = surface
 		}
 		if rest == "" {
 			m.end = m.start + utf8.RuneCountInString(m.word)
@@ -180,7 +215,7 @@ func (p *plainAnalysis) parts(m morpheme, pos string, t tokenizer.Token) []morph
 // checkPlain compares everything that is known of a text.
 func checkPlain(t *testing.T, s string) {
 	t.Helper()
-	got, want := normalise(s), plain.normalise(s)
+	got, want := normalise(s), plain().normalise(s)
 	switch {
 	case !slices.Equal(got.runes, want.runes):
 		t.Fatalf("%+q: runes %+q, want %+q", s, string(got.runes), string(want.runes))
@@ -189,16 +224,16 @@ func checkPlain(t *testing.T, s string) {
 	case !slices.Equal(got.from, want.from) || !slices.Equal(got.to, want.to):
 		t.Fatalf("%+q: from %v to %v, want %v %v", s, got.from, got.to, want.from, want.to)
 	}
-	for _, r := range plain.runs(want) {
+	for _, r := range plain().runs(want) {
 		if r.class != hangul {
 			continue
 		}
 		word := want.runes[r.start:r.end]
-		if got, want := morphemes(word), plain.morphemes(word); !slices.Equal(got, want) {
+		if got, want := morphemes(word), plain().morphemes(word); !slices.Equal(got, want) {
 			t.Fatalf("%q: morphemes %+v, want %+v", string(word), got, want)
 		}
 	}
-	terms := plain.terms(s)
+	terms := plain().terms(s)
 	for range 3 { // the first time, when the words are learned, and when they are known
 		if got := Terms(s); !slices.Equal(got, terms) {
 			t.Fatalf("%q: terms %q, want %q", s, got, terms)
@@ -223,6 +258,61 @@ func TestPlain(t *testing.T) {
 	}
 }
 
+// TestSurfaces: all that the dictionary has, by itself and in sentences.
+func TestSurfaces(t *testing.T) {
+	surfaces := plain().surfaces(0, nil)
+	if len(surfaces) < 700_000 {
+		t.Fatalf("%d surfaces", len(surfaces))
+	}
+	g := generator{rand.New(rand.NewPCG(13, 14))}
+	g.Shuffle(len(surfaces), func(i, k int) { surfaces[i], surfaces[k] = surfaces[k], surfaces[i] })
+	alone, sentences := surfaces[:4000], 2000
+	if os.Getenv("KNATTER_SLOW") != "" {
+		alone, sentences = surfaces[:250_000], 100_000
+	}
+	for _, s := range alone {
+		checkPlain(t, s)
+	}
+	for range sentences {
+		var b strings.Builder
+		for range 1 + g.IntN(9) {
+			s := g.of(surfaces)
+			switch g.IntN(8) {
+			case 0:
+				s += g.inflected()
+			case 1:
+				s += g.of(surfaces)
+			case 2:
+				s += g.word()
+			case 3:
+				s = s[:g.IntN(len(s))] + g.of(strange)
+			case 4:
+				runes := []rune(s)
+				s = string(runes[:g.IntN(len(runes)+1)])
+			default:
+				s += g.of(particles)
+			}
+			b.WriteString(s + g.of([]string{" ", " ", " ", "", ", "}))
+		}
+		checkPlain(t, b.String())
+	}
+}
+
+// surfaces are those that begin with a text, which ends at a state of the index.
+func (p *plainAnalysis) surfaces(state int, text []byte) (list []string) {
+	trie := p.index.Da
+	for b := range 256 {
+		if next := int(trie[state].Base) + b; next < 0 || next >= len(trie) || int(trie[next].Check) != state {
+			continue
+		} else if b == 0 {
+			list = append(list, string(text))
+		} else {
+			list = append(list, p.surfaces(next, append(text, byte(b)))...)
+		}
+	}
+	return list
+}
+
 // TestUsual: whatever stands before or behind them, usual characters stay what
 // they are.
 func TestUsual(t *testing.T) {
@@ -237,11 +327,11 @@ func TestUsual(t *testing.T) {
 		if !props.BoundaryBefore() {
 			t.Errorf("%+q goes together with what is before it", r)
 		}
-		want := plain.normalise(string(r))
+		want := plain().normalise(string(r))
 		if !slices.Equal(want.runes, []rune{normal}) {
 			t.Errorf("%+q: %+q, want %+q", r, normal, want.runes)
 		}
-		if c := plain.class(normal); classOf(normal) != c || c == mark || c == spaced && r >= utf8.RuneSelf {
+		if c := plain().class(normal); classOf(normal) != c || c == mark || c == spaced && r >= utf8.RuneSelf {
 			t.Errorf("%+q: class %d, want %d", r, classOf(normal), c)
 		}
 	}
@@ -249,8 +339,8 @@ func TestUsual(t *testing.T) {
 		t.Errorf("%d usual characters", some)
 	}
 	for r := range unicode.MaxRune {
-		if classOf(r) != plain.class(r) {
-			t.Errorf("%+q: class %d, want %d", r, classOf(r), plain.class(r))
+		if classOf(r) != plain().class(r) {
+			t.Errorf("%+q: class %d, want %d", r, classOf(r), plain().class(r))
 		}
 	}
 }

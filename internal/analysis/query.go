@@ -25,8 +25,7 @@ type segment struct {
 	ways [][]morpheme
 }
 
-// Parse analyses a query. It waits for the dictionary when there is Hangul in
-// the query.
+// Parse analyses a query.
 func Parse(query string) *Query {
 	q := &Query{}
 	for word := range strings.FieldsSeq(query) {
