@@ -51,6 +51,8 @@ func (c *Connector) serveHTTP(ctx *fasthttp.RequestCtx) {
 			return
 		}
 		c.json(ctx, http.StatusOK, map[string]string{"status": "ready"})
+	case p == "/.well-known/jwks.json" && ctx.IsGet():
+		c.keys(ctx)
 	case chat.FunctionFor(p) != "":
 		c.forward(ctx, chat.FunctionFor(p))
 	default:
@@ -206,6 +208,22 @@ func (c *Connector) forward(ctx *fasthttp.RequestCtx, function string) {
 	}
 	ctx.SetStatusCode(resp.StatusCode)
 	ctx.SetBody(body)
+}
+
+// keys answers with the public keys by which tokens are checked here, as accounts
+// publishes them: functions that have just started need not wait for that one to
+// start too. Cache-Control: no-cache asks accounts.
+func (c *Connector) keys(ctx *fasthttp.RequestCtx) {
+	rctx, cancel := context.WithTimeout(c.ctx, c.cfg.FunctionTimeout)
+	defer cancel()
+	latest := strings.Contains(string(ctx.Request.Header.Peek("Cache-Control")), "no-cache")
+	set, err := c.verifier.Keys(rctx, latest)
+	if err != nil {
+		c.problem(ctx, err)
+		return
+	}
+	c.json(ctx, http.StatusOK, set)
+	ctx.Response.Header.Set("Cache-Control", "public, max-age=300")
 }
 
 // roundTrip calls a function. A panic of one that runs in this process fails the

@@ -64,7 +64,7 @@ func (s *Signer) KeySet() jose.JSONWebKeySet {
 }
 
 // Keys is a [KeySource] for verifiers in the signer's own process.
-func (s *Signer) Keys(context.Context) (jose.JSONWebKeySet, error) { return s.KeySet(), nil }
+func (s *Signer) Keys(context.Context, bool) (jose.JSONWebKeySet, error) { return s.KeySet(), nil }
 
 var _ KeySource = (*Signer)(nil).Keys
 

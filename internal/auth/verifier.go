@@ -27,17 +27,22 @@ const (
 	retryEvery   = time.Second      // at most, after a failure
 )
 
-// KeySource fetches the public keys that count now.
-type KeySource func(ctx context.Context) (jose.JSONWebKeySet, error)
+// KeySource fetches the public keys that count now. latest says that a cached copy
+// will not do.
+type KeySource func(ctx context.Context, latest bool) (jose.JSONWebKeySet, error)
 
-// JWKS is the key set at a URL; rt may be nil for the default transport.
+// JWKS is the key set at a URL; rt may be nil for the default transport. The
+// request header Cache-Control: no-cache asks for the latest.
 func JWKS(url string, rt http.RoundTripper) KeySource {
 	client := &http.Client{Transport: rt, Timeout: fetchTimeout}
-	return func(ctx context.Context) (jose.JSONWebKeySet, error) {
+	return func(ctx context.Context, latest bool) (jose.JSONWebKeySet, error) {
 		var set jose.JSONWebKeySet
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 		if err != nil {
 			return set, err
+		}
+		if latest {
+			r.Header.Set("Cache-Control", "no-cache")
 		}
 		resp, err := client.Do(r)
 		if err != nil {
@@ -69,6 +74,7 @@ type Verifier struct {
 }
 
 type keys struct {
+	set     jose.JSONWebKeySet
 	byID    map[string]ed25519.PublicKey
 	fetched time.Time
 }
@@ -180,9 +186,16 @@ func (v *Verifier) key(ctx context.Context, id string) (ed25519.PublicKey, error
 		}
 	}
 	defer func() { <-v.fetching }()
-	v.fetch(ctx)
+	fetched := v.fetch(ctx, known != nil && !ok)
 	if key, ok = v.known.Load().key(id); ok {
 		return key, nil
+	}
+	if fetched && v.failed == nil && known == nil { // what came first may be an old copy
+		v.next = time.Time{}
+		v.fetch(ctx, true)
+		if key, ok = v.known.Load().key(id); ok {
+			return key, nil
+		}
 	}
 	if v.failed != nil {
 		return nil, chat.Errorf(chat.Unavailable, "fetching the public keys: %w", v.failed)
@@ -190,29 +203,53 @@ func (v *Verifier) key(ctx context.Context, id string) (ed25519.PublicKey, error
 	return nil, chat.Errorf(chat.Unauthenticated, "the access token is signed with an unknown key")
 }
 
-// fetch fetches the keys unless it is too early to do so again.
-func (v *Verifier) fetch(ctx context.Context) {
+// Keys returns the public keys that the verifier goes by, so that others need not
+// ask the source. Those known so far, when they are not old or the source is away;
+// latest asks for a fetch, unless the last one was just now.
+//
+// Errors: Unavailable when there are none yet.
+func (v *Verifier) Keys(ctx context.Context, latest bool) (jose.JSONWebKeySet, error) {
+	if known := v.known.Load(); known != nil && !latest && time.Since(known.fetched) < freshFor {
+		return known.set, nil
+	}
+	select {
+	case v.fetching <- struct{}{}:
+	case <-ctx.Done():
+		return jose.JSONWebKeySet{}, chat.Errorf(chat.Unavailable, "waiting for the public keys: %w", ctx.Err())
+	}
+	defer func() { <-v.fetching }()
+	v.fetch(ctx, latest)
+	if known := v.known.Load(); known != nil {
+		return known.set, nil
+	}
+	return jose.JSONWebKeySet{}, chat.Errorf(chat.Unavailable, "fetching the public keys: %w", v.failed)
+}
+
+// fetch fetches the keys unless it is too early to do so again, and tells whether
+// it tried.
+func (v *Verifier) fetch(ctx context.Context, latest bool) bool {
 	if time.Now().Before(v.next) {
-		return
+		return false
 	}
 	// One who gives up must not make the fetch fail for all who wait for it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
 	defer cancel()
-	set, err := v.source(ctx)
+	set, err := v.source(ctx, latest)
 	now := time.Now()
 	v.failed = err
 	if err != nil {
 		v.next = now.Add(retryEvery)
-		return
+		return true
 	}
 	v.next = now.Add(fetchEvery)
-	fetched := &keys{byID: make(map[string]ed25519.PublicKey), fetched: now}
+	fetched := &keys{set: set, byID: make(map[string]ed25519.PublicKey), fetched: now}
 	for _, k := range set.Keys {
 		if public, ok := k.Key.(ed25519.PublicKey); ok && k.KeyID != "" {
 			fetched.byID[k.KeyID] = public
 		}
 	}
 	v.known.Store(fetched)
+	return true
 }
 
 func (k *keys) key(id string) (ed25519.PublicKey, bool) {

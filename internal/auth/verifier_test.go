@@ -224,7 +224,7 @@ func TestVerifyFollowsKeyRotation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first, second, unknown := newSigner(t), newSigner(t), newSigner(t)
 		current, fetches := first.KeySet(), 0
-		v := NewVerifier(func(context.Context) (jose.JSONWebKeySet, error) {
+		v := NewVerifier(func(context.Context, bool) (jose.JSONWebKeySet, error) {
 			fetches++
 			return current, nil
 		}, nil)
@@ -268,7 +268,7 @@ func TestVerifyWithoutKeysIsUnavailable(t *testing.T) {
 		s := newSigner(t)
 		var away error
 		fetches := 0
-		v := NewVerifier(func(context.Context) (jose.JSONWebKeySet, error) {
+		v := NewVerifier(func(context.Context, bool) (jose.JSONWebKeySet, error) {
 			fetches++
 			return s.KeySet(), away
 		}, nil)
@@ -303,8 +303,9 @@ func TestVerifyWithoutKeysIsUnavailable(t *testing.T) {
 
 func TestJWKS(t *testing.T) {
 	s := newSigner(t)
-	status := http.StatusOK
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	status, asked := http.StatusOK, ""
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = r.Header.Get("Cache-Control")
 		w.WriteHeader(status)
 		_ = json.NewEncoder(w).Encode(s.KeySet())
 	}))
@@ -319,6 +320,60 @@ func TestJWKS(t *testing.T) {
 	status = http.StatusNotFound
 	_, err = NewVerifier(JWKS(server.URL, nil), nil).Verify(t.Context(), token)
 	wantKind(t, err, chat.Unavailable)
+
+	status = http.StatusOK
+	for _, latest := range []bool{false, true} {
+		if _, err := JWKS(server.URL, nil)(t.Context(), latest); err != nil || asked != map[bool]string{true: "no-cache"}[latest] {
+			t.Errorf("latest %t: Cache-Control %q, error %v", latest, asked, err)
+		}
+	}
+}
+
+// A verifier hands its keys on, as the connector does: whoever starts while the
+// source is away gets them, and a rotation goes through.
+func TestKeysAreHandedOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, second := newSigner(t), newSigner(t)
+		current, fetches := first.KeySet(), 0
+		var away error
+		front := NewVerifier(func(context.Context, bool) (jose.JSONWebKeySet, error) {
+			fetches++
+			return current, away
+		}, nil)
+		verify := func(v *Verifier, s *Signer) error {
+			t.Helper()
+			token, err := s.Sign(claims())
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = v.Verify(t.Context(), token)
+			return err
+		}
+		away = errors.New("connection refused")
+		_, err := front.Keys(t.Context(), false)
+		wantKind(t, err, chat.Unavailable)
+		away = nil
+		time.Sleep(retryEvery)
+		if err := verify(NewVerifier(front.Keys, nil), first); err != nil {
+			t.Error(err)
+		}
+		if err := verify(NewVerifier(front.Keys, nil), first); err != nil {
+			t.Error(err)
+		}
+		if fetches != 2 {
+			t.Errorf("%d fetches, want 2: the failed one and one for all", fetches)
+		}
+		time.Sleep(fetchEvery)
+		current = jose.JSONWebKeySet{Keys: append(first.KeySet().Keys, second.KeySet().Keys...)}
+		if err := verify(NewVerifier(front.Keys, nil), second); err != nil {
+			t.Errorf("after a rotation: %v", err)
+		}
+		away = errors.New("connection refused")
+		time.Sleep(time.Hour)
+		if err := verify(NewVerifier(front.Keys, nil), first); err != nil {
+			t.Errorf("while the source is away: %v", err)
+		}
+	})
 }
 
 func TestRequest(t *testing.T) {
