@@ -2,6 +2,7 @@ package chat
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"unicode/utf8"
 )
@@ -133,16 +134,30 @@ func onlyText(data []byte) ([]byte, bool) {
 	if bytes.IndexByte(text, '"') >= 0 || bytes.IndexByte(text, '\\') >= 0 {
 		return nil, false
 	}
-	for _, c := range text {
-		if c < 0x20 {
-			return nil, false
-		}
+	if hasControl(text) {
+		return nil, false
 	}
 	// The two line separators are escaped in the canonical form.
 	if bytes.Contains(text, []byte("\u2028")) || bytes.Contains(text, []byte("\u2029")) || !utf8.Valid(text) {
 		return nil, false
 	}
 	return text, true
+}
+
+// hasControl tells whether there is a byte below 0x20, eight at a time.
+func hasControl(text []byte) bool {
+	const ones = 0x0101010101010101
+	for ; len(text) >= 8; text = text[8:] {
+		if w := binary.LittleEndian.Uint64(text); (w-0x20*ones)&^w&(0x80*ones) != 0 {
+			return true
+		}
+	}
+	for _, c := range text {
+		if c < 0x20 {
+			return true
+		}
+	}
+	return false
 }
 
 func checkID(id string) error {

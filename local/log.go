@@ -29,7 +29,7 @@ func startLog(cfg config) (kafka.Config, func(), error) {
 		kc, err := externalLog(cfg)
 		return kc, func() {}, err
 	}
-	kc := kafka.Config{RetentionBytes: cfg.retention, Partitions: partitions}
+	kc := kafka.Config{RetentionBytes: cfg.retention, Partitions: partitions, Uncompressed: true}
 	opts := []kfake.Opt{
 		kfake.NumBrokers(1),
 		kfake.ClusterID("knatter"),

@@ -31,6 +31,7 @@ type Config struct {
 	Replication        int16         // default: what there is, the brokers' own when topics are made
 	Generation         int           // of the log, 0 to 31; the upper bits of every sequence
 	RetentionBytes     int64         // kept of each partition of chat.rooms, negative for everything; default: what is set, 256 MiB when it is made
+	Uncompressed       bool          // append without compression, for brokers that no network is between
 	Timeout            time.Duration // after which an append fails as Unavailable, at least 1 s; default 10 s
 }
 
@@ -71,6 +72,9 @@ func (c Config) Options(more ...kgo.Opt) []kgo.Opt {
 	}
 	if c.SASL != nil {
 		opts = append(opts, kgo.SASL(c.SASL))
+	}
+	if c.Uncompressed {
+		opts = append(opts, kgo.ProducerBatchCompression(kgo.NoCompression()))
 	}
 	return append(opts, more...)
 }

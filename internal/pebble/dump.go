@@ -127,11 +127,7 @@ func (d *dumped) nextRecent() error {
 			return err
 		}
 		d.room = room
-		for kind, terms := range invert(d.docs) {
-			if kind == kindPosting {
-				d.terms = terms
-			}
-		}
+		d.terms = new(inversion).terms(d.docs)
 	}
 	d.term = d.terms[0].text
 	for _, i := range d.terms[0].docs {

@@ -280,9 +280,9 @@ func TestSearchWhileSealing(t *testing.T) {
 
 func TestRowOfPlaces(t *testing.T) {
 	oldest := placeAt(1000, 50)
-	newer := []place{placeAt(1000, 51), placeAt(1001, 3), placeAt(1<<47, 1<<52)}
-	got, ok := appendPlaces(nil, oldest, appendNewer(nil, oldest, newer...))
-	want := []place{newer[2], newer[1], newer[0], oldest}
+	newer := []moment{{1000, 51}, {1001, 3}, {1 << 47, 1 << 52}}
+	got, ok := appendPlaces(nil, oldest, appendNewer(nil, oldest.moment(), newer...))
+	want := []place{placeAt(1<<47, 1<<52), placeAt(1001, 3), placeAt(1000, 51), oldest}
 	if !ok || !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}

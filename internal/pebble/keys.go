@@ -217,6 +217,14 @@ func (p place) sequence() chat.Sequence {
 	return chat.Sequence(^binary.BigEndian.Uint64(b[:]) & (1<<56 - 1))
 }
 
+// moment is a place in numbers.
+type moment struct {
+	milli    int64
+	sequence chat.Sequence
+}
+
+func (p place) moment() moment { return moment{p.milli(), p.sequence()} }
+
 func (p place) hit(room chat.RoomID) chat.Hit {
 	return chat.Hit{Room: room, Sequence: p.sequence(), Time: time.UnixMilli(p.milli()).UTC()}
 }

@@ -16,11 +16,11 @@ import (
 
 // appendNewer appends the places to a row's value, which are ordered from old to
 // new and all newer than the row's key.
-func appendNewer(value []byte, oldest place, newer ...place) []byte {
-	for _, p := range newer {
-		value = binary.AppendUvarint(value, uint64(p.milli()-oldest.milli()))
-		value = binary.AppendVarint(value, int64(p.sequence()-oldest.sequence()))
-		oldest = p
+func appendNewer(value []byte, oldest moment, newer ...moment) []byte {
+	for _, m := range newer {
+		value = binary.AppendUvarint(value, uint64(m.milli-oldest.milli))
+		value = binary.AppendVarint(value, int64(m.sequence-oldest.sequence))
+		oldest = m
 	}
 	return value
 }
@@ -29,7 +29,7 @@ func appendNewer(value []byte, oldest place, newer ...place) []byte {
 func appendPlaces(dst []place, oldest place, value []byte) ([]place, bool) {
 	start := len(dst)
 	dst = append(dst, oldest)
-	milli, seq := oldest.milli(), oldest.sequence()
+	at := oldest.moment()
 	for len(value) > 0 {
 		dm, n := binary.Uvarint(value)
 		if n <= 0 {
@@ -40,8 +40,8 @@ func appendPlaces(dst []place, oldest place, value []byte) ([]place, bool) {
 			return dst, false
 		}
 		value = value[n+m:]
-		milli, seq = milli+int64(dm), seq+chat.Sequence(ds)
-		dst = append(dst, placeAt(milli, seq))
+		at = moment{milli: at.milli + int64(dm), sequence: at.sequence + chat.Sequence(ds)}
+		dst = append(dst, placeAt(at.milli, at.sequence))
 	}
 	slices.Reverse(dst[start:])
 	return dst, true

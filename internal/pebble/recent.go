@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
-	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -321,61 +320,31 @@ const rowsInARow = 256
 // setPostings sets one row for each term and each sender of the documents, which
 // are ordered from old to new.
 func setPostings(b *pebble.Batch, room chat.RoomID, docs []recentDocument) {
-	for kind, terms := range invert(docs) {
+	v := inversions.Get().(*inversion)
+	defer inversions.Put(v)
+	moments := make([]moment, len(docs))
+	for i := range docs {
+		moments[i] = docs[i].at.moment()
+	}
+	set := func(kind byte, terms []inverted) {
 		var key, value []byte
 		// In order they are much cheaper to insert: each one is near the one before.
 		for i, p := range terms {
-			oldest := docs[p.docs[0]].at
-			key = postingKey(key[:0], kind, room, p.text, oldest)
-			value = value[:0]
 			if i%rowsInARow == rowsInARow-1 {
 				runtime.Gosched()
 			}
-			at := oldest
+			key = postingKey(key[:0], kind, room, p.text, docs[p.docs[0]].at)
+			value = value[:0]
+			at := moments[p.docs[0]]
 			for _, d := range p.docs[1:] {
-				value = appendNewer(value, at, docs[d].at)
-				at = docs[d].at
+				value = appendNewer(value, at, moments[d])
+				at = moments[d]
 			}
 			_ = b.Set(key, value, nil)
 		}
 	}
-}
-
-// inverted is a term and the documents that have it, in their order.
-type inverted struct {
-	text string
-	docs []int32
-}
-
-// invert yields the terms by kind of posting, in order.
-func invert(docs []recentDocument) func(yield func(kind byte, terms []inverted) bool) {
-	return func(yield func(byte, []inverted) bool) {
-		for _, kind := range []byte{kindPosting, kindSender} {
-			var all []inverted
-			index := make(map[string]int32)
-			add := func(i int, text []byte) {
-				at, ok := index[string(text)]
-				if !ok {
-					at = int32(len(all))
-					s := string(text)
-					index[s] = at
-					all = append(all, inverted{text: s})
-				}
-				all[at].docs = append(all[at].docs, int32(i))
-			}
-			for i := range docs {
-				if kind == kindPosting {
-					docs[i].terms(func(term []byte) { add(i, term) })
-				} else if sender := docs[i].sender(); len(sender) > 0 {
-					add(i, sender)
-				}
-			}
-			slices.SortFunc(all, func(a, b inverted) int { return strings.Compare(a.text, b.text) })
-			if !yield(kind, all) {
-				return
-			}
-		}
-	}
+	set(kindPosting, v.terms(docs))
+	set(kindSender, v.senders(docs))
 }
 
 // setLate sets the rows of one document that came late.

@@ -1,10 +1,10 @@
 package pebble
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -14,9 +14,15 @@ import (
 
 // Routes is the route store. A closed route keeps its row: it remembers the
 // sequence of the closing, which a late opening must not undo.
+//
+// Each message asks for its room's routes, so those that are open are held in
+// memory too: some 100 bytes for a room that somebody looks at.
 type Routes struct {
 	s  *Store
 	mu sync.Mutex // the last change is read, then written
+
+	view sync.RWMutex // of open, which only the holder of mu changes
+	open map[chat.RoomID][]int
 }
 
 var _ chat.RouteStore = (*Routes)(nil)
@@ -31,6 +37,7 @@ func (r *Routes) Apply(ctx context.Context, changes []chat.RouteChange) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	b := r.s.db.NewIndexedBatch() // a batch may change the same route twice
+	applied := make([]chat.RouteChange, 0, len(changes))
 	for _, c := range changes {
 		if !c.Room.Valid() || c.Connector < 0 || int64(c.Connector) >= 1<<32 {
 			return errors.Join(chat.Errorf(chat.Invalid, "a route needs a room and a connector"), b.Close())
@@ -48,39 +55,69 @@ func (r *Routes) Apply(ctx context.Context, changes []chat.RouteChange) error {
 			open = 1
 		}
 		_ = b.Set(key, append(appendSequence(nil, c.Sequence), open), nil)
+		applied = append(applied, c)
 	}
-	return r.s.commit(b, pebble.Sync)
+	if err := r.s.commit(b, pebble.Sync); err != nil {
+		return err
+	}
+	r.view.Lock()
+	defer r.view.Unlock()
+	for _, c := range applied {
+		r.set(c.Room, c.Connector, c.Open)
+	}
+	return nil
+}
+
+// set changes what is in memory.
+func (r *Routes) set(room chat.RoomID, connector int, open bool) {
+	connectors := r.open[room]
+	at, found := slices.BinarySearch(connectors, connector)
+	switch {
+	case open && !found:
+		r.open[room] = slices.Insert(connectors, at, connector)
+	case !open && found:
+		connectors = slices.Delete(connectors, at, at+1)
+		if r.open[room] = connectors; len(connectors) == 0 {
+			delete(r.open, room)
+		}
+	}
+}
+
+// load reads the open routes into memory.
+func (r *Routes) load() (err error) {
+	it, err := r.s.iterate(context.Background(), []byte{kindRoute})
+	if err != nil {
+		return err
+	}
+	defer finish(it, &err)
+	for ok := it.First(); ok; ok = it.Next() {
+		key, row := it.Key(), it.Value()
+		prefix := split(key)
+		if len(key) != prefix+4 || len(row) != 9 {
+			return damaged(key)
+		}
+		if row[8] == 1 {
+			r.set(chat.RoomID(key[1:prefix-1]), int(binary.BigEndian.Uint32(key[prefix:])), true)
+		}
+	}
+	if err := it.Error(); err != nil {
+		return unavailable(err)
+	}
+	return nil
 }
 
 // Connectors implements [chat.RouteStore]. Errors: Unavailable.
-func (r *Routes) Connectors(ctx context.Context, rooms []chat.RoomID) (found map[chat.RoomID][]int, err error) {
+func (r *Routes) Connectors(ctx context.Context, rooms []chat.RoomID) (map[chat.RoomID][]int, error) {
 	if err := r.s.enter(ctx); err != nil {
 		return nil, err
 	}
 	defer r.s.leave()
-	it, err := r.s.iterate(ctx, []byte{kindRoute})
-	if err != nil {
-		return nil, err
-	}
-	defer finish(it, &err)
-	found = make(map[chat.RoomID][]int, len(rooms))
-	var prefix []byte
+	r.view.RLock()
+	defer r.view.RUnlock()
+	found := make(map[chat.RoomID][]int, len(rooms))
 	for _, room := range rooms {
-		if !room.Valid() || found[room] != nil {
-			continue
-		}
-		prefix = appendName(prefix[:0], kindRoute, room)
-		for ok := it.SeekGE(prefix); ok && bytes.HasPrefix(it.Key(), prefix); ok = it.Next() {
-			connector, row := it.Key()[len(prefix):], it.Value()
-			if len(connector) != 4 || len(row) != 9 {
-				return nil, damaged(it.Key())
-			}
-			if row[8] == 1 {
-				found[room] = append(found[room], int(binary.BigEndian.Uint32(connector)))
-			}
-		}
-		if err := it.Error(); err != nil {
-			return nil, unavailable(err)
+		if connectors := r.open[room]; len(connectors) > 0 && found[room] == nil {
+			found[room] = slices.Clone(connectors)
 		}
 	}
 	return found, nil

@@ -85,6 +85,8 @@ func open(dir string, opts ...Option) (*Store, error) {
 	if err := o.fs.MkdirAll(dir, 0o700); err != nil {
 		return nil, chat.Errorf(chat.Unavailable, "store directory %s: %w", dir, err)
 	}
+	paced := &pacedFS{FS: o.fs}
+	o.fs = paced
 	lock, err := pebble.LockDirectory(dir, o.fs)
 	if err != nil {
 		var path *fs.PathError // the lock file cannot even be made
@@ -102,16 +104,20 @@ func open(dir string, opts ...Option) (*Store, error) {
 		_ = lock.Close() // the first error is the one to tell
 		return nil, chat.Errorf(chat.Unavailable, "store directory %s: %w", dir, err)
 	}
+	paced.db.Store(s.db)
 	s.events = &Events{s: s}
 	s.rooms = &Rooms{s: s}
 	s.accounts = &Accounts{s: s}
 	s.sessions = &Sessions{s: s}
 	s.attempts = &Attempts{s: s}
-	s.routes = &Routes{s: s}
+	s.routes = &Routes{s: s, open: make(map[chat.RoomID][]int)}
 	s.index = &Index{s: s, enough: enough, most: mostRecent, recent: make(map[chat.RoomID]*recentRoom)}
 	err = s.checkSchema()
 	if err == nil {
 		err = s.index.load()
+	}
+	if err == nil {
+		err = s.routes.load()
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("store directory %s: %w", dir, err), s.Close())
@@ -161,12 +167,13 @@ func tuning(o options, h *health, lock *pebble.Lock) *pebble.Options {
 	return p
 }
 
-// values says where the values of a range of keys are kept: those of events apart
-// from their keys. They come in the order of time, and so does who reads a page of
-// them: it finds them together. Recent documents do not live long enough for that.
+// values says where the values of a range of keys are kept: those of events and
+// recent documents apart from their keys. Events come in the order of time, and so
+// does who reads a page of them: it finds them together. Recent documents are gone
+// before they would have been rewritten for anything.
 func values(start []byte) (policy pebble.SpanPolicy, end []byte, err error) {
 	policy.DisableValueSeparationBySuffix = true // no suffix is a version here
-	for _, kind := range []byte{kindEvent, kindMessage} {
+	for _, kind := range []byte{kindEvent, kindMessage, kindRecent} {
 		switch {
 		case len(start) == 0 || start[0] < kind:
 			policy.ValueStoragePolicy = pebble.ValueStorageLowReadLatency
