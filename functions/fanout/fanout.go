@@ -15,8 +15,9 @@ import (
 type Function struct {
 	serve.Function
 
-	routes chat.RouteStore
-	out    chat.Deliverer
+	routes  chat.RouteStore
+	lookups *lookups // of routes
+	out     chat.Deliverer
 }
 
 var _ chat.Handler = (*Function)(nil)
@@ -32,7 +33,7 @@ func With(routes chat.RouteStore, d chat.Deliverer) *Function {
 }
 
 func (f *Function) use(routes chat.RouteStore, d chat.Deliverer, generation int, stop func() error) {
-	f.routes, f.out = routes, d
+	f.routes, f.lookups, f.out = routes, newLookups(routes), d
 	f.Use(serve.Events(f, generation), stop)
 }
 
@@ -104,7 +105,7 @@ func (f *Function) lookUp(ctx context.Context, events []chat.Event) (map[chat.Ro
 		streams[i] = events[i].Stream
 	}
 	slices.Sort(streams)
-	return f.routes.Connectors(ctx, slices.Compact(streams))
+	return f.lookups.connectors(ctx, slices.Compact(streams))
 }
 
 func routeChange(e *chat.Event) (chat.RouteChange, error) {
