@@ -214,8 +214,16 @@ func (v *Verifier) Keys(ctx context.Context, latest bool) (jose.JSONWebKeySet, e
 	}
 	select {
 	case v.fetching <- struct{}{}:
-	case <-ctx.Done():
-		return jose.JSONWebKeySet{}, chat.Errorf(chat.Unavailable, "waiting for the public keys: %w", ctx.Err())
+	default:
+		// As for tokens: old ones are good enough while somebody else is asking.
+		if known := v.known.Load(); known != nil && !latest {
+			return known.set, nil
+		}
+		select {
+		case v.fetching <- struct{}{}:
+		case <-ctx.Done():
+			return jose.JSONWebKeySet{}, chat.Errorf(chat.Unavailable, "waiting for the public keys: %w", ctx.Err())
+		}
 	}
 	defer func() { <-v.fetching }()
 	v.fetch(ctx, latest)
