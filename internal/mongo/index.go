@@ -29,8 +29,9 @@ type document struct {
 	Terms    []string      `bson:"terms"` // the sender's is the last one
 }
 
-// senderMark begins the term that is a sender. No other term has it.
-const senderMark = "\x00"
+// senderMark begins the term that is a sender, and no other. It is not NUL, which
+// servers of MongoDB's protocol over PostgreSQL cannot store.
+const senderMark = "\x01"
 
 func senderTerm(user chat.UserID) string { return senderMark + string(user) }
 
@@ -68,14 +69,16 @@ func indexable(d *chat.Document) error {
 	length := 0
 	for _, term := range d.Terms {
 		if !validTerm(term) {
-			return chat.Errorf(chat.Invalid, "a term must not be empty nor contain NUL")
+			return chat.Errorf(chat.Invalid, "a term must not be empty, contain NUL, nor begin with U+0001")
 		}
 		length += len(term) + 16 // with its place in the list
 	}
 	return checkContent(length)
 }
 
-func validTerm(term string) bool { return term != "" && strings.IndexByte(term, 0) < 0 }
+func validTerm(term string) bool {
+	return term != "" && strings.IndexByte(term, 0) < 0 && !strings.HasPrefix(term, senderMark)
+}
 
 // Wipe implements [chat.SearchIndex]. It deletes what is there when it gets there,
 // in steps, each of which is bounded; the collection stays, with its indexes and

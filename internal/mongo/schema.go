@@ -13,7 +13,7 @@ import (
 
 // layout is the version of the collections, their documents and indexes. A change
 // that another version could not read, or would spoil, raises it.
-const layout = "1"
+const layout = "2"
 
 // index is an index of a collection besides that of _id.
 type index struct {

@@ -29,6 +29,7 @@ import (
 func main() {
 	listen := flag.String("listen", "127.0.0.1:0", "`address` for clients; its URL is printed when it is there")
 	data := flag.String("data", "", "`directory` of the data; without one they are gone at the end")
+	postgres := flag.String("postgresql", "", "`URL` of a database of a PostgreSQL server that keeps the data, instead of SQLite")
 	stdin := flag.Bool("stdin", false, "end when the standard input does, as it does when the process that holds its other end is gone")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -39,14 +40,14 @@ func main() {
 			stop()
 		}()
 	}
-	if err := run(ctx, *listen, *data); err != nil {
+	if err := run(ctx, *listen, *data, *postgres); err != nil {
 		fmt.Fprintln(os.Stderr, "ferretdb:", err)
 		os.Exit(1)
 	}
 }
 
 // run serves until the context ends.
-func run(ctx context.Context, listen, data string) error {
+func run(ctx context.Context, listen, data, postgres string) error {
 	scratch, err := os.MkdirTemp("", "ferretdb-")
 	if err != nil {
 		return err
@@ -65,12 +66,16 @@ func run(ctx context.Context, listen, data string) error {
 	defer l.Close()
 
 	socket := filepath.Join(scratch, "socket")
-	server, err := ferretdb.New(&ferretdb.Config{
+	config := &ferretdb.Config{
 		Listener:  ferretdb.ListenerConfig{Unix: socket},
 		Logger:    slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError})),
 		Handler:   "sqlite",
 		SQLiteURL: "file:" + data + "/",
-	})
+	}
+	if postgres != "" {
+		config.Handler, config.PostgreSQLURL = "postgresql", postgres
+	}
+	server, err := ferretdb.New(config)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ package fleet
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"maps"
@@ -70,6 +71,10 @@ const (
 	broker = "broker-"
 )
 
+// PostgreSQL is the variable that may have the URL of a PostgreSQL database: FerretDB
+// then keeps the data there, and not in SQLite.
+const PostgreSQL = "KNATTER_TEST_POSTGRESQL"
+
 // Start runs the whole set and returns when all of it is ready.
 func Start(ctx context.Context, opts Options) (f *Fleet, err error) {
 	opts.Connectors, opts.Brokers = max(opts.Connectors, 1), max(opts.Brokers, 1)
@@ -114,11 +119,16 @@ func (f *Fleet) startAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := f.configure("mongodb://" + mongodb + "/knatter"); err != nil {
+	database, args := "knatter", []string{"-listen", mongodb, "-data", filepath.Join(f.opts.Dir, "ferretdb")}
+	if postgres := os.Getenv(PostgreSQL); postgres != "" {
+		database += "-" + strings.ToLower(rand.Text()) // the server keeps what it has
+		args = append(args, "-postgresql", postgres)
+	}
+	if err := f.configure("mongodb://" + mongodb + "/" + database); err != nil {
 		return err
 	}
 	p := f.add(store, ferretdb, mongodb, "", nil)
-	p.args = []string{"-listen", mongodb, "-data", filepath.Join(f.opts.Dir, "ferretdb")}
+	p.args = args
 	if err := f.launch(ctx, p); err != nil {
 		return err
 	}
