@@ -6,6 +6,7 @@ FUZZTIME         ?= 10s
 DATA             ?= .knatter
 PROFILE          ?= seed
 NS               ?= knatter
+E2E_TIMEOUT      ?= 60m
 DEPLOY           = -registry $(or $(REGISTRY),$(error REGISTRY=… is missing: where to push images)) $(if $(INSECURE),-registry-insecure)
 
 .DEFAULT_GOAL := help
@@ -51,8 +52,8 @@ deploy-connector: ## images of connector, dispatcher and admin: pushed, printed,
 	done
 
 .PHONY: e2e-cluster
-e2e-cluster: ## the stories on the cluster of KUBECONFIG: see tests/cluster/main_test.go
-	go test -count=1 -timeout=60m -v ./tests/cluster
+e2e-cluster: ## the stories on the cluster of KUBECONFIG: see tests/cluster/main_test.go; E2E_TIMEOUT=15m leaves out what takes longer
+	go test -count=1 -timeout=$(E2E_TIMEOUT) -v ./tests/cluster
 
 .PHONY: dictionary
 dictionary: ## make the Korean dictionary's file again, of mecab-ko as kagome packs it

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/template"
 
@@ -48,8 +49,23 @@ func stage(m module, name string, warm bool) (dir string, err error) {
 			return "", err
 		}
 	}
+	if slices.Contains(analysing, name) {
+		text, err := os.ReadFile(filepath.Join(m.Dir, notice))
+		if err != nil {
+			return "", err
+		}
+		if err := os.WriteFile(filepath.Join(dir, "NOTICE.txt"), text, 0o644); err != nil {
+			return "", err
+		}
+	}
 	return dir, os.WriteFile(filepath.Join(dir, "func.yaml"), config, 0o644)
 }
+
+// analysing are the functions that have the dictionary in them. Its licences want to
+// be handed on with it; func puts what is in the folder into the image, below /func.
+var analysing = []string{"index", "search"}
+
+const notice = "internal/analysis/lexicon/NOTICE.txt"
 
 var files = map[string]*template.Template{
 	"go.mod": template.Must(template.New("").Parse("module function\n\ngo {{.GoVersion}}\n")),

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -86,7 +87,13 @@ func TestEveryFunctionIsConfigured(t *testing.T) {
 			t.Errorf("%s: resources %+v", name, resources)
 		}
 		for _, env := range c.Run.Envs {
-			if !strings.Contains(env.Value, "{{") {
+			if env.Name == "GOMEMLIMIT" {
+				var most, limit int // Go's collector works harder before the limit, not at it
+				_, err := fmt.Sscanf(env.Value+" "+resources.Limits.Memory, "%dMiB %dMi", &most, &limit)
+				if err != nil || most > limit*7/8 || most < limit/2 {
+					t.Errorf("%s: GOMEMLIMIT %s of %s, %v", name, env.Value, resources.Limits.Memory, err)
+				}
+			} else if !strings.Contains(env.Value, "{{") {
 				t.Errorf("%s: %s is neither in a ConfigMap nor in a Secret", name, env.Name)
 			}
 		}
@@ -122,6 +129,14 @@ func TestStage(t *testing.T) {
 					t.Errorf("%s: %s has no %q: %s, %v", name, file, want, b, err)
 				}
 			}
+			dependencies, err := exec.CommandContext(t.Context(), "go", "list", "-deps", modulePath+"/functions/"+name).Output()
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = os.Stat(filepath.Join(dir, "NOTICE.txt"))
+			if analyses := strings.Contains(string(dependencies), "internal/analysis/lexicon"); analyses != (err == nil) {
+				t.Errorf("%s: has the dictionary: %t; its notice: %v", name, analyses, err)
+			}
 		}
 	}
 	if _, err := stage(m, "nothing", false); !errors.Is(err, os.ErrNotExist) {
@@ -129,12 +144,14 @@ func TestStage(t *testing.T) {
 	}
 }
 
-// copied is a folder with the product's func.yaml files.
+// copied is a folder with what is staged of the product.
 func copied(t *testing.T, root string) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := os.CopyFS(filepath.Join(dir, "functions"), os.DirFS(filepath.Join(root, "functions"))); err != nil {
-		t.Fatal(err)
+	for _, folder := range []string{"functions", filepath.Dir(notice)} {
+		if err := os.CopyFS(filepath.Join(dir, folder), os.DirFS(filepath.Join(root, folder))); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return dir
 }

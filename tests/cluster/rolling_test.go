@@ -46,7 +46,7 @@ func sleep(ctx context.Context, d time.Duration) {
 }
 
 // Each function is replaced by a new revision while people talk and read.
-func TestRollingFunctions(t *testing.T) {
+func rollingFunctions(t *testing.T) {
 	c := deployed(t)
 	for _, name := range functions {
 		t.Run(name, func(t *testing.T) {
@@ -71,7 +71,7 @@ func TestRollingFunctions(t *testing.T) {
 }
 
 // The connectors are replaced one by one: people reconnect, and that is all.
-func TestRollingConnectors(t *testing.T) {
+func rollingConnectors(t *testing.T) {
 	c := deployed(t)
 	cr := c.crowdAt(t, 4, func(int) int { return anyConnector })
 	c.during(t, cr, func() {

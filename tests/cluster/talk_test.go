@@ -6,7 +6,7 @@ import (
 )
 
 // Two people on different connectors talk, read what was said, and find it.
-func TestTalk(t *testing.T) {
+func talk(t *testing.T) {
 	c := deployed(t)
 	alice, bob := c.someone(t, 0, "alice"), c.someone(t, 1, "bob")
 	room := c.room(t, alice, bob)
