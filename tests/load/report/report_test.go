@@ -40,7 +40,7 @@ func sample(slower float64) *Result {
 			{"read", 21 * slower, 8, "frame, UTF-8, schema"},
 			{"log", 30, 12, "acks=all"},
 			{"persist", 22, 9.5, ""},
-			{"analysis", 41 * slower, 30, "kagome with mecab-ko"},
+			{"analysis", 41 * slower, 30, "morphemes, of the dictionary in the program"},
 			{"write", 92, 80, "10 sockets, one system call each"},
 		},
 		Notes: []string{"One stall of 900 ms at 4:10 when the store compacted."},
