@@ -100,7 +100,7 @@ func (a *analyser) analyse(s string) []string {
 			known = words.learn(hash, r.class, word, &a.word)
 		}
 		if known != nil {
-			a.terms.addKnown(known)
+			a.terms.addKnown(known.terms)
 		} else {
 			a.addWord(&a.terms, r.class, word)
 		}

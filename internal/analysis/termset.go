@@ -1,6 +1,8 @@
 package analysis
 
 import (
+	"bytes"
+	"encoding/binary"
 	"hash/maphash"
 	"unicode/utf8"
 )
@@ -57,41 +59,64 @@ func (s *termSet) addGrams(word []rune) {
 	}
 }
 
-func (s *termSet) addKnown(w *knownWord) {
-	start := uint32(0)
-	for _, term := range w.terms {
-		s.bytes = append(s.bytes, w.bytes[start:term.end]...)
-		s.keepHashed(term.hash)
-		start = term.end
+// knownTerms are terms to be added again and again, in one piece of memory: of
+// each the hash, little-endian, its length in a byte, and the term.
+type knownTerms []byte
+
+const knownHeader = 4 + 1
+
+func (s *termSet) known() knownTerms {
+	b := make(knownTerms, 0, knownHeader*len(s.terms)+len(s.bytes))
+	for i, term := range s.terms {
+		text := s.bytes[s.start(i):term.end]
+		b = binary.LittleEndian.AppendUint32(b, term.hash)
+		b = append(b, byte(len(text))) // 129 at most
+		b = append(b, text...)
+	}
+	return b
+}
+
+func (s *termSet) addKnown(terms knownTerms) {
+	for len(terms) >= knownHeader {
+		hash := binary.LittleEndian.Uint32(terms)
+		end := knownHeader + int(terms[4])
+		if term := terms[knownHeader:end]; s.place(hash, term) {
+			s.bytes = append(s.bytes, term...)
+		}
+		terms = terms[end:]
 	}
 }
 
 // keep makes a term of the bytes behind the last one, unless it is there.
 func (s *termSet) keep() {
 	start := s.start(len(s.terms))
-	s.keepHashed(uint32(maphash.Bytes(seed, s.bytes[start:])))
+	term := s.bytes[start:]
+	s.bytes = s.bytes[:start]
+	if s.place(uint32(maphash.Bytes(seed, term)), term) {
+		s.bytes = s.bytes[:int(start)+len(term)]
+	}
 }
 
-func (s *termSet) keepHashed(hash uint32) {
-	start := s.start(len(s.terms))
+// place makes place for a term, unless it is there or there are too many: its
+// bytes come next.
+func (s *termSet) place(hash uint32, term []byte) bool {
 	mask := uint32(len(s.slots) - 1)
 	slot := hash & mask
 	for ; s.slots[slot] != 0; slot = (slot + 1) & mask {
 		i := int(s.slots[slot]) - 1
-		if s.terms[i].hash == hash && string(s.bytes[s.start(i):s.terms[i].end]) == string(s.bytes[start:]) {
-			s.bytes = s.bytes[:start]
-			return
+		if s.terms[i].hash == hash && bytes.Equal(s.bytes[s.start(i):s.terms[i].end], term) {
+			return false
 		}
 	}
 	if len(s.terms) == maxTerms {
-		s.bytes = s.bytes[:start]
-		return
+		return false
 	}
-	s.terms = append(s.terms, termEnd{hash, uint32(len(s.bytes))})
+	s.terms = append(s.terms, termEnd{hash, uint32(len(s.bytes) + len(term))})
 	s.slots[slot] = uint16(len(s.terms))
 	if 2*len(s.terms) > len(s.slots) {
 		s.grow()
 	}
+	return true
 }
 
 func (s *termSet) grow() {

@@ -14,7 +14,7 @@ const (
 // vocabulary remembers the terms of the words that are written again and again.
 // It is exact, as the terms of a run of characters depend on nothing but it. It
 // is bounded: vocabularyWords words of at most maxVocabulary characters, which
-// are 10 MB of usual words and 16 MB of any. Of the words that share a bucket one
+// are 8 MB of usual words and 11 MB of long ones. Of the words that share a bucket one
 // that was not read for a while makes room. It is safe for concurrent use,
 // without locks.
 type vocabulary struct {
@@ -25,7 +25,13 @@ type vocabulary struct {
 	once [vocabularyWords]atomic.Uint32
 }
 
-type bucket [bucketWords]atomic.Pointer[knownWord]
+// bucket is a cache line. The upper halves of the hashes lie beside the words,
+// which are far apart: most of those that are another need not be looked at.
+type bucket struct {
+	hashes [bucketWords]atomic.Uint32
+	words  [bucketWords]atomic.Pointer[knownWord]
+	_      [16]byte
+}
 
 // knownWord is immutable but for read.
 type knownWord struct {
@@ -33,8 +39,7 @@ type knownWord struct {
 	class  class
 	length uint8
 	runes  [maxVocabulary]rune
-	bytes  string // the terms, as in a termSet
-	terms  []termEnd
+	terms  knownTerms
 }
 
 func (w *knownWord) is(c class, word []rune) bool {
@@ -61,8 +66,12 @@ func (v *vocabulary) bucket(hash uint64) *bucket { return &v.buckets[hash%uint64
 // find returns nil for a word that is not there.
 func (v *vocabulary) find(hash uint64, c class, word []rune) *knownWord {
 	b := v.bucket(hash)
-	for i := range b {
-		if w := b[i].Load(); w != nil && w.is(c, word) {
+	for i := range b.hashes {
+		if b.hashes[i].Load() != uint32(hash>>32) {
+			continue
+		}
+		// Another word may have taken the place meanwhile.
+		if w := b.words[i].Load(); w != nil && w.is(c, word) {
 			if !w.read.Load() {
 				w.read.Store(true)
 			}
@@ -82,20 +91,19 @@ func (v *vocabulary) again(hash uint64) bool {
 // learn takes a word with its terms. Two goroutines may learn the same word, which
 // then has two places until one of them is taken.
 func (v *vocabulary) learn(hash uint64, c class, word []rune, terms *termSet) *knownWord {
-	w := &knownWord{
-		class: c, length: uint8(len(word)), bytes: string(terms.bytes), terms: slices.Clone(terms.terms),
-	}
+	w := &knownWord{class: c, length: uint8(len(word)), terms: terms.known()}
 	copy(w.runes[:], word)
 	b := v.bucket(hash)
 	first := hash >> 32
-	place := &b[first%bucketWords] // when all were read
+	place := first % bucketWords // when all were read
 	for i := range uint64(bucketWords) {
-		p := &b[(first+i)%bucketWords]
-		if old := p.Load(); old == nil || !old.read.Swap(false) {
+		p := (first + i) % bucketWords
+		if old := b.words[p].Load(); old == nil || !old.read.Swap(false) {
 			place = p
 			break
 		}
 	}
-	place.Store(w)
+	b.words[place].Store(w)
+	b.hashes[place].Store(uint32(hash >> 32))
 	return w
 }
