@@ -112,8 +112,9 @@ func place(events []chat.Event, generation int) error {
 }
 
 // Group makes concurrent calls share one call of h: while one batch is being
-// handled the next one gathers, so that n waiting events cost one commit. Each
-// call returns when its own events are done. When a shared batch fails, each
+// handled the next one gathers, so that n waiting events cost one commit. What
+// waits for more is bounded: a larger commit would be no cheaper an event, but
+// take memory and time during which none is done. Each call returns when its own events are done. When a shared batch fails, each
 // call's events are handled alone, so that one bad event fails only its own call.
 type Group struct {
 	h     chat.Handler
@@ -127,8 +128,10 @@ type call struct {
 	done   chan error
 }
 
-// maxGroup bounds how many calls share a batch.
-const maxGroup = 512
+const (
+	maxGroup  = 512  // calls that wait, and that share a batch
+	fullGroup = 1000 // events, at which a batch waits for no further call
+)
 
 // NewGroup returns a group over h. It has no goroutine of its own: the callers
 // take turns in handling what has gathered.
@@ -161,7 +164,7 @@ func (g *Group) HandleEvents(ctx context.Context, events []chat.Event) error {
 func (g *Group) handleGathered() {
 	var calls []*call
 	var events []chat.Event
-	for len(calls) < maxGroup {
+	for len(calls) < maxGroup && len(events) < fullGroup {
 		select {
 		case c := <-g.calls:
 			calls = append(calls, c)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -202,6 +203,37 @@ func TestGroupSharesCalls(t *testing.T) {
 		wg.Wait()
 		if len(h.calls) != 2 || len(h.calls[0]) != 1 || len(h.calls[1]) != 100 {
 			t.Errorf("%d calls, want one with 1 event and one with 100", len(h.calls))
+		}
+	})
+}
+
+// A backlog is handled in pieces, each of whole calls.
+func TestGroupBoundsBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		h := &recorder{fail: func([]chat.Event) error { <-release; return nil }}
+		g := serve.NewGroup(h)
+		var wg sync.WaitGroup
+		const calls, each = 40, 300
+		for range calls {
+			wg.Go(func() {
+				if err := g.HandleEvents(t.Context(), slices.Repeat([]chat.Event{event("1")}, each)); err != nil {
+					t.Error(err)
+				}
+			})
+			synctest.Wait()
+		}
+		close(release)
+		wg.Wait()
+		handled := 0
+		for _, events := range h.calls {
+			if len(events) > 1000+each {
+				t.Errorf("a batch of %d events", len(events))
+			}
+			handled += len(events)
+		}
+		if handled != calls*each || len(h.calls) > 15 {
+			t.Errorf("%d events in %d batches, want %d in about 10", handled, len(h.calls), calls*each)
 		}
 	})
 }
