@@ -154,7 +154,10 @@ func (h *health) listener() *pebble.EventListener {
 		WriteStallBegin: func(info pebble.WriteStallBeginInfo) {
 			slog.Warn("the store is behind and stalls writes", slog.String("reason", info.Reason))
 		},
-		FlushEnd:      func(info pebble.FlushInfo) { ended(info.Err) },
-		CompactionEnd: func(info pebble.CompactionInfo) { ended(info.Err) },
+		// Both are in the goroutine that does the work, which ends with it.
+		FlushBegin:      func(pebble.FlushInfo) { lowerPriority() },
+		CompactionBegin: func(pebble.CompactionInfo) { lowerPriority() },
+		FlushEnd:        func(info pebble.FlushInfo) { ended(info.Err) },
+		CompactionEnd:   func(info pebble.CompactionInfo) { ended(info.Err) },
 	}
 }

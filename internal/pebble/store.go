@@ -85,8 +85,6 @@ func open(dir string, opts ...Option) (*Store, error) {
 	if err := o.fs.MkdirAll(dir, 0o700); err != nil {
 		return nil, chat.Errorf(chat.Unavailable, "store directory %s: %w", dir, err)
 	}
-	paced := &pacedFS{FS: o.fs}
-	o.fs = paced
 	lock, err := pebble.LockDirectory(dir, o.fs)
 	if err != nil {
 		var path *fs.PathError // the lock file cannot even be made
@@ -104,7 +102,6 @@ func open(dir string, opts ...Option) (*Store, error) {
 		_ = lock.Close() // the first error is the one to tell
 		return nil, chat.Errorf(chat.Unavailable, "store directory %s: %w", dir, err)
 	}
-	paced.db.Store(s.db)
 	s.events = &Events{s: s}
 	s.rooms = &Rooms{s: s}
 	s.accounts = &Accounts{s: s}
