@@ -109,6 +109,10 @@ func (w *writers) stop() {
 
 // pressure decides how long queues are held back, by the share of the machine's
 // time that writes have taken lately and by what gathers.
+//
+// The rest of a frame's way takes several times as long as its write. So when
+// writes of single frames would take a third of the machine there is no time left
+// to take it from, and being held back for longer is what costs the least of it.
 type pressure struct {
 	hold   time.Duration
 	cost   time.Duration // of a write
@@ -119,15 +123,27 @@ type pressure struct {
 
 const (
 	pressureEvery = 20 * time.Millisecond // how often it is decided
-	writeShare    = 0.2                   // of all processors' time: above it hold rises
-	easyShare     = 0.12                  // below it hold falls
 	holdStep      = 2 * time.Millisecond
-	maxHold       = 60 * time.Millisecond
-	leastGain     = 0.4 // frames that maxHold adds to each write at least, or it is not worth it
+	leastGain     = 0.4 // frames that usual.hold adds to each write at least, or it is not worth it
 	costWeight    = 64  // of the known cost against that of one more write
 	usualCost     = 8 * time.Microsecond
 	writesInARow  = 64
 )
+
+// bounds of holding back; shares are of all processors' time.
+type bounds struct {
+	above float64       // share of writes above which hold rises
+	below float64       // and below which it falls
+	hold  time.Duration // the longest
+}
+
+var (
+	usual   = bounds{above: 0.2, below: 0.12, hold: 60 * time.Millisecond}
+	pressed = bounds{above: 0.12, below: 0.07, hold: 200 * time.Millisecond}
+)
+
+// pressedAt is the share of writes of single frames from which it is pressed.
+const pressedAt = 0.35
 
 // add counts a write. One that took very long was interrupted by other work, so
 // it counts as twice the usual cost.
@@ -153,12 +169,16 @@ func (p *pressure) add(took time.Duration, frames int) {
 // decide moves hold by a step: share is what writes take of the machine, gathered
 // the mean number of frames in one.
 func (p *pressure) decide(share, gathered float64) {
-	worth := 1 + leastGain*float64(p.hold)/float64(maxHold)
+	worth := 1 + leastGain*float64(p.hold)/float64(usual.hold)
+	b := usual
+	if share*gathered > pressedAt {
+		b = pressed
+	}
 	switch {
-	case share < easyShare || gathered < worth:
+	case share < b.below || gathered < worth || p.hold > b.hold:
 		p.hold = max(p.hold-holdStep, 0)
-	case share > writeShare:
-		p.hold = min(p.hold+holdStep, maxHold)
+	case share > b.above:
+		p.hold = min(p.hold+holdStep, b.hold)
 	}
 }
 

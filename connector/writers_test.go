@@ -139,7 +139,7 @@ func TestPressureHoldsBackOnlyUnderLoad(t *testing.T) {
 	turns := func(n int, took, idle time.Duration) {
 		for range n {
 			p.since = p.since.Add(-took - idle) // as if so much time had passed
-			p.add(took, 2)
+			p.add(took, 4)
 		}
 	}
 	turns(1000, 10*time.Microsecond, time.Millisecond)
@@ -151,8 +151,8 @@ func TestPressureHoldsBackOnlyUnderLoad(t *testing.T) {
 		t.Errorf("interrupted writes made the cost of one %v", p.cost)
 	}
 	turns(300_000, 10*time.Microsecond, 0)
-	if p.hold != maxHold {
-		t.Errorf("held back %v with nothing but writes, want %v", p.hold, maxHold)
+	if p.hold != pressed.hold {
+		t.Errorf("held back %v with nothing but writes, want %v", p.hold, pressed.hold)
 	}
 	turns(20_000, 10*time.Microsecond, time.Millisecond)
 	if p.hold != 0 {
@@ -160,22 +160,28 @@ func TestPressureHoldsBackOnlyUnderLoad(t *testing.T) {
 	}
 }
 
-// Queues are not held back when nothing gathers for it.
+// Queues are not held back when nothing gathers for it, and longest when the
+// machine has no time for anything else.
 func TestPressureHoldsBackOnlyWhatGathers(t *testing.T) {
 	for _, c := range []struct {
 		name            string
-		share, perHold  float64 // frames that gather in maxHold
+		share           float64 // of the machine, if nothing gathered
+		perHold         float64 // frames that gather in usual.hold
 		atLeast, atMost time.Duration
 	}{
-		{"busy rooms", 0.5, 1, maxHold, maxHold},
+		{"busy rooms", 0.34, 0.5, usual.hold, usual.hold},
+		{"not so busy rooms", 0.23, 0.6, usual.hold / 4, usual.hold},
 		{"quiet rooms", 0.5, 0.1, 0, holdStep},
+		{"overload", 0.6, 1.1, pressed.hold - holdStep, pressed.hold},
+		{"half way", 0.4, 1.2, usual.hold + holdStep, pressed.hold - holdStep},
 	} {
 		p := pressure{}
-		for range 200 {
-			p.decide(c.share, 1+c.perHold*float64(p.hold)/float64(maxHold))
+		for range 400 {
+			gathered := 1 + c.perHold*float64(p.hold)/float64(usual.hold)
+			p.decide(c.share/gathered, gathered)
 		}
 		if p.hold < c.atLeast || p.hold > c.atMost {
-			t.Errorf("%s: held back for %v", c.name, p.hold)
+			t.Errorf("%s: held back for %v, want %v to %v", c.name, p.hold, c.atLeast, c.atMost)
 		}
 	}
 }
