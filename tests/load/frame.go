@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/google/uuid"
+
 	"knatter.dev/chat"
 )
 
@@ -166,37 +168,40 @@ func verify(b []byte, a arrived, room chat.RoomID) error {
 	return nil
 }
 
-// ident is a message's id: who sent it, the how many-eth of that sender it is
-// (from 1), and when it was due. So a receiver needs nothing else to check it.
+// ident is what a message's id says: who sent it, the how many-eth of that sender
+// it is (from 1), and when it was due, in nanoseconds of the shared clock. So a
+// receiver needs nothing else to check it. It is written as a UUID of version 7, which is
+// what clients are advised to send: what would be chance there is the rest of a
+// millisecond, 20 bits, the sender, 24, and the number, 30.
 type ident struct {
 	sender, n uint32
 	due       int64
 }
 
+const (
+	senderBits = 24
+	numberBits = 30
+)
+
 func (i ident) append(b []byte) []byte {
-	b = strconv.AppendUint(b, uint64(i.sender), 36)
-	b = append(b, '.')
-	b = strconv.AppendUint(b, uint64(i.n), 36)
-	b = append(b, '.')
-	return strconv.AppendInt(b, i.due, 36)
+	var u uuid.UUID
+	milli, nano := uint64(i.due/1e6), uint64(i.due%1e6)
+	low := (nano&0xff)<<(senderBits+numberBits) | uint64(i.sender)<<numberBits | uint64(i.n)
+	binary.BigEndian.PutUint64(u[:], milli<<16|7<<12|nano>>8)
+	binary.BigEndian.PutUint64(u[8:], 1<<63|low)
+	return append(b, u.String()...)
 }
 
 func parseIdent(b []byte) (ident, bool) {
-	var v [3]int64
-	at := 0
-	for _, c := range b {
-		switch {
-		case c == '.':
-			if at++; at > 2 {
-				return ident{}, false
-			}
-		case '0' <= c && c <= '9':
-			v[at] = v[at]*36 + int64(c-'0')
-		case 'a' <= c && c <= 'z':
-			v[at] = v[at]*36 + int64(c-'a'+10)
-		default:
-			return ident{}, false
-		}
+	u, err := uuid.ParseBytes(b)
+	if err != nil || u.Version() != 7 || u.Variant() != uuid.RFC4122 {
+		return ident{}, false
 	}
-	return ident{sender: uint32(v[0]), n: uint32(v[1]), due: v[2]}, at == 2
+	high, low := binary.BigEndian.Uint64(u[:]), binary.BigEndian.Uint64(u[8:])
+	milli, nano := int64(high>>16), int64(high&0xfff<<8|low>>(senderBits+numberBits)&0xff)
+	return ident{
+		sender: uint32(low >> numberBits & (1<<senderBits - 1)),
+		n:      uint32(low & (1<<numberBits - 1)),
+		due:    milli*1e6 + nano,
+	}, nano < 1e6
 }

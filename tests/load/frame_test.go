@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+
 	"knatter.dev/chat"
 )
 
@@ -78,16 +80,19 @@ func FuzzNext(f *testing.F) {
 }
 
 func TestIdent(t *testing.T) {
-	for _, want := range []ident{{}, {1, 2, 3}, {4_294_967_295, 4_294_967_295, 1<<62 + 12345}} {
+	for _, want := range []ident{{}, {1, 2, 3}, {1<<senderBits - 1, 1<<numberBits - 1, 1<<62 + 12345}} {
 		b := want.append(nil)
-		if len(b) > 64 {
-			t.Errorf("an id of %d characters", len(b))
+		if u, err := uuid.ParseBytes(b); err != nil || u.Version() != 7 || u.Variant() != uuid.RFC4122 {
+			t.Errorf("%s is no UUID of version 7: %v", b, err)
 		}
 		if got, ok := parseIdent(b); !ok || got != want {
 			t.Errorf("%s: got %v %v, want %v", b, got, ok, want)
 		}
 	}
-	for _, bad := range []string{"", "1", "1.2", "1.2.3.4", "1.2.X", "0192-uuid"} {
+	for _, bad := range []string{
+		"", "0192-uuid", uuid.NewString(), // of version 4
+		"019ab3e2-7c31-7fff-bfff-ffffffffffff", // over a million nanoseconds
+	} {
 		if _, ok := parseIdent([]byte(bad)); ok {
 			t.Errorf("%q was taken for an id", bad)
 		}
