@@ -51,3 +51,13 @@ func BenchmarkCheckSent(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkHeaders(b *testing.B) {
+	e := posted(b, "hello")
+	b.ReportAllocs()
+	for b.Loop() {
+		if len(e.Headers()) == 0 {
+			b.Fatal("no headers")
+		}
+	}
+}

@@ -23,8 +23,9 @@ const (
 	extPartitionKey = "partitionkey"
 	extSequence     = "sequence"
 	extTraceParent  = "traceparent"
-	timeFormat      = "2006-01-02T15:04:05.000Z"
 )
+
+const timeLength = len("2006-01-02T15:04:05.000Z")
 
 // What an event may carry beside the known attributes: from a client, and when
 // carriers of the log have added theirs. Without the difference a client could
@@ -334,7 +335,7 @@ func (e *Event) AppendFrame(dst []byte) []byte {
 	}
 	if !e.Time.IsZero() {
 		dst = append(dst, `,"time":"`...)
-		dst = e.Time.UTC().AppendFormat(dst, timeFormat)
+		dst = appendTime(dst, e.Time)
 		dst = append(dst, '"')
 	}
 	if e.Stream != "" {
@@ -364,6 +365,15 @@ func (e *Event) AppendFrame(dst []byte) []byte {
 }
 
 // extensionNames is sorted, so that one event has one encoding.
+// appendTime appends RFC 3339 in UTC, always with milliseconds. RFC 3339 itself is
+// the one layout that the library writes without interpreting it.
+func appendTime(dst []byte, t time.Time) []byte {
+	t = t.UTC()
+	dst = t.AppendFormat(dst, time.RFC3339)
+	milli := t.Nanosecond() / int(time.Millisecond)
+	return append(dst[:len(dst)-1], '.', byte('0'+milli/100), byte('0'+milli/10%10), byte('0'+milli%10), 'Z')
+}
+
 func (e *Event) extensionNames() []string {
 	if len(e.Extensions) == 0 {
 		return nil

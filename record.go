@@ -23,23 +23,31 @@ const (
 // sequence is not among them: it is the record's place.
 func (e *Event) Headers() []Header {
 	h := make([]Header, 0, 10+len(e.Extensions))
-	add := func(name, value string) {
+	// All values in one piece of memory, except those of extensions.
+	values := make([]byte, 0, len("1.0")+len(e.ID)+len(e.Source)+len(e.Type)+len(e.Room)+timeLength+len(e.Stream)+len(e.TraceParent))
+	add := func(key, value string) {
 		if value != "" {
-			h = append(h, Header{headerPrefix + name, []byte(value)})
+			start := len(values)
+			values = append(values, value...)
+			h = append(h, Header{key, values[start:len(values):len(values)]})
 		}
 	}
-	add("specversion", "1.0")
-	add("id", e.ID)
-	add("source", e.Source)
-	add("type", string(e.Type))
-	add("subject", string(e.Room))
+	add(headerPrefix+"specversion", "1.0")
+	add(headerPrefix+"id", e.ID)
+	add(headerPrefix+"source", e.Source)
+	add(headerPrefix+"type", string(e.Type))
+	add(headerPrefix+"subject", string(e.Room))
 	if !e.Time.IsZero() {
-		h = append(h, Header{headerPrefix + "time", e.Time.UTC().AppendFormat(nil, timeFormat)})
+		start := len(values)
+		values = appendTime(values, e.Time)
+		h = append(h, Header{headerPrefix + "time", values[start:len(values):len(values)]})
 	}
-	add(extPartitionKey, string(e.Stream))
-	add(extTraceParent, e.TraceParent)
+	add(headerPrefix+extPartitionKey, string(e.Stream))
+	add(headerPrefix+extTraceParent, e.TraceParent)
 	for _, name := range e.extensionNames() {
-		add(name, e.Extensions[name])
+		if value := e.Extensions[name]; value != "" {
+			h = append(h, Header{headerPrefix + name, []byte(value)})
+		}
 	}
 	return append(h, Header{headerContentType, []byte("application/json")})
 }

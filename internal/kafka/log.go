@@ -20,6 +20,7 @@ type Log struct {
 	client     *kgo.Client
 	cfg        Config
 	partitions atomic.Int32 // of chat.rooms; fixed once NewLog has seen them
+	deliveries atomic.Pointer[deliveriesTopic]
 }
 
 var (
@@ -133,13 +134,13 @@ func (l *Log) Deliver(ctx context.Context, deliveries []chat.Delivery) error {
 	if len(deliveries) == 0 {
 		return nil
 	}
-	t, err := l.topic(ctx, chat.TopicDeliveries, metadataAge)
+	connectors, err := l.connectors(ctx)
 	if err != nil {
-		return failure("topic "+chat.TopicDeliveries, err)
+		return err
 	}
 	records := make([]*kgo.Record, 0, len(deliveries))
 	for _, d := range deliveries {
-		if d.Connector < 0 || d.Connector >= len(t.Partitions) {
+		if d.Connector < 0 || d.Connector >= connectors {
 			// No connector can follow a partition that doesn't exist. Failing would
 			// keep the room's other connectors waiting forever.
 			slog.WarnContext(ctx, "delivery to a connector without a partition", slog.Int("connector", d.Connector), slog.String("room", string(d.Stream)))
@@ -192,8 +193,27 @@ func (l *Log) Ping(ctx context.Context) error {
 func (l *Log) Connectors(ctx context.Context) (int, error) {
 	ctx, cancel := l.cfg.bounded(ctx)
 	defer cancel()
-	t, err := l.topic(ctx, chat.TopicDeliveries, metadataAge)
-	return len(t.Partitions), failure("topic "+chat.TopicDeliveries, err)
+	return l.connectors(ctx)
+}
+
+// connectors remembers the answer for metadataAge: every delivery asks.
+func (l *Log) connectors(ctx context.Context) (int, error) {
+	if known := l.deliveries.Load(); known != nil && time.Since(known.asked) < metadataAge {
+		return known.partitions, nil
+	}
+	asked := time.Now()
+	t, err := l.topic(ctx, chat.TopicDeliveries, 1)
+	if err != nil {
+		return 0, failure("topic "+chat.TopicDeliveries, err)
+	}
+	l.deliveries.Store(&deliveriesTopic{partitions: len(t.Partitions), asked: asked})
+	return len(t.Partitions), nil
+}
+
+// deliveriesTopic is how many partitions chat.deliveries had when asked.
+type deliveriesTopic struct {
+	partitions int
+	asked      time.Time
 }
 
 // Close waits for what is being appended, at most the configured timeout, and
