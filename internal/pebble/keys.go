@@ -19,7 +19,7 @@ import (
 //
 //	m room NUL sequence8                 message: length1 sender, frame
 //	e room NUL sequence8                 any other event: the same
-//	f room NUL source NUL id             sequence8 under which the event is stored
+//	F id NUL room NUL source             sequence8 under which the event is stored
 //
 //	r room                               JSON room
 //	b room NUL user                      JSON member
@@ -39,7 +39,7 @@ import (
 //	t room NUL term NUL place13          postings: see appendNewer
 //	u room NUL user NUL place13          postings for the messages' sender
 //	T, U                                 as t and u, one posting each: documents that came late
-//	d room NUL source NUL id             place13 under which the message is indexed
+//	D id NUL room NUL source             place13 under which the message is indexed
 //	x room NUL sequence8                 message that was indexed and gave way to an earlier one
 //
 // place13 is ^time6 ^sequence7, so that going forward is going from new to old.
@@ -50,7 +50,7 @@ const (
 
 	kindMessage byte = 'm'
 	kindEvent   byte = 'e'
-	kindFirst   byte = 'f'
+	kindFirst   byte = 'F'
 
 	kindRoom   byte = 'r'
 	kindMember byte = 'b'
@@ -72,12 +72,12 @@ const (
 	kindLatePosting byte = 'T'
 	kindLateSender  byte = 'U'
 
-	kindDocument byte = 'd'
+	kindDocument byte = 'D'
 	kindRemoved  byte = 'x'
 )
 
 // schema is the version of the layout above.
-const schema = "2"
+const schema = "3"
 
 // comparer orders keys by their bytes. Its Split takes the trailing number off
 // the rows that are read in its order, so that the bloom filters tell whether a
@@ -139,13 +139,18 @@ func eventKey(dst []byte, kind byte, room chat.RoomID, s chat.Sequence) []byte {
 	return appendSequence(appendName(dst, kind, room), s)
 }
 
-// identityKey is the row that remembers where (source, id) is, for events and
-// for documents.
+// identityKey is the row that remembers where (source, id) of a room is, for
+// events and for documents. The id comes first: clients are advised to make it a
+// UUIDv7, and ids that begin with the time are new ones after all that is stored.
+// So looking one up touches only what is recent, and what is written is rarely
+// rewritten.
 func identityKey(dst []byte, kind byte, room chat.RoomID, source, id string) []byte {
-	dst = appendName(dst, kind, room)
-	dst = append(dst, source...)
+	dst = append(dst, kind)
+	dst = append(dst, id...)
 	dst = append(dst, 0)
-	return append(dst, id...)
+	dst = append(dst, room...)
+	dst = append(dst, 0)
+	return append(dst, source...)
 }
 
 // pairKey is a row of two names.

@@ -189,10 +189,14 @@ func (s *Store) checkSchema() error {
 		return err
 	}
 	if ok {
-		if string(found) != schema {
+		switch string(found) {
+		case schema:
+			return nil
+		case schema2:
+			return s.fromSchema2(context.Background())
+		default:
 			return chat.Errorf(chat.Unavailable, "the data has layout %q, this version reads %q: start it on an empty directory", found, schema)
 		}
-		return nil
 	}
 	b := s.db.NewBatch()
 	_ = b.Set([]byte{kindSchema}, []byte(schema), nil)

@@ -1,0 +1,79 @@
+package pebble
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"knatter.dev/chat"
+)
+
+// TestFromSchema2 opens a store of layout 2, after a migration that was begun and
+// cut off too.
+func TestFromSchema2(t *testing.T) {
+	const n = migrationBatch + 500
+	for name, left := range map[string]int{"whole": n, "begun before": n / 3} {
+		t.Run(name, func(t *testing.T) {
+			fs := vfs.NewMem()
+			s, err := open("db", withFS(fs))
+			must(t, err)
+			events := make([]chat.Event, n)
+			docs := make([]chat.Document, n)
+			for i := range events {
+				events[i] = event(t, chat.RoomID(fmt.Sprint("room-", i%7)), fmt.Sprint("id-", i), chat.Sequence(1+i))
+				docs[i] = chat.Document{Room: events[i].Stream, Sequence: events[i].Sequence, Source: events[i].Source, ID: events[i].ID, Time: time.UnixMilli(1), Terms: []string{"tword"}}
+			}
+			must(t, s.Events().Put(t.Context(), events))
+			must(t, s.Index().Put(t.Context(), docs))
+			b := s.db.NewBatch()
+			for i := range events {
+				e := &events[i]
+				for _, kinds := range [][2]byte{{kindFirst, schema2First}, {kindDocument, schema2Document}} {
+					key := identityKey(nil, kinds[0], e.Stream, e.Source, e.ID)
+					v, ok, err := s.get(key)
+					if err != nil || !ok {
+						t.Fatalf("no row %q: %v", key, err)
+					}
+					must(t, b.Set(fmt.Appendf(nil, "%c%s\x00%s\x00%s", kinds[1], e.Stream, e.Source, e.ID), v, nil))
+					if i < left {
+						must(t, b.Delete(key, nil))
+					}
+				}
+			}
+			must(t, b.Set([]byte{kindSchema}, []byte(schema2), nil))
+			must(t, b.Commit(pebble.Sync))
+			must(t, s.Close())
+
+			for range 2 { // the second time there is nothing to do
+				s, err = open("db", withFS(fs))
+				must(t, err)
+				for i := range events {
+					e := &events[i]
+					if first, err := s.Events().First(t.Context(), e.Stream, e.Source, e.ID); err != nil || first != e.Sequence {
+						t.Fatalf("event %s is at %d, want %d: %v", e.ID, first, e.Sequence, err)
+					}
+					docs[i].Sequence += n // once more, later
+				}
+				must(t, s.Index().Put(t.Context(), docs))
+				hits, _, err := s.Index().Search(t.Context(), chat.Query{
+					Rooms: []chat.RoomID{"room-0"}, Words: []chat.Word{{Any: [][]string{{"tword"}}}}, Limit: 2 * n,
+				})
+				if err != nil || len(hits) != (n+6)/7 {
+					t.Errorf("%d hits in a room of %d messages: %v", len(hits), (n+6)/7, err)
+				}
+				for _, kind := range []byte{schema2First, schema2Document} {
+					it, err := s.iterate(t.Context(), []byte{kind})
+					must(t, err)
+					if it.First() {
+						t.Errorf("%q is left", it.Key())
+					}
+					must(t, it.Close())
+				}
+				must(t, s.Close())
+			}
+		})
+	}
+}
