@@ -13,7 +13,10 @@ import (
 	"knatter.dev/chat"
 )
 
-var pages = []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"}
+var pages = []string{
+	"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md",
+	"connector/api/README.md", "infra/README.md", "tests/load/README.md",
+}
 
 func read(t *testing.T, page string) string {
 	t.Helper()
@@ -51,6 +54,9 @@ func TestCommandsExist(t *testing.T) {
 		for _, block := range blocks(read(t, page), "sh") {
 			for line := range strings.Lines(block) {
 				words := strings.Fields(line)
+				for strings.Contains(words[0], "=") { // a variable of the environment
+					words = words[1:]
+				}
 				t.Run(strings.Join(words, " "), func(t *testing.T) {
 					switch {
 					case words[0] == "make":
@@ -71,6 +77,10 @@ func TestCommandsExist(t *testing.T) {
 							if strings.HasPrefix(word, "--") && !strings.Contains(help, "\n  "+word[1:]+" ") && !strings.Contains(help, "\n  "+word[1:]+"\n") {
 								t.Errorf("there is no flag %s", word)
 							}
+						}
+					case words[0] == "docker" && words[1] == "compose" && words[2] == "-f": // tests/infra reads it
+						if _, err := os.Stat(filepath.Join(root, words[3])); err != nil {
+							t.Error(err)
 						}
 					default:
 						t.Errorf("a command that this test does not know")
@@ -115,7 +125,7 @@ func TestFlagTable(t *testing.T) {
 		want = append(want, "--"+m[1])
 	}
 	slices.Sort(want)
-	if got := rows(t, read(t, "README.md"), "Flags of `go run ./local`"); !slices.Equal(got, want) {
+	if got := rows(t, read(t, "infra/README.md"), "Flags of `go run ./local`"); !slices.Equal(got, want) {
 		t.Errorf("the table has %v, --help has %v", got, want)
 	}
 }
@@ -139,7 +149,7 @@ func TestDependencyTable(t *testing.T) {
 			used[module] = true
 		}
 	}
-	table := rows(t, read(t, "README.md"), "Dependencies")
+	table := rows(t, read(t, "CONTRIBUTING.md"), "Dependencies")
 	for module := range used {
 		if !slices.Contains(table, module) {
 			t.Errorf("%s is imported and not in the table", module)
@@ -162,7 +172,7 @@ func TestLinks(t *testing.T) {
 				continue
 			}
 			if target != "" {
-				if _, err := os.Stat(filepath.Join(root, target)); err != nil {
+				if _, err := os.Stat(filepath.Join(root, filepath.Dir(page), target)); err != nil {
 					t.Errorf("%s: %v", page, err)
 				}
 			} else if !slices.Contains(anchors(text), anchor) {
@@ -178,6 +188,13 @@ func anchors(text string) (list []string) {
 		list = append(list, strings.ReplaceAll(strings.ToLower(m[1]), " ", "-"))
 	}
 	return list
+}
+
+// The README is what somebody new reads; reference belongs to the other pages.
+func TestLength(t *testing.T) {
+	if n := strings.Count(read(t, "README.md"), "\n"); n > 120 {
+		t.Errorf("README.md has %d lines", n)
+	}
 }
 
 // Whatever looks like a path of the repository is one.
@@ -218,11 +235,11 @@ func TestProgram(t *testing.T) {
 	}
 }
 
-// The README's frames are what the protocol says.
+// The protocol's frames are what AsyncAPI says.
 func TestFrames(t *testing.T) {
 	d := asyncAPI(t)
 	schemas := d.messages(t, sentByClient...)
-	for _, block := range blocks(read(t, "README.md"), "json") {
+	for _, block := range blocks(read(t, "connector/api/README.md"), "json") {
 		for line := range strings.Lines(block) {
 			e, err := chat.DecodeFrame(bytes.TrimSpace([]byte(line)))
 			if err != nil {
@@ -232,7 +249,7 @@ func TestFrames(t *testing.T) {
 			if at == "" {
 				t.Fatalf("%s is no frame of a client", e.Type)
 			}
-			d.check(t, "README", at, unmarshal(t, line))
+			d.check(t, "the protocol", at, unmarshal(t, line))
 		}
 	}
 }
