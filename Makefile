@@ -100,6 +100,10 @@ bench: ## the benchmarks, with allocations
 load: ## measure under load: PROFILE=seed, spike, small, big, max, idle, storm or steady
 	go run ./tests/load -profile $(PROFILE) -stages
 
+.PHONY: hostile
+hostile: ## attack a server that runs (URL, ADMIN, ONLY) and see what a bystander notices: see tests/hostile
+	go run ./tests/hostile -url $(or $(URL),http://localhost:8080) -admin $(or $(ADMIN),http://localhost:8081) -only '$(or $(ONLY),*)'
+
 .PHONY: k6
 k6: ## a small version of the seed profile with k6, against a server that runs (USERS, RATE, DURATION, KNATTER_URL)
 	go run go.k6.io/k6@v1.8.1 run tests/k6/seed.js
