@@ -9,6 +9,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"knatter.dev/chat/internal/embedded"
 	"knatter.dev/chat/internal/kafka"
 	"knatter.dev/chat/internal/open"
 )
@@ -35,15 +36,23 @@ func startLog(cfg config) (kafka.Config, func(), error) {
 		kfake.ClusterID("knatter"),
 		kfake.BrokerConfigs(map[string]string{"log.cleaner.backoff.ms": "60000"}),
 	}
+	release := func() {}
 	if !cfg.ephemeral {
-		opts = append(opts, kfake.DataDir(filepath.Join(cfg.data, "log")))
+		dir := filepath.Join(cfg.data, "log")
+		lock, err := embedded.Lock(dir)
+		if err != nil {
+			return kc, nil, err
+		}
+		release = func() { _ = lock.Close() }
+		opts = append(opts, kfake.DataDir(dir))
 	}
 	cluster, err := kfake.NewCluster(opts...)
 	if err != nil {
+		release()
 		return kc, nil, fmt.Errorf("embedded log: %w", err)
 	}
 	kc.Brokers = cluster.ListenAddrs()
-	return kc, cluster.Close, nil
+	return kc, func() { cluster.Close(); release() }, nil
 }
 
 // externalLog is the log at the brokers that are given; how they are reached and how

@@ -180,7 +180,6 @@ func openParts(ctx context.Context, cfg config) (p *parts, err error) {
 			return nil, fmt.Errorf("data directory: %w", err)
 		}
 	}
-	// The store comes first: its lock keeps a second process from the log too.
 	if p.stores, err = open.Store(ctx, storeURL(cfg)); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}

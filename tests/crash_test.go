@@ -189,13 +189,20 @@ func TestSecondProcessOnTheSameData(t *testing.T) {
 	s := own(t)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, program, "--listen", "127.0.0.1:0", "--admin", "", "--data", s.dir).CombinedOutput()
-	if ctx.Err() != nil || err == nil {
-		t.Fatalf("it goes on: %v\n%s", err, out)
-	}
-	said := string(out)
-	if !strings.Contains(said, s.dir) || !strings.Contains(said, "process") || strings.Contains(said, "goroutine ") || strings.Count(said, "\n") > 3 {
-		t.Errorf("it does not say clearly that another process uses %s:\n%s", s.dir, said)
+	for what, more := range map[string][]string{
+		"the same data":                    nil,
+		"the same data, another store":     {"--store", "pebble:" + t.TempDir()},
+		"the same data, a store in memory": {"--store", "memory:"},
+	} {
+		args := append([]string{"--listen", "127.0.0.1:0", "--admin", "", "--data", s.dir}, more...)
+		out, err := exec.CommandContext(ctx, program, args...).CombinedOutput()
+		if ctx.Err() != nil || err == nil {
+			t.Fatalf("%s: it goes on: %v\n%s", what, err, out)
+		}
+		said := string(out)
+		if !strings.Contains(said, s.dir) || !strings.Contains(said, "process") || strings.Contains(said, "goroutine ") || strings.Count(said, "\n") > 3 {
+			t.Errorf("%s: it does not say clearly that another process uses %s:\n%s", what, s.dir, said)
+		}
 	}
 	alice := s.someone(t, "alice")
 	alice.Sends(alice.Creates("Still here"), "unharmed")

@@ -1,0 +1,37 @@
+// Package embedded is about the embedded log's directory: who may use it, whether
+// what is in it is whole, and what can be repaired. The log itself is kfake, which
+// takes its files as they are.
+package embedded
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"knatter.dev/chat"
+)
+
+// Lock keeps other processes from the log in a directory, which it creates if need
+// be, until it is closed or the process ends. Two brokers that append to the same
+// files would overwrite each other's records.
+//
+// Errors: Unavailable, naming the directory.
+func Lock(dir string) (io.Closer, error) {
+	dir, err := filepath.Abs(dir)
+	if err == nil {
+		err = os.MkdirAll(dir, 0o700)
+	}
+	if err != nil {
+		return nil, chat.Errorf(chat.Unavailable, "log directory: %w", err)
+	}
+	lock, err := vfs.Default.Lock(filepath.Join(dir, "LOCK"))
+	if os.IsPermission(err) {
+		return nil, chat.Errorf(chat.Unavailable, "log directory: %w", err)
+	}
+	if err != nil {
+		return nil, chat.Errorf(chat.Unavailable, "log directory %s is in use by another process: stop that one, or give this one a directory of its own by --data: %w", dir, err)
+	}
+	return lock, nil
+}
