@@ -22,6 +22,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/guard"
 	"knatter.dev/chat/internal/names"
 	"knatter.dev/chat/internal/serve"
 )
@@ -34,8 +35,21 @@ const subprotocol = "cloudevents.json"
 const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
 	"connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// serveHTTP is the one origin for everything.
+// serveHTTP answers a request. fasthttp recovers from nothing: a panic would end
+// the process.
 func (c *Connector) serveHTTP(ctx *fasthttp.RequestCtx) {
+	err := guard.Call(c.ctx, c.logger, "a request", func() error {
+		c.route(ctx)
+		return nil
+	})
+	if err != nil {
+		ctx.Response.Reset()
+		c.problem(ctx, err)
+	}
+}
+
+// route is the one origin for everything.
+func (c *Connector) route(ctx *fasthttp.RequestCtx) {
 	ctx.Response.Header.Set("X-Content-Type-Options", "nosniff")
 	p := string(ctx.Path())
 	switch {
@@ -226,21 +240,13 @@ func (c *Connector) keys(ctx *fasthttp.RequestCtx) {
 	ctx.Response.Header.Set("Cache-Control", "public, max-age=300")
 }
 
-// roundTrip calls a function. A panic of one that runs in this process fails the
-// request, not the process.
-func (c *Connector) roundTrip(function string, r *http.Request) (resp *http.Response, err error) {
+// roundTrip calls a function.
+func (c *Connector) roundTrip(function string, r *http.Request) (*http.Response, error) {
 	rt := c.functions[function]
 	if rt == nil {
 		return nil, chat.Errorf(chat.Unavailable, "no function %s", function)
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			// What it panicked with could hold message text.
-			err = fmt.Errorf("%s panicked with a %T", function, p)
-			c.logger.Error("function panicked", "function", function, "error", err)
-		}
-	}()
-	resp, err = rt.RoundTrip(r)
+	resp, err := rt.RoundTrip(r)
 	if err != nil {
 		return nil, chat.Errorf(chat.Unavailable, "%s: %w", function, err)
 	}

@@ -17,6 +17,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/auth"
+	"knatter.dev/chat/internal/guard"
 	"knatter.dev/chat/internal/serve"
 )
 
@@ -114,8 +115,19 @@ func (s *session) read() {
 		case kind != websocket.TextMessage:
 			s.close(CloseNotText, "only text messages are events")
 		default:
-			s.readFrame(r)
+			s.guarded(func() { s.readFrame(r) })
 		}
+	}
+}
+
+// guarded calls f; a panic of it ends this session and no other.
+func (s *session) guarded(f func()) {
+	err := guard.Call(s.c.ctx, s.c.logger, "a session", func() error {
+		f()
+		return nil
+	})
+	if err != nil {
+		s.close(closeAbnormal, "")
 	}
 }
 
@@ -386,7 +398,7 @@ func (s *session) runTasks() {
 		s.tasks = s.tasks[1:]
 		s.mu.Unlock()
 		if !s.ended() {
-			f()
+			s.guarded(f)
 		}
 	}
 }

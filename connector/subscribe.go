@@ -74,9 +74,11 @@ func (s *session) subscribe(event string, data *subscribeData) {
 		}
 		named[r.Room] = true
 		g.Go(func() error {
-			if err := s.follow(r.Room, r.After); err != nil {
-				s.refused(event, r.Room, err)
-			}
+			s.guarded(func() {
+				if err := s.follow(r.Room, r.After); err != nil {
+					s.refused(event, r.Room, err)
+				}
+			})
 			return nil
 		})
 	}
@@ -96,9 +98,11 @@ func (s *session) subscribe(event string, data *subscribeData) {
 				continue
 			}
 			g.Go(func() error {
-				if err := s.follow(m.Room, nil); err != nil {
-					s.refused(event, m.Room, err)
-				}
+				s.guarded(func() {
+					if err := s.follow(m.Room, nil); err != nil {
+						s.refused(event, m.Room, err)
+					}
+				})
 				return nil
 			})
 		}

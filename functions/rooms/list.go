@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/guard"
 	"knatter.dev/chat/internal/serve"
 )
 
@@ -57,7 +58,7 @@ func (f *Function) list(w http.ResponseWriter, r *http.Request) error {
 	group, ctx := errgroup.WithContext(r.Context())
 	group.SetLimit(atOnce)
 	for i, m := range memberships {
-		group.Go(func() error {
+		group.Go(guard.Func(ctx, "the room list", func() error {
 			room, err := f.rooms.Room(ctx, m.Room)
 			if chat.KindOf(err) == chat.NotFound {
 				return nil // the member is known and its room isn't yet: both are on their way
@@ -67,7 +68,7 @@ func (f *Function) list(w http.ResponseWriter, r *http.Request) error {
 			}
 			entries[i], err = f.entry(ctx, room, m)
 			return err
-		})
+		}))
 	}
 	if err := group.Wait(); err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/analysis"
 	"knatter.dev/chat/internal/auth"
+	"knatter.dev/chat/internal/guard"
 	"knatter.dev/chat/internal/serve"
 )
 
@@ -172,7 +173,7 @@ func (f *Function) read(ctx context.Context, query *analysis.Query, matches []ch
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 	for i, m := range matches {
-		group.Go(func() error {
+		group.Go(guard.Func(ctx, "the search", func() error {
 			only := chat.Range{After: m.Sequence - 1, Before: m.Sequence + 1, Limit: 1}
 			messages, _, err := f.events.Messages(ctx, m.Room, only)
 			if err != nil {
@@ -193,7 +194,7 @@ func (f *Function) read(ctx context.Context, query *analysis.Query, matches []ch
 				}
 			}
 			return nil
-		})
+		}))
 	}
 	return hits, group.Wait()
 }

@@ -5,14 +5,13 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
-	"runtime"
-	"runtime/debug"
 	"strings"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/guard"
 	"knatter.dev/chat/internal/kafka"
 	"knatter.dev/chat/internal/serve"
 )
@@ -94,21 +93,11 @@ func (h *handling) alone(ctx, going context.Context, event []chat.Event, origin 
 }
 
 // try calls the function once. A panic is an error of it like any other.
-func (h *handling) try(ctx context.Context, events []chat.Event) (err error) {
+func (h *handling) try(ctx context.Context, events []chat.Event) error {
 	ctx, cancel := context.WithTimeout(ctx, h.opts.TryTimeout)
 	defer cancel()
-	defer func() {
-		switch p := recover().(type) {
-		case nil:
-			return
-		case runtime.Error:
-			err = chat.Errorf(chat.Internal, "panic: %w", p)
-		default: // could hold message text
-			err = chat.Errorf(chat.Internal, "panic with a %T", p)
-		}
-		h.opts.Logger.ErrorContext(ctx, "the function panicked", slog.Any("error", err), slog.String("stack", string(debug.Stack())))
-	}()
-	if err := h.target.HandleEvents(ctx, events); err != nil {
+	err := guard.Call(ctx, h.opts.Logger, "the function", func() error { return h.target.HandleEvents(ctx, events) })
+	if err != nil {
 		return err
 	}
 	h.count.handled.Add(float64(len(events)))

@@ -14,6 +14,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/guard"
 )
 
 // health turns the database's troubles into errors. There are three sorts:
@@ -92,12 +93,17 @@ func once(last *atomic.Int64, interval time.Duration) bool {
 func (h *health) run(f func() error) error {
 	done := make(chan error, 1)
 	go func() {
-		defer func() {
-			if r := recover(); r != nil {
-				h.fail(fmt.Errorf("%v", r))
-			}
-		}()
-		done <- f()
+		panicked := true
+		err := guard.Call(context.Background(), slog.Default(), "the database", func() error {
+			err := f()
+			panicked = false
+			return err
+		})
+		if panicked {
+			h.fail(err)
+			return
+		}
+		done <- err
 	}()
 	select {
 	case err := <-done:

@@ -59,7 +59,7 @@ func ListenAdmin(address string, ready func(context.Context) error, metrics ...p
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	return &Admin{ln: ln, server: &http.Server{Handler: mux, MaxHeaderBytes: maxHeader, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout}}, nil
+	return &Admin{ln: ln, server: &http.Server{Handler: serve.Guarded("the admin port", mux), MaxHeaderBytes: maxHeader, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout}}, nil
 }
 
 // Serve runs until ctx ends.

@@ -8,8 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"runtime"
-	"runtime/debug"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -113,7 +111,7 @@ func handler(f Function) http.Handler {
 	mux.HandleFunc("/health/liveness", health("alive", f.Alive))
 	mux.HandleFunc("/health/readiness", health("ready", f.Ready))
 	mux.Handle("/", limited(http.MaxBytesHandler(http.HandlerFunc(f.Handle), serve.MaxBody)))
-	return mux
+	return serve.Guarded("the function", mux)
 }
 
 func health(what string, ask func(context.Context) (bool, error)) http.HandlerFunc {
@@ -134,8 +132,7 @@ func health(what string, ask func(context.Context) (bool, error)) http.HandlerFu
 	}
 }
 
-// limited refuses requests over a number at a time, and answers for a handler that
-// panics: what it panicked with could hold message text.
+// limited refuses requests over a number at a time.
 func limited(h http.Handler) http.Handler {
 	slots := make(chan struct{}, maxConcurrent)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -147,19 +144,6 @@ func limited(h http.Handler) http.Handler {
 			serve.Fail(w, r, chat.Errorf(chat.Unavailable, "%d requests are being answered", maxConcurrent))
 			return
 		}
-		defer func() {
-			var err error
-			switch p := recover().(type) {
-			case nil:
-				return
-			case runtime.Error:
-				err = chat.Errorf(chat.Internal, "panic: %w", p)
-			default:
-				err = chat.Errorf(chat.Internal, "panic with a %T", p)
-			}
-			slog.ErrorContext(r.Context(), "the function panicked", slog.Any("error", err), slog.String("stack", string(debug.Stack())))
-			serve.Fail(w, r, err)
-		}()
 		h.ServeHTTP(w, r)
 	})
 }

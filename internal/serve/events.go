@@ -6,13 +6,13 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"runtime/debug"
 	"strconv"
 	"strings"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2/event"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/guard"
 )
 
 // Attributes that KafkaSource adds to each record.
@@ -190,12 +190,8 @@ func (g *Group) handleGathered() {
 
 // handle calls h. A caller that gave up must not fail the others, so its context
 // does not end the call; nor must a panic, which would leave them waiting.
-func (g *Group) handle(ctx context.Context, events []chat.Event) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			slog.ErrorContext(ctx, "handler panicked", slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
-			err = chat.Errorf(chat.Internal, "handler panicked")
-		}
-	}()
-	return g.h.HandleEvents(context.WithoutCancel(ctx), events)
+func (g *Group) handle(ctx context.Context, events []chat.Event) error {
+	return guard.Call(ctx, slog.Default(), "the function", func() error {
+		return g.h.HandleEvents(context.WithoutCancel(ctx), events)
+	})
 }

@@ -1,9 +1,11 @@
 package serve_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -400,5 +402,29 @@ func TestGroupUnderLoad(t *testing.T) {
 		if n != 1 {
 			t.Errorf("%s handled %d times", id, n)
 		}
+	}
+}
+
+// What a function panics with may be what somebody wrote: nobody is told.
+func TestPanicsAreNotQuoted(t *testing.T) {
+	const text = "what-somebody-wrote"
+	var log bytes.Buffer
+	before := slog.Default()
+	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
+	defer slog.SetDefault(before)
+
+	err := serve.NewGroup(&recorder{fail: func([]chat.Event) error { panic(text) }}).HandleEvents(t.Context(), []chat.Event{event("1")})
+	if chat.KindOf(err) != chat.Internal || strings.Contains(err.Error(), text) {
+		t.Errorf("a group's error: %v", err)
+	}
+	var f serve.Function
+	f.Use(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(errors.New(text)) }), nil)
+	w := httptest.NewRecorder()
+	f.Handle(w, httptest.NewRequest("GET", "/", nil))
+	if w.Code != http.StatusInternalServerError || strings.Contains(w.Body.String(), text) {
+		t.Errorf("a function's answer: %d, %s", w.Code, w.Body)
+	}
+	if strings.Contains(log.String(), text) || strings.Count(log.String(), "panicked with a") != 2 {
+		t.Errorf("logged %s", &log)
 	}
 }

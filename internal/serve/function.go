@@ -33,7 +33,8 @@ func (f *Function) Handle(w http.ResponseWriter, r *http.Request) {
 		Fail(w, r, chat.Errorf(chat.Unavailable, "not started yet"))
 		return
 	}
-	f.handler.ServeHTTP(w, r)
+	// func-go's server, like net/http's, would log what a handler panicked with.
+	Guarded("the function", f.handler).ServeHTTP(w, r)
 }
 
 // Stop closes what the function opened, once no request is being answered any

@@ -10,6 +10,7 @@ import (
 	"net/http"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/guard"
 )
 
 // Problem is an RFC 9457 problem document; error frames carry the same members.
@@ -65,6 +66,20 @@ func Fail(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("WWW-Authenticate", "Bearer") // RFC 9110 wants one with each 401
 	}
 	write(w, "application/problem+json", p.Status, p)
+}
+
+// Guarded answers for a handler that panics, see [guard.Call]. what says which one
+// that is.
+func Guarded(what string, h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		err := guard.Call(r.Context(), slog.Default(), what, func() error {
+			h.ServeHTTP(w, r)
+			return nil
+		})
+		if err != nil {
+			write(w, "application/problem+json", http.StatusInternalServerError, ProblemOf(err))
+		}
+	})
 }
 
 // JSON answers a request with v.
