@@ -58,14 +58,20 @@ func startLog(cfg config) (kafka.Config, func(), error) {
 // externalLog is the log at the brokers that are given; how they are reached and how
 // topics are made there is set by the environment, see [open.LogConfig].
 func externalLog(cfg config) (kafka.Config, error) {
+	env := environment()
+	env["KNATTER_BROKERS"] = cfg.brokers
+	kc, err := open.LogConfig(env)
+	kc.RetentionBytes = cmp.Or(kc.RetentionBytes, cfg.retention)
+	return kc, err
+}
+
+// environment is what of the environment is about us.
+func environment() map[string]string {
 	env := make(map[string]string)
 	for _, setting := range os.Environ() {
 		if name, value, _ := strings.Cut(setting, "="); strings.HasPrefix(name, "KNATTER_") {
 			env[name] = value
 		}
 	}
-	env["KNATTER_BROKERS"] = cfg.brokers
-	kc, err := open.LogConfig(env)
-	kc.RetentionBytes = cmp.Or(kc.RetentionBytes, cfg.retention)
-	return kc, err
+	return env
 }

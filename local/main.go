@@ -51,7 +51,7 @@ func parse(args []string) (config, error) {
 	fs.StringVar(&c.data, "data", ".knatter/", "`directory` for all that is kept: the log, the stores, the signing key")
 	fs.StringVar(&c.brokers, "brokers", "", "`host:port,...` of a Kafka-protocol log to use instead of the embedded one; logging in there, TLS and how its topics are made are set by the environment, as for the cluster's binaries")
 	fs.StringVar(&c.store, "store", "", "`URL` of the store to use instead of the embedded one, e.g. pebble:/var/lib/knatter")
-	fs.Func("function", "`name=url`: one function that is served elsewhere, e.g. in a debugger; may be repeated. Names: "+strings.Join(functionNames(), ", "), c.setFunction)
+	fs.Func("function", "`name=url`: one function that is served elsewhere, e.g. in a debugger; may be repeated; if it demands a secret of its callers, KNATTER_CALLER_SECRET in the environment has it. Names: "+strings.Join(functionNames(), ", "), c.setFunction)
 	fs.BoolVar(&c.ephemeral, "ephemeral", false, "keep nothing: log and stores in memory")
 	fs.BoolVar(&c.reindex, "reindex", false, "empty the search index first and rebuild it from the stored messages and the log")
 	fs.StringVar(&c.origins, "origins", "", "`origins`, comma separated, whose pages may connect beside our own; \"*\" for all")

@@ -201,7 +201,11 @@ func openParts(ctx context.Context, cfg config) (p *parts, err error) {
 	if err != nil {
 		return nil, err
 	}
-	p.wire(cfg, signer)
+	callers, err := callersOf(cfg)
+	if err != nil {
+		return nil, err
+	}
+	p.wire(cfg, signer, callers)
 	return p, nil
 }
 
@@ -251,9 +255,18 @@ func (p *parts) reindex(ctx context.Context) error {
 	return nil
 }
 
+// callersOf has the secret that functions elsewhere may demand of us; those in this
+// process demand none.
+func callersOf(cfg config) (*auth.Callers, error) {
+	if len(cfg.functions) == 0 {
+		return nil, nil
+	}
+	return open.Callers(environment())
+}
+
 // wire makes the functions, each in this process or elsewhere, and the
 // dispatchers that call those that follow the log.
-func (p *parts) wire(cfg config, signer *auth.Signer) {
+func (p *parts) wire(cfg config, signer *auth.Signer, callers *auth.Callers) {
 	s := p.stores
 	p.requests = make(map[string]http.RoundTripper)
 	p.dispatchers = make(map[string]*dispatch.Dispatcher)
@@ -271,7 +284,7 @@ func (p *parts) wire(cfg config, signer *auth.Signer) {
 	}
 	for name, handler := range handlers {
 		if u := cfg.functions[name]; u != nil {
-			p.requests[name] = serve.Remote{Base: u}
+			p.requests[name] = serve.Remote{Base: u, Callers: callers}
 			continue
 		}
 		p.requests[name] = serve.Local{Handler: handler()}
@@ -285,7 +298,7 @@ func (p *parts) wire(cfg config, signer *auth.Signer) {
 	for _, fn := range chat.EventFunctions {
 		var target chat.Handler
 		if u := cfg.functions[fn.Name]; u != nil {
-			target = dispatch.HTTP(u.String(), nil)
+			target = dispatch.HTTP(u.String(), callers)
 		} else {
 			target = targets[fn.Name]()
 		}

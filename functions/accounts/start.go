@@ -13,7 +13,13 @@ import (
 // (KNATTER_BROKERS, KNATTER_GENERATION) and the signing key (KNATTER_KEYS, a PEM
 // document or the path of one). The key is not made up when there is none, since
 // every replica would make up its own.
+// Its callers are known by KNATTER_CALLER_SECRET, see [open.Callers].
 func (f *Function) Start(ctx context.Context, env map[string]string) error {
+	callers, err := open.Callers(env)
+	if err != nil {
+		return err
+	}
+	f.Demand(callers)
 	signer, err := signerFrom(env["KNATTER_KEYS"])
 	if err != nil {
 		return fmt.Errorf("KNATTER_KEYS: %w", err)

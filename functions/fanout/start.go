@@ -8,7 +8,13 @@ import (
 
 // Start opens what the function needs: the route store (KNATTER_STORE) and the
 // log (KNATTER_BROKERS, KNATTER_GENERATION).
+// Its callers are known by KNATTER_CALLER_SECRET, see [open.Callers].
 func (f *Function) Start(ctx context.Context, env map[string]string) error {
+	callers, err := open.Callers(env)
+	if err != nil {
+		return err
+	}
+	f.Demand(callers)
 	generation, err := open.Generation(env)
 	if err != nil {
 		return err

@@ -8,7 +8,13 @@ import (
 
 // Start opens what the function needs: the index (KNATTER_STORE) of events in the
 // log's generation (KNATTER_GENERATION).
+// Its callers are known by KNATTER_CALLER_SECRET, see [open.Callers].
 func (f *Function) Start(ctx context.Context, env map[string]string) error {
+	callers, err := open.Callers(env)
+	if err != nil {
+		return err
+	}
+	f.Demand(callers)
 	generation, err := open.Generation(env)
 	if err != nil {
 		return err

@@ -10,7 +10,13 @@ import (
 // Start opens what the function needs: the stores (KNATTER_STORE), the log
 // (KNATTER_BROKERS, KNATTER_GENERATION) and, when they are asked for, the public
 // keys (KNATTER_JWKS, a URL).
+// Its callers are known by KNATTER_CALLER_SECRET, see [open.Callers].
 func (f *Function) Start(ctx context.Context, env map[string]string) error {
+	callers, err := open.Callers(env)
+	if err != nil {
+		return err
+	}
+	f.Demand(callers)
 	keys, err := open.Keys(env)
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/auth"
 	"knatter.dev/chat/internal/dispatch"
 	"knatter.dev/chat/internal/kafka"
 	"knatter.dev/chat/internal/open"
@@ -101,13 +102,17 @@ var replayDead = program.Program{
 An event goes to the URL set for its function, or else to where it was refused. When the function is done with it, that
 is noted in chat.dead, and it is not replayed again unless it is named. What is refused again stays as it was. Functions
 take an event twice as once, so nothing doubles, whatever happens in between.`,
-	Settings: slices.Concat(program.Log, []program.Setting{function}, program.EventFunctionURLs()),
+	Settings: slices.Concat(program.Log, []program.Setting{function}, program.EventFunctionURLs(), program.Callers),
 	Run: func(ctx context.Context, c program.Call) error {
 		kc, err := open.LogConfig(c.Env)
 		if err != nil {
 			return err
 		}
-		r := replaying{kc: kc, env: c.Env, targets: make(map[string]chat.Handler)}
+		callers, err := open.Callers(c.Env)
+		if err != nil {
+			return err
+		}
+		r := replaying{kc: kc, env: c.Env, callers: callers, targets: make(map[string]chat.Handler)}
 		wanted := make(map[string]bool)
 		for _, place := range c.Args {
 			wanted[place] = true
@@ -147,6 +152,7 @@ func sorted(set map[string]bool) []string {
 type replaying struct {
 	kc           kafka.Config
 	env          program.Env
+	callers      *auth.Callers
 	targets      map[string]chat.Handler // by URL
 	done, failed int
 }
@@ -181,7 +187,7 @@ func (r *replaying) replay(ctx context.Context, out io.Writer, l kafka.Letter) e
 func (r *replaying) give(ctx context.Context, url string, e chat.Event) error {
 	target := r.targets[url]
 	if target == nil {
-		target = dispatch.HTTP(url, nil)
+		target = dispatch.HTTP(url, r.callers)
 		r.targets[url] = target
 	}
 	ctx, cancel := context.WithTimeout(ctx, tryTimeout)

@@ -21,10 +21,14 @@ var wipeIndex = program.Program{
 Stop what follows the log for the function index, wipe, "admin rewind knatter-index", and start it again. That brings
 back what the log still holds. What has expired there ("admin topics" shows whether something has) comes back with
 --refill, which gives the function the messages in the store; all of it may be repeated.`,
-	Settings: []program.Setting{program.Store, refill, indexURL},
+	Settings: append([]program.Setting{program.Store, refill, indexURL}, program.Callers...),
 	Run: func(ctx context.Context, c program.Call) (err error) {
 		if program.Switch(c.Env, refill) && c.Env[indexURL.Env()] == "" {
 			return chat.Errorf(chat.Invalid, "%s must be set with --refill", indexURL.Env())
+		}
+		callers, err := open.Callers(c.Env)
+		if err != nil {
+			return err
 		}
 		stores, err := open.StoreOf(ctx, c.Env)
 		if err != nil {
@@ -38,7 +42,7 @@ back what the log still holds. What has expired there ("admin topics" shows whet
 		if !program.Switch(c.Env, refill) {
 			return nil
 		}
-		n, err := fill(ctx, stores.Events, dispatch.HTTP(c.Env[indexURL.Env()], nil))
+		n, err := fill(ctx, stores.Events, dispatch.HTTP(c.Env[indexURL.Env()], callers))
 		fmt.Fprintf(c.Out, "%d stored messages given to the function index\n", n)
 		return err
 	},

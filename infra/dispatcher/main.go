@@ -46,7 +46,7 @@ URL is given; any number of dispatchers share the work.`,
 
 func settings() []program.Setting {
 	return slices.Concat(
-		program.EventFunctionURLs(), program.Log,
+		program.EventFunctionURLs(), program.Callers, program.Log,
 		[]program.Setting{program.Partitions, program.AdminAddress, concurrency, tryTimeout, maxTries},
 	)
 }
@@ -55,6 +55,10 @@ func settings() []program.Setting {
 // committed.
 func run(ctx context.Context, c program.Call) error {
 	kc, err := open.LogConfig(c.Env)
+	if err != nil {
+		return err
+	}
+	callers, err := open.Callers(c.Env)
 	if err != nil {
 		return err
 	}
@@ -73,7 +77,7 @@ func run(ctx context.Context, c program.Call) error {
 		if url == "" {
 			continue
 		}
-		d := dispatch.New(kc, f, dispatch.HTTP(url, nil), dispatch.Options{
+		d := dispatch.New(kc, f, dispatch.HTTP(url, callers), dispatch.Options{
 			Concurrency: program.Int(c.Env, concurrency),
 			TryTimeout:  program.Time(c.Env, tryTimeout),
 			MaxTries:    program.Int(c.Env, maxTries),

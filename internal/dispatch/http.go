@@ -12,14 +12,16 @@ import (
 	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/auth"
 	"knatter.dev/chat/internal/serve"
 )
 
 // remote is an event function that is served by HTTP.
 type remote struct {
-	url    string
-	client *http.Client
-	single atomic.Bool // it has answered that it takes no batches
+	url     string
+	callers *auth.Callers
+	client  *http.Client
+	single  atomic.Bool // it has answered that it takes no batches
 }
 
 var _ chat.Handler = (*remote)(nil)
@@ -27,15 +29,17 @@ var _ chat.Handler = (*remote)(nil)
 // HTTP is the function at url. A single event comes to it as a POST in binary mode,
 // as KafkaSource does it, with the attributes sequence and partitionkey; several as
 // a batch of at most [serve.MaxBody] bytes, unless it has refused one by 415. A 4xx
-// other than 408 and 429 means "never"; anything else but 2xx is retryable. A nil
-// client is one with as many connections as there are batches under way.
-func HTTP(url string, client *http.Client) chat.Handler {
-	if client == nil {
-		transport := http.DefaultTransport.(*http.Transport).Clone()
-		transport.MaxIdleConnsPerHost = transport.MaxIdleConns
-		client = &http.Client{Transport: transport}
-	}
-	return &remote{url: url, client: client}
+// other than 408 and 429 means "never"; anything else but 2xx is retryable, and so
+// is a 401 that says that it is not about the event, but about us: callers has the
+// secret that we show.
+func HTTP(url string, callers *auth.Callers) chat.Handler {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost = transport.MaxIdleConns // one for each batch under way
+	return &remote{url: url, callers: callers, client: &http.Client{
+		Transport: transport,
+		// Elsewhere, our secret is nobody's business.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
 }
 
 // HandleEvents implements [chat.Handler], in the events' order.
@@ -90,6 +94,7 @@ func (f *remote) request(ctx context.Context, body []byte, first *chat.Event, n 
 	if err != nil {
 		return nil, chat.Errorf(chat.Internal, "request to %s: %w", f.url, err)
 	}
+	f.callers.Show(r.Header)
 	return r, nil
 }
 
@@ -103,6 +108,9 @@ func (f *remote) send(r *http.Request) error {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorData))
 	if resp.StatusCode/100 == 2 {
 		return nil
+	}
+	if auth.Challenged(resp) {
+		return chat.Errorf(chat.Unavailable, "the function does not take our KNATTER_CALLER_SECRET")
 	}
 	if resp.StatusCode == http.StatusUnsupportedMediaType {
 		f.single.Store(true)

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/auth"
 	"knatter.dev/chat/internal/dispatch"
 	"knatter.dev/chat/internal/kafka/kafkatest"
 	"knatter.dev/chat/internal/serve"
@@ -128,5 +129,59 @@ func TestDeadLetterOfARemoteFunctionHoldsItsAnswer(t *testing.T) {
 	dead := deadLetters(t, c, 1)[0]
 	if header(dead, "ce_knativeerrordest") != server.URL || header(dead, "ce_knativeerrorcode") != "418" || header(dead, "ce_knativeerrordata") != "short and stout" {
 		t.Errorf("headers %v", dead.Headers)
+	}
+}
+
+// A function that does not take our secret says nothing about the event, which must
+// not go to the dead letters for that; any other 401 does mean "never".
+func TestRemoteFunctionKnowsItsCallers(t *testing.T) {
+	const secret = "secret-0123456789"
+	demanded, err := auth.NewCallers("new-"+secret, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ours, err := auth.NewCallers(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var function serve.Function
+	function.Demand(demanded)
+	function.Use(serve.Events(handlerFunc(func(context.Context, []chat.Event) error { return nil }), 0), nil)
+	server := httptest.NewServer(http.HandlerFunc(function.Handle))
+	defer server.Close()
+	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }))
+	defer other.Close()
+
+	e := message(t, "room", "hi")
+	e.Sequence = 1
+	two := []chat.Event{*e, *e} // a batch
+	if err := dispatch.HTTP(server.URL, ours).HandleEvents(t.Context(), []chat.Event{*e}); err != nil {
+		t.Error(err)
+	}
+	if err := dispatch.HTTP(server.URL, ours).HandleEvents(t.Context(), two); err != nil {
+		t.Error(err)
+	}
+	if err := dispatch.HTTP(server.URL, nil).HandleEvents(t.Context(), two); chat.KindOf(err) != chat.Unavailable {
+		t.Errorf("without a secret: %v", err)
+	}
+	if err := dispatch.HTTP(other.URL, ours).HandleEvents(t.Context(), two); chat.KindOf(err) != chat.Invalid {
+		t.Errorf("another 401: %v", err)
+	}
+}
+
+// A function that sends us elsewhere does not get our secret shown there.
+func TestRemoteFunctionIsNotFollowed(t *testing.T) {
+	asked := false
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
+	defer elsewhere.Close()
+	server := httptest.NewServer(http.RedirectHandler(elsewhere.URL, http.StatusTemporaryRedirect))
+	defer server.Close()
+	ours, err := auth.NewCallers("secret-0123456789")
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = dispatch.HTTP(server.URL, ours).HandleEvents(t.Context(), []chat.Event{*message(t, "room", "hi")})
+	if asked || chat.KindOf(err) != chat.Unavailable {
+		t.Errorf("asked elsewhere: %v, %v", asked, err)
 	}
 }

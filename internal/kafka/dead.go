@@ -12,6 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/auth"
 )
 
 // Attributes of a dead letter: Knative's, which say why and from where, and ours.
@@ -111,7 +112,7 @@ func (c Config) restore(e *chat.Event, key []byte) error {
 			e.Sequence = chat.SequenceAt(c.Generation, n)
 		}
 	}
-	for _, name := range []string{attrErrorDest, attrErrorCode, attrErrorData, attrPartition, attrOffset, attrFunction} {
+	for _, name := range []string{attrErrorDest, attrErrorCode, attrErrorData, attrPartition, attrOffset, attrFunction, auth.CallerAttribute} {
 		delete(e.Extensions, name)
 	}
 	if len(e.Extensions) == 0 {

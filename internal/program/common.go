@@ -53,6 +53,15 @@ var (
 	}
 )
 
+// Callers are the secrets of open.Callers, for functions and for those who call them.
+var Callers = []Setting{
+	{
+		Name: "caller-secret", NoFlag: true, Value: "secret,...",
+		Usage: "by which functions know their callers, the connector and what follows the log: callers show the first, functions take any",
+	},
+	{Name: "caller-secret-file", Value: "file", Usage: "with these secrets instead"},
+}
+
 // LogAndStore are the settings of open.StoreAndLog.
 func LogAndStore() []Setting { return slices.Concat(Log, []Setting{Partitions, Store}) }
 

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -47,7 +48,7 @@ var (
 // run it /health/liveness and /health/readiness.
 func Serve(name, summary string, f Function, settings ...Setting) Program {
 	return Program{
-		Name: name, Summary: summary, Settings: append([]Setting{listen, port}, settings...),
+		Name: name, Summary: summary, Settings: slices.Concat([]Setting{listen, port}, Callers, settings),
 		Run: func(ctx context.Context, c Call) error {
 			return serveFunction(ctx, c.Env, f)
 		},

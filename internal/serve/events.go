@@ -12,6 +12,7 @@ import (
 	cloudevents "github.com/cloudevents/sdk-go/v2/event"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/auth"
 	"knatter.dev/chat/internal/guard"
 )
 
@@ -107,6 +108,7 @@ func place(events []chat.Event, generation int) error {
 		}
 		delete(e.Extensions, extKafkaOffset)
 		delete(e.Extensions, extKafkaPartition)
+		delete(e.Extensions, auth.CallerAttribute) // KafkaSource's way to show it; fan-out must not pass it on
 	}
 	return nil
 }

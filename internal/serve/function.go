@@ -2,10 +2,12 @@ package serve
 
 import (
 	"context"
+	"log/slog"
 	"net/http"
 	"sync/atomic"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/auth"
 )
 
 // Function is what all functions have in common, in the shape that func-go's HTTP
@@ -13,8 +15,19 @@ import (
 // request by 503 until Use.
 type Function struct {
 	handler http.Handler
+	callers *auth.Callers
 	close   func() error
 	ready   atomic.Bool // the fields above are set
+}
+
+// Demand makes the function answer only callers that show a secret, all others by
+// 401; it is called before Use. With nil whoever reaches the function is believed,
+// which is said.
+func (f *Function) Demand(callers *auth.Callers) {
+	if callers == nil {
+		slog.Warn("whoever reaches this function may call it: KNATTER_CALLER_SECRET is not set")
+	}
+	f.callers = callers
 }
 
 // Use makes the function answer by handler from now on. stop closes what the
@@ -33,9 +46,20 @@ func (f *Function) Handle(w http.ResponseWriter, r *http.Request) {
 		Fail(w, r, chat.Errorf(chat.Unavailable, "not started yet"))
 		return
 	}
+	if f.callers != nil && r.URL.Path != publicKeys {
+		if !f.callers.Admits(r) {
+			auth.Challenge(w.Header())
+			Fail(w, r, chat.Errorf(chat.Unauthenticated, "the header %s with the secret of this function's callers is needed", auth.CallerHeader))
+			return
+		}
+		r = believe(r)
+	}
 	// func-go's server, like net/http's, would log what a handler panicked with.
 	Guarded("the function", f.handler).ServeHTTP(w, r)
 }
+
+// publicKeys are for everybody.
+const publicKeys = "/.well-known/jwks.json"
 
 // Stop closes what the function opened, once no request is being answered any
 // more.

@@ -15,8 +15,8 @@ var _ http.RoundTripper = Local{}
 
 // RoundTrip implements http.RoundTripper.
 func (l Local) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = believe(r)
 	if r.Body == nil {
-		r = r.WithContext(r.Context())
 		r.Body = http.NoBody
 	}
 	defer r.Body.Close()

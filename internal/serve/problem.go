@@ -62,7 +62,7 @@ func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	if p.Status >= 500 {
 		slog.ErrorContext(r.Context(), "request failed", slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Any("error", err))
 	}
-	if p.Status == http.StatusUnauthorized {
+	if p.Status == http.StatusUnauthorized && w.Header().Get("WWW-Authenticate") == "" {
 		w.Header().Set("WWW-Authenticate", "Bearer") // RFC 9110 wants one with each 401
 	}
 	write(w, "application/problem+json", p.Status, p)

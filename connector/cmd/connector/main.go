@@ -43,6 +43,10 @@ func run(ctx context.Context, c program.Call) (err error) {
 	if err != nil {
 		return err
 	}
+	callers, err := open.Callers(c.Env)
+	if err != nil {
+		return err
+	}
 	address := c.Env[listen.Env()]
 	ln, err := net.Listen("tcp", address)
 	if err != nil {
@@ -69,7 +73,7 @@ func run(ctx context.Context, c program.Call) (err error) {
 		},
 		Rooms:     stores.Rooms,
 		Verifier:  auth.NewVerifier(auth.JWKS(c.Env[program.JWKS.Env()], nil), stores.Sessions),
-		Functions: functionsOf(c.Env),
+		Functions: functionsOf(c.Env, callers),
 		Web:       []fs.FS{web.Files, api.Files},
 	})
 	if err != nil {
@@ -97,15 +101,15 @@ func checkOrdinal(ctx context.Context, log *kafka.Log, ordinal int) error {
 	return nil
 }
 
-// functionsOf are the functions at their URLs.
-func functionsOf(env program.Env) map[string]http.RoundTripper {
+// functionsOf are the functions at their URLs, which know us by our secret.
+func functionsOf(env program.Env, callers *auth.Callers) map[string]http.RoundTripper {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxConnsPerHost, transport.MaxIdleConnsPerHost, transport.MaxIdleConns = connections, connections, 0
 	transport.DisableCompression = true // bodies are passed on as they are
 	functions := make(map[string]http.RoundTripper)
 	for _, name := range chat.RequestFunctions {
 		base, _ := url.Parse(env[program.FunctionURL(name, true).Env()]) // it was checked
-		functions[name] = serve.Remote{Base: base, Transport: transport}
+		functions[name] = serve.Remote{Base: base, Transport: transport, Callers: callers}
 	}
 	return functions
 }

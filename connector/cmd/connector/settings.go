@@ -45,6 +45,7 @@ func settings() []program.Setting {
 		[]program.Setting{listen, program.AdminAddress, ordinal},
 		program.LogAndStore(),
 		[]program.Setting{program.DeliveryPartitions, program.JWKS},
+		program.Callers,
 	)
 	for _, name := range chat.RequestFunctions {
 		all = append(all, program.FunctionURL(name, true))
