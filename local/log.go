@@ -2,12 +2,9 @@ package main
 
 import (
 	"cmp"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/twmb/franz-go/pkg/kfake"
 
 	"knatter.dev/chat/internal/embedded"
 	"knatter.dev/chat/internal/kafka"
@@ -20,39 +17,23 @@ import (
 const partitions = 4
 
 // startLog returns how to reach the log, which is embedded unless brokers are
-// given, and a function that stops it.
-//
-// What kfake acknowledges it has written to a file: it survives the end of the
-// process by whatever means, but not, as with a single Kafka broker, that of the
-// machine.
-func startLog(cfg config) (kafka.Config, func(), error) {
+// given, and its broker then.
+func startLog(cfg config) (kafka.Config, *embedded.Broker, error) {
 	if cfg.brokers != "" {
 		kc, err := externalLog(cfg)
-		return kc, func() {}, err
+		return kc, nil, err
 	}
 	kc := kafka.Config{RetentionBytes: cfg.retention, Partitions: partitions, Uncompressed: true}
-	opts := []kfake.Opt{
-		kfake.NumBrokers(1),
-		kfake.ClusterID("knatter"),
-		kfake.BrokerConfigs(map[string]string{"log.cleaner.backoff.ms": "60000"}),
-	}
-	release := func() {}
+	opts := embedded.Options{NoSync: cfg.noSync}
 	if !cfg.ephemeral {
-		dir := filepath.Join(cfg.data, "log")
-		lock, err := embedded.Lock(dir)
-		if err != nil {
-			return kc, nil, err
-		}
-		release = func() { _ = lock.Close() }
-		opts = append(opts, kfake.DataDir(dir))
+		opts.Dir = filepath.Join(cfg.data, "log")
 	}
-	cluster, err := kfake.NewCluster(opts...)
+	broker, err := embedded.Start(opts)
 	if err != nil {
-		release()
-		return kc, nil, fmt.Errorf("embedded log: %w", err)
+		return kc, nil, err
 	}
-	kc.Brokers = cluster.ListenAddrs()
-	return kc, func() { cluster.Close(); release() }, nil
+	kc.Brokers = broker.Addrs()
+	return kc, broker, nil
 }
 
 // externalLog is the log at the brokers that are given; how they are reached and how

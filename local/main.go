@@ -36,6 +36,7 @@ type config struct {
 	origins   string
 	heartbeat time.Duration
 	retention int64
+	noSync    bool
 	verbose   bool
 }
 
@@ -57,6 +58,7 @@ func parse(args []string) (config, error) {
 	fs.StringVar(&c.origins, "origins", "", "`origins`, comma separated, whose pages may connect beside our own; \"*\" for all")
 	fs.DurationVar(&c.heartbeat, "heartbeat", 25*time.Second, "`time` between pings; a peer silent for two is closed")
 	fs.Int64Var(&c.retention, "retention", 256<<20, "`bytes` that the log keeps of each of its 4 partitions; history and search keep everything; below 0 for no limit")
+	fs.BoolVar(&c.noSync, "no-sync", false, "acknowledge events before the embedded log has them on the disk: a power cut loses the last of them")
 	fs.BoolVar(&c.verbose, "verbose", false, "log more")
 	if err := fs.Parse(args); err != nil {
 		return c, err

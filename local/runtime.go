@@ -29,6 +29,7 @@ import (
 	"knatter.dev/chat/functions/search"
 	"knatter.dev/chat/internal/auth"
 	"knatter.dev/chat/internal/dispatch"
+	"knatter.dev/chat/internal/embedded"
 	"knatter.dev/chat/internal/kafka"
 	"knatter.dev/chat/internal/open"
 	"knatter.dev/chat/internal/program"
@@ -147,25 +148,29 @@ func announce(ctx context.Context, cfg config, gateway *connector.Connector, ln 
 // parts are what the connector and the functions work with.
 type parts struct {
 	kafka       kafka.Config
+	broker      *embedded.Broker // nil where the log is elsewhere
 	log         *kafka.Log
+	deliverer   *kafka.Log // a producer of its own, so that deliveries never wait for a sync
 	stores      *open.Stores
 	verifier    *auth.Verifier
 	requests    map[string]http.RoundTripper
 	dispatchers map[string]*dispatch.Dispatcher // by function
-	stopLog     func()
 }
 
 func (p *parts) close() error {
-	if p.log != nil {
-		p.log.Close()
+	for _, log := range []*kafka.Log{p.deliverer, p.log} {
+		if log != nil {
+			log.Close()
+		}
 	}
-	if p.stopLog != nil {
-		p.stopLog()
+	var err error
+	if p.broker != nil {
+		err = p.broker.Close()
 	}
 	if p.stores != nil {
-		return p.stores.Close()
+		err = errors.Join(err, p.stores.Close())
 	}
-	return nil
+	return err
 }
 
 func openParts(ctx context.Context, cfg config) (p *parts, err error) {
@@ -183,14 +188,8 @@ func openParts(ctx context.Context, cfg config) (p *parts, err error) {
 	if p.stores, err = open.Store(ctx, storeURL(cfg)); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	if p.kafka, p.stopLog, err = startLog(cfg); err != nil {
+	if err := p.openLog(ctx, cfg); err != nil {
 		return nil, err
-	}
-	if err := kafka.EnsureTopics(ctx, p.kafka); err != nil {
-		return nil, fmt.Errorf("topics: %w", err)
-	}
-	if p.log, err = open.Log(ctx, p.kafka); err != nil {
-		return nil, fmt.Errorf("log: %w", err)
 	}
 	if cfg.reindex {
 		if err := p.reindex(ctx); err != nil {
@@ -207,6 +206,28 @@ func openParts(ctx context.Context, cfg config) (p *parts, err error) {
 	}
 	p.wire(cfg, signer, callers)
 	return p, nil
+}
+
+// openLog starts the log, if it is embedded, and connects to it.
+func (p *parts) openLog(ctx context.Context, cfg config) (err error) {
+	if p.kafka, p.broker, err = startLog(cfg); err != nil {
+		return err
+	}
+	if err := kafka.EnsureTopics(ctx, p.kafka); err != nil {
+		return fmt.Errorf("topics: %w", err)
+	}
+	if p.broker != nil {
+		if err := p.broker.Settle(); err != nil {
+			return err
+		}
+	}
+	if p.log, err = open.Log(ctx, p.kafka); err != nil {
+		return fmt.Errorf("log: %w", err)
+	}
+	if p.deliverer, err = open.Log(ctx, p.kafka); err != nil {
+		return fmt.Errorf("log: %w", err)
+	}
+	return nil
 }
 
 func storeURL(cfg config) string {
@@ -293,7 +314,7 @@ func (p *parts) wire(cfg config, signer *auth.Signer, callers *auth.Callers) {
 		// Over a group, so that what comes from several partitions shares a commit.
 		"persist": func() chat.Handler { return serve.NewGroup(persist.With(s.Events, s.Rooms)) },
 		"index":   func() chat.Handler { return serve.NewGroup(index.With(s.Index)) },
-		"fanout":  func() chat.Handler { return fanout.With(s.Routes, p.log) },
+		"fanout":  func() chat.Handler { return fanout.With(s.Routes, p.deliverer) },
 	}
 	for _, fn := range chat.EventFunctions {
 		var target chat.Handler

@@ -1,6 +1,3 @@
-// Package embedded is about the embedded log's directory: who may use it, whether
-// what is in it is whole, and what can be repaired. The log itself is kfake, which
-// takes its files as they are.
 package embedded
 
 import (

@@ -1,0 +1,123 @@
+// Package embedded is the log inside a process: franz-go's kfake, and what a log
+// that people rely on needs beside it: who may use its directory, whether what is in
+// it is whole, and that what it acknowledges stays.
+//
+// kfake writes an event to a file before it acknowledges it, which the end of the
+// process doesn't undo, but a power cut does. It can sync each batch, in the one
+// goroutine that does everything: at 2,000 messages/s of 2 KB the median until
+// receipt went from 22 to 408 ms. So the syncing is done here, between kfake and
+// its clients: an answer to an append is held back until the files that it was
+// written to are synced. What gathers meanwhile, of all connections, shares the
+// next round.
+package embedded
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+
+	"knatter.dev/chat"
+)
+
+// Options say how the log is kept. The zero value is in memory.
+type Options struct {
+	Dir    string // "" for memory
+	NoSync bool   // acknowledge what a power cut would lose
+
+	sync func(*os.File) error // instead of the file's own, for tests
+}
+
+// Broker is the embedded log.
+type Broker struct {
+	cluster *kfake.Cluster
+	lock    io.Closer // of the directory
+	syncer  *syncer   // nil where nothing is synced
+	free    free
+}
+
+// passing are the topics that nobody reads after a restart, so what is
+// acknowledged of them needs no sync.
+var passing = []string{chat.TopicSignals, chat.TopicDeliveries}
+
+// Start starts the log. It is to be stopped by Close.
+func Start(o Options) (*Broker, error) {
+	opts := []kfake.Opt{
+		kfake.NumBrokers(1),
+		kfake.ClusterID("knatter"),
+		kfake.BrokerConfigs(map[string]string{"log.cleaner.backoff.ms": "60000"}),
+	}
+	b := new(Broker)
+	var err error
+	if o.Dir != "" {
+		if b.lock, err = Lock(o.Dir); err != nil {
+			return nil, err
+		}
+		opts = append(opts, kfake.DataDir(o.Dir))
+	}
+	if o.Dir != "" && !o.NoSync {
+		b.syncer = newSyncer(o.Dir, o.sync)
+		opts = append(opts, kfake.ListenFn(b.listen))
+	}
+	if b.cluster, err = kfake.NewCluster(opts...); err != nil {
+		return nil, errors.Join(fmt.Errorf("embedded log: %w", err), b.release())
+	}
+	return b, nil
+}
+
+// release lets go of the directory.
+func (b *Broker) release() (err error) {
+	if b.syncer != nil {
+		err = b.syncer.close()
+	}
+	if b.lock != nil {
+		err = errors.Join(err, b.lock.Close())
+	}
+	return err
+}
+
+func (b *Broker) listen(network, address string) (net.Listener, error) {
+	ln, err := net.Listen(network, address)
+	if err != nil {
+		return nil, err
+	}
+	return &listener{Listener: ln, b: b}, nil
+}
+
+// Settle is to be called when the topics are there: it makes that they are there
+// after a power cut too. What is appended before waits for a sync of everything.
+func (b *Broker) Settle() error {
+	if b.syncer == nil {
+		return nil
+	}
+	ids := make(map[[16]byte]bool)
+	for _, name := range passing {
+		if t := b.cluster.TopicInfo(name); t != nil {
+			ids[t.TopicID] = true
+		}
+	}
+	b.free.ids.Store(&ids)
+	return b.syncer.settle()
+}
+
+// Addrs are the addresses of the log, host:port.
+func (b *Broker) Addrs() []string { return b.cluster.ListenAddrs() }
+
+// Err tells why nothing can be acknowledged any more, until a new start: a sync
+// has failed, and after that nobody can say what is on the disk. Errors:
+// Unavailable.
+func (b *Broker) Err() error {
+	if b.syncer == nil {
+		return nil
+	}
+	return b.syncer.failure()
+}
+
+// Close stops the log. What it has was synced.
+func (b *Broker) Close() error {
+	b.cluster.Close()
+	return b.release()
+}
