@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"knatter.dev/chat"
@@ -14,22 +15,22 @@ import (
 
 // Config are a connector's settings; every zero value means the default.
 type Config struct {
-	Ordinal           int           // which partition of chat.deliveries is this connector's; default 0
-	Heartbeat         time.Duration // between pings; a peer silent for two is closed; default 25 s
-	OpenTimeout       time.Duration // for the token to come; default 10 s
-	FrameBytes        int           // largest frame a client may send; default 64 KiB
-	FramesPerSecond   int           // of one socket, and of one user over HTTP; default 100
-	Burst             int           // frames at once; default 1,000
-	Subscriptions     int           // rooms of one socket; default 2,000
-	SocketsPerUser    int           // default 50
-	QueueFrames       int           // waiting for one socket; default 4,096
-	QueueBytes        int           // waiting for one socket; default 4 MiB
-	WriteTimeout      time.Duration // a peer that takes nothing for so long is gone; default 10 s
-	Origins           []string      // allowed beside the page's own, e.g. "https://chat.example"; "*" allows all
-	DrainTimeout      time.Duration // for acks in flight when stopping; default 5 s
-	MaxRequestBody    int           // of HTTP requests; default 1 MiB
-	FunctionTimeout   time.Duration // for a function's answer; default 30 s
-	TrustForwardedFor bool          // believe X-Forwarded-For, as behind a proxy that sets it
+	Ordinal         int            // which partition of chat.deliveries is this connector's; default 0
+	Heartbeat       time.Duration  // between pings; a peer silent for two is closed; default 25 s
+	OpenTimeout     time.Duration  // for the token to come; default 10 s
+	FrameBytes      int            // largest frame a client may send; default 64 KiB
+	FramesPerSecond int            // of one socket, and of one user over HTTP; default 100
+	Burst           int            // frames at once; default 1,000
+	Subscriptions   int            // rooms of one socket; default 2,000
+	SocketsPerUser  int            // default 50
+	QueueFrames     int            // waiting for one socket; default 4,096
+	QueueBytes      int            // waiting for one socket; default 4 MiB
+	WriteTimeout    time.Duration  // a peer that takes nothing for so long is gone; default 10 s
+	Origins         []string       // allowed beside the page's own, e.g. "https://chat.example"; "*" allows all
+	DrainTimeout    time.Duration  // for acks in flight when stopping; default 5 s
+	MaxRequestBody  int            // of HTTP requests; default 1 MiB
+	FunctionTimeout time.Duration  // for a function's answer; default 30 s
+	TrustedProxies  []netip.Prefix // proxies in front, which are believed whom they pass on; default none
 }
 
 func (c Config) withDefaults() Config {

@@ -45,6 +45,8 @@ type Connector struct {
 	logger    *slog.Logger
 	metrics   *metrics
 	assets    map[string]asset
+	origins   origins
+	proxies   proxies
 	upgrader  websocket.Upgrader
 	server    *fasthttp.Server
 	hub       *hub
@@ -69,6 +71,10 @@ func New(cfg Config, parts Parts) (*Connector, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
+	allowed, err := newOrigins(cfg.Origins)
+	if err != nil {
+		return nil, err
+	}
 	c := &Connector{
 		cfg:       cfg,
 		source:    "/connectors/" + strconv.Itoa(cfg.Ordinal),
@@ -80,6 +86,8 @@ func New(cfg Config, parts Parts) (*Connector, error) {
 		logger:    parts.Logger,
 		metrics:   newMetrics(),
 		assets:    assets,
+		origins:   allowed,
+		proxies:   cfg.TrustedProxies,
 		limits:    limits{rate: rate.Limit(cfg.FramesPerSecond), burst: cfg.Burst, users: make(map[chat.UserID]*rate.Limiter)},
 		replays:   make(chan struct{}, parallelReplays),
 		sessions:  make(map[*session]struct{}),
@@ -111,19 +119,16 @@ func New(cfg Config, parts Parts) (*Connector, error) {
 		CloseOnShutdown:       true,
 		NoDefaultServerHeader: true,
 		ErrorHandler:          c.badRequest,
-		Logger:                slog.NewLogLogger(c.logger.Handler(), slog.LevelDebug),
+		Logger:                silent{},
 	}
 	return c, nil
 }
 
-// badRequest answers what fasthttp cannot read as a request.
-func (c *Connector) badRequest(ctx *fasthttp.RequestCtx, err error) {
-	if errors.Is(err, fasthttp.ErrBodyTooLarge) {
-		c.problem(ctx, chat.Errorf(chat.TooLarge, "the body is over %d bytes", c.cfg.MaxRequestBody))
-		return
-	}
-	c.problem(ctx, chat.Errorf(chat.Malformed, "not a request: %w", err))
-}
+// silent takes what fasthttp would log: addresses, and of a request that it could
+// not read what was in it.
+type silent struct{}
+
+func (silent) Printf(string, ...any) {}
 
 // Serve accepts connections from ln and follows the deliveries until ctx ends,
 // then drains: no new sockets, in-flight acks, close code 1001, routes closed.

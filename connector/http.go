@@ -3,19 +3,11 @@ package connector
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"encoding/json"
-	"fmt"
-	"io"
-	"io/fs"
-	"mime"
+	"errors"
 	"net"
 	"net/http"
-	"net/url"
-	"path"
-	"slices"
 	"strings"
 
 	"github.com/fasthttp/websocket"
@@ -30,11 +22,6 @@ import (
 // subprotocol is the CloudEvents WebSocket binding with JSON events.
 const subprotocol = "cloudevents.json"
 
-// contentSecurityPolicy lets the page use its own files and its own origin, and
-// nothing else.
-const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
-	"connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-
 // serveHTTP answers a request. fasthttp recovers from nothing: a panic would end
 // the process.
 func (c *Connector) serveHTTP(ctx *fasthttp.RequestCtx) {
@@ -43,7 +30,7 @@ func (c *Connector) serveHTTP(ctx *fasthttp.RequestCtx) {
 		return nil
 	})
 	if err != nil {
-		ctx.Response.Reset()
+		ctx.Response.ResetBody()
 		c.problem(ctx, err)
 	}
 }
@@ -51,8 +38,14 @@ func (c *Connector) serveHTTP(ctx *fasthttp.RequestCtx) {
 // route is the one origin for everything.
 func (c *Connector) route(ctx *fasthttp.RequestCtx) {
 	ctx.Response.Header.Set("X-Content-Type-Options", "nosniff")
+	c.shareWithOrigin(ctx)
 	p := string(ctx.Path())
 	switch {
+	case !bytes.HasPrefix(ctx.Request.Header.Protocol(), []byte("HTTP/1.")):
+		ctx.SetConnectionClose()
+		c.refuse(ctx, serve.VersionNotSupported)
+	case isPreflight(ctx):
+		c.preflight(ctx)
 	case p == "/v1/socket":
 		c.upgrade(ctx)
 	case p == "/v1/events":
@@ -123,17 +116,6 @@ func offers(ctx *fasthttp.RequestCtx, protocol string) bool {
 	return false
 }
 
-// allowedOrigin lets in pages of our own origin and of the allowlist, and clients
-// that are no browsers.
-func (c *Connector) allowedOrigin(ctx *fasthttp.RequestCtx) bool {
-	origin := string(ctx.Request.Header.Peek("Origin"))
-	if origin == "" || slices.Contains(c.cfg.Origins, "*") || slices.Contains(c.cfg.Origins, origin) {
-		return true
-	}
-	u, err := url.Parse(origin)
-	return err == nil && strings.EqualFold(u.Host, string(ctx.Host()))
-}
-
 func (c *Connector) events(ctx *fasthttp.RequestCtx) {
 	if !ctx.IsPost() {
 		c.notAllowed(ctx, http.MethodPost)
@@ -149,182 +131,6 @@ func (c *Connector) events(ctx *fasthttp.RequestCtx) {
 	c.publishHTTP(ctx, r)
 }
 
-// hopHeaders are of one connection only and not passed on.
-var hopHeaders = []string{"Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
-
-// request is the request in net/http's form, as functions take it.
-func (c *Connector) request(rctx context.Context, ctx *fasthttp.RequestCtx) (*http.Request, error) {
-	body := bytes.Clone(ctx.PostBody())
-	r, err := http.NewRequestWithContext(rctx, string(ctx.Method()), "http://"+c.host(ctx)+string(ctx.RequestURI()), bytes.NewReader(body))
-	if err != nil {
-		return nil, chat.Errorf(chat.Malformed, "not a request: %w", err)
-	}
-	for k, v := range ctx.Request.Header.All() {
-		r.Header.Add(string(k), string(v))
-	}
-	for _, h := range hopHeaders {
-		r.Header.Del(h)
-	}
-	client := clientIP(ctx.RemoteAddr())
-	if prior := r.Header.Get("X-Forwarded-For"); c.cfg.TrustForwardedFor && prior != "" {
-		client = prior
-	}
-	r.Header.Set("X-Forwarded-For", client)
-	r.RemoteAddr = ctx.RemoteAddr().String()
-	return r, nil
-}
-
-func (c *Connector) host(ctx *fasthttp.RequestCtx) string {
-	if h := string(ctx.Host()); h != "" {
-		return h
-	}
-	return "localhost"
-}
-
-func clientIP(a net.Addr) string {
-	host, _, err := net.SplitHostPort(a.String())
-	if err != nil {
-		return a.String()
-	}
-	return host
-}
-
-// forward passes a request to a function and its answer back.
-func (c *Connector) forward(ctx *fasthttp.RequestCtx, function string) {
-	rctx, cancel := context.WithTimeout(c.ctx, c.cfg.FunctionTimeout)
-	defer cancel()
-	r, err := c.request(rctx, ctx)
-	if err != nil {
-		c.problem(ctx, err)
-		return
-	}
-	resp, err := c.roundTrip(function, r)
-	if err != nil {
-		c.problem(ctx, err)
-		return
-	}
-	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		c.problem(ctx, chat.Errorf(chat.Unavailable, "%s: %w", function, err))
-		return
-	}
-	for k, values := range resp.Header {
-		for _, v := range values {
-			ctx.Response.Header.Add(k, v)
-		}
-	}
-	for _, h := range hopHeaders {
-		ctx.Response.Header.Del(h)
-	}
-	if len(body) == 0 && resp.Header.Get("Content-Type") == "" {
-		ctx.Response.Header.SetNoDefaultContentType(true)
-	}
-	ctx.SetStatusCode(resp.StatusCode)
-	ctx.SetBody(body)
-}
-
-// keys answers with the public keys by which tokens are checked here, as accounts
-// publishes them: functions that have just started need not wait for that one to
-// start too. Cache-Control: no-cache asks accounts.
-func (c *Connector) keys(ctx *fasthttp.RequestCtx) {
-	rctx, cancel := context.WithTimeout(c.ctx, c.cfg.FunctionTimeout)
-	defer cancel()
-	latest := strings.Contains(string(ctx.Request.Header.Peek("Cache-Control")), "no-cache")
-	set, err := c.verifier.Keys(rctx, latest)
-	if err != nil {
-		c.problem(ctx, err)
-		return
-	}
-	c.json(ctx, http.StatusOK, set)
-	ctx.Response.Header.Set("Cache-Control", "public, max-age=300")
-}
-
-// roundTrip calls a function.
-func (c *Connector) roundTrip(function string, r *http.Request) (*http.Response, error) {
-	rt := c.functions[function]
-	if rt == nil {
-		return nil, chat.Errorf(chat.Unavailable, "no function %s", function)
-	}
-	resp, err := rt.RoundTrip(r)
-	if err != nil {
-		return nil, chat.Errorf(chat.Unavailable, "%s: %w", function, err)
-	}
-	return resp, nil
-}
-
-// asset is one file of the web client, ready to be sent.
-type asset struct {
-	body        []byte
-	contentType string
-	etag        string
-}
-
-func loadAssets(files []fs.FS) (map[string]asset, error) {
-	assets := make(map[string]asset)
-	for _, f := range files {
-		err := fs.WalkDir(f, ".", func(p string, d fs.DirEntry, err error) error {
-			if err != nil || d.IsDir() {
-				return err
-			}
-			body, err := fs.ReadFile(f, p)
-			if err != nil {
-				return err
-			}
-			sum := sha256.Sum256(body)
-			a := asset{body: body, contentType: contentType(p), etag: `"` + hex.EncodeToString(sum[:8]) + `"`}
-			assets["/"+p] = a
-			if p == "index.html" {
-				assets["/"] = a
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, fmt.Errorf("files to serve: %w", err)
-		}
-	}
-	return assets, nil
-}
-
-func contentType(name string) string {
-	switch path.Ext(name) {
-	case ".js", ".mjs":
-		return "text/javascript; charset=utf-8"
-	case ".yaml":
-		return "application/yaml"
-	case ".webmanifest":
-		return "application/manifest+json"
-	}
-	if t := mime.TypeByExtension(path.Ext(name)); t != "" {
-		return t
-	}
-	return "application/octet-stream"
-}
-
-func (c *Connector) static(ctx *fasthttp.RequestCtx, p string) {
-	a, ok := c.assets[p]
-	if !ok {
-		c.problem(ctx, chat.Errorf(chat.NotFound, "no such page"))
-		return
-	}
-	if !ctx.IsGet() && !ctx.IsHead() {
-		c.notAllowed(ctx, "GET, HEAD")
-		return
-	}
-	h := &ctx.Response.Header
-	h.Set("Content-Security-Policy", contentSecurityPolicy)
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cross-Origin-Opener-Policy", "same-origin")
-	h.Set("Cache-Control", "no-cache")
-	h.Set("ETag", a.etag)
-	h.SetContentType(a.contentType)
-	if string(ctx.Request.Header.Peek("If-None-Match")) == a.etag {
-		ctx.SetStatusCode(http.StatusNotModified)
-		return
-	}
-	ctx.SetBody(a.body)
-}
-
 func (c *Connector) problem(ctx *fasthttp.RequestCtx, err error) {
 	p := serve.ProblemOf(err)
 	if p.Status >= 500 {
@@ -336,9 +142,33 @@ func (c *Connector) problem(ctx *fasthttp.RequestCtx, err error) {
 	c.respond(ctx, "application/problem+json", p.Status, p)
 }
 
+// badRequest answers what fasthttp cannot read as a request. Its errors quote what
+// was sent, a token perhaps: nobody gets to see them.
+func (c *Connector) badRequest(ctx *fasthttp.RequestCtx, err error) {
+	ctx.Response.Header.Set("X-Content-Type-Options", "nosniff")
+	c.shareWithOrigin(ctx)
+	if tooLong := (*fasthttp.ErrSmallBuffer)(nil); errors.As(err, &tooLong) {
+		c.refuse(ctx, serve.HeadersTooLarge)
+		return
+	}
+	if errors.Is(err, fasthttp.ErrBodyTooLarge) {
+		c.problem(ctx, chat.Errorf(chat.TooLarge, "the body is over %d bytes", c.cfg.MaxRequestBody))
+		return
+	}
+	if slow := (net.Error)(nil); errors.As(err, &slow) && slow.Timeout() {
+		c.refuse(ctx, serve.TooSlow)
+		return
+	}
+	c.problem(ctx, chat.Errorf(chat.Malformed, "this cannot be read as a request"))
+}
+
 func (c *Connector) notAllowed(ctx *fasthttp.RequestCtx, allow string) {
 	ctx.Response.Header.Set("Allow", allow)
-	c.respond(ctx, "application/problem+json", serve.MethodNotAllowed.Status, serve.MethodNotAllowed)
+	c.refuse(ctx, serve.MethodNotAllowed)
+}
+
+func (c *Connector) refuse(ctx *fasthttp.RequestCtx, p serve.Problem) {
+	c.respond(ctx, "application/problem+json", p.Status, p)
 }
 
 func (c *Connector) json(ctx *fasthttp.RequestCtx, status int, v any) {

@@ -116,3 +116,76 @@ func TestAPanicEndsTheRequestAlone(t *testing.T) {
 		t.Errorf("logged %s", log)
 	}
 }
+
+func TestUnreadableRequestsAreNotQuoted(t *testing.T) {
+	const token = "Bearer-of-a-secret"
+	f := newFront(t, Config{}, nil)
+	authorized := "Host: h\nAuthorization: Bearer " + token + "\n"
+	for name, c := range map[string]struct {
+		request string
+		want    int
+	}{
+		"long headers":       {"GET /v1/me HTTP/1.1\n" + authorized + "Long: " + strings.Repeat("x", 9000) + "\n\n", 431},
+		"many headers":       {"GET /v1/me HTTP/1.1\n" + authorized + strings.Repeat("X-Y: z\n", 3000) + "\n", 431},
+		"a long path":        {"GET /" + strings.Repeat("x", 9000) + " HTTP/1.1\n" + authorized + "\n", 431},
+		"a socket's":         {"GET /v1/socket HTTP/1.1\n" + authorized + "Long: " + strings.Repeat("x", 9000) + "\n\n", 431},
+		"HTTP/9.9":           {"GET / HTTP/9.9\n" + authorized + "\n", 505},
+		"HTTP/2.0":           {"GET / HTTP/2.0\n" + authorized + "\n", 505},
+		"HTTP/0.9":           {"GET / HTTP/0.9\n" + authorized + "\n", 505},
+		"no version":         {"GET / HTTP\n" + authorized + "\n", 400},
+		"no host":            {"GET / HTTP/1.1\nAuthorization: Bearer " + token + "\n\n", 400},
+		"no colon":           {"GET / HTTP/1.1\n" + authorized + "nonsense\n\n", 400},
+		"two lengths":        {"POST /v1/events HTTP/1.1\n" + authorized + "Content-Length: 1\nContent-Length: 2\n\nx", 400},
+		"a length of sorts":  {"POST /v1/events HTTP/1.1\n" + authorized + "Content-Length: -1\n\n", 400},
+		"a path of sorts":    {"GET /v1/rooms/%zz HTTP/1.1\n" + authorized + "\n", 400},
+		"HTTP/1.0 will do":   {"GET /healthz HTTP/1.0\n" + authorized + "\n", 200},
+		"HTTP/1.2 as well":   {"GET /healthz HTTP/1.2\n" + authorized + "Connection: close\n\n", 200},
+		"the whole of a URL": {"GET http://h/healthz HTTP/1.1\n" + authorized + "Connection: close\n\n", 200},
+	} {
+		resp, body := f.raw(c.request)
+		if resp.StatusCode != c.want || c.want >= 400 && resp.Header.Get("Content-Type") != "application/problem+json" {
+			t.Errorf("%s: %d, %s, want %d", name, resp.StatusCode, body, c.want)
+		}
+		if strings.Contains(body, "ecret") || strings.Contains(body, "xxxx") {
+			t.Errorf("%s: quotes the request: %s", name, body)
+		}
+	}
+	if strings.Contains(f.log.String(), "ecret") {
+		t.Errorf("the log has a token:\n%s", f.log)
+	}
+}
+
+// Proxies and some clients write the whole URL into the first line.
+func TestAbsoluteForm(t *testing.T) {
+	var got *http.Request
+	f := newFront(t, Config{}, map[string]http.RoundTripper{"search": roundTripper(func(r *http.Request) (*http.Response, error) {
+		got = r
+		return answer(200, "{}"), nil
+	})})
+	for target, want := range map[string]string{
+		"/v1/search?q=a%20b":                       "/v1/search?q=a%20b",
+		"http://chat.example/v1/search?q=a%20b":    "/v1/search?q=a%20b",
+		"HTTP://chat.example:80/v1/search?q=a/b?c": "/v1/search?q=a/b?c",
+		"https://chat.example/v1/search":           "/v1/search",
+	} {
+		got = nil
+		resp, body := f.raw("GET " + target + " HTTP/1.1\nHost: chat.example\nConnection: close\n\n")
+		if resp.StatusCode != 200 || got == nil || got.URL.RequestURI() != want {
+			t.Errorf("%s: %d, %s, %v", target, resp.StatusCode, body, got)
+		}
+	}
+	if resp, _ := f.raw("GET http://chat.example HTTP/1.1\nHost: chat.example\nConnection: close\n\n"); resp.StatusCode != 404 { // no page in this test
+		t.Errorf("without a path: %d", resp.StatusCode)
+	}
+}
+
+func TestEntityTags(t *testing.T) {
+	for header, want := range map[string]bool{
+		`"a"`: true, `W/"a"`: true, `"b", "a"`: true, `"b",W/"a"`: true, `*`: true, ` "a" `: true,
+		`"b"`: false, `a`: false, `W/"b"`: false, ``: false, `w/"a"`: false,
+	} {
+		if got := matches([][]byte{[]byte(header)}, `"a"`); got != want {
+			t.Errorf("%s: %v", header, got)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"net/url"
 	"os"
 	"os/signal"
@@ -18,6 +19,8 @@ import (
 	"time"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/connector"
+	"knatter.dev/chat/internal/program"
 )
 
 // threads run Go code for each processor.
@@ -34,6 +37,7 @@ type config struct {
 	ephemeral bool
 	reindex   bool
 	origins   string
+	trusted   []netip.Prefix
 	heartbeat time.Duration
 	retention int64
 	noSync    bool
@@ -55,7 +59,11 @@ func parse(args []string) (config, error) {
 	fs.Func("function", "`name=url`: one function that is served elsewhere, e.g. in a debugger; may be repeated; if it demands a secret of its callers, KNATTER_CALLER_SECRET in the environment has it. Names: "+strings.Join(functionNames(), ", "), c.setFunction)
 	fs.BoolVar(&c.ephemeral, "ephemeral", false, "keep nothing: log and stores in memory")
 	fs.BoolVar(&c.reindex, "reindex", false, "empty the search index first and rebuild it from the stored messages and the log")
-	fs.StringVar(&c.origins, "origins", "", "`origins`, comma separated, whose pages may connect beside our own; \"*\" for all")
+	fs.StringVar(&c.origins, "origins", "", "`origins`, comma separated, whose pages may connect beside our own, as https://chat.example; \"*\" for all")
+	fs.Func("trusted-proxies", "`networks`, comma separated, of the proxies in front, as 10.0.0.0/8: they are believed whom they pass on (X-Forwarded-For or Forwarded, from the right) and by which scheme", func(s string) (err error) {
+		c.trusted, err = connector.ParseNetworks(program.Words(s))
+		return err
+	})
 	fs.DurationVar(&c.heartbeat, "heartbeat", 25*time.Second, "`time` between pings; a peer silent for two is closed")
 	fs.Int64Var(&c.retention, "retention", 256<<20, "`bytes` that the log keeps of each of its 4 partitions; history and search keep everything; below 0 for no limit")
 	fs.BoolVar(&c.noSync, "no-sync", false, "acknowledge events before the embedded log has them on the disk: a power cut loses the last of them")

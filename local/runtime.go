@@ -62,7 +62,9 @@ func run(ctx context.Context, cfg config, start time.Time) (err error) {
 
 	gateway, err := connector.New(connector.Config{
 		Heartbeat: cfg.heartbeat,
-		Origins:   splitList(cfg.origins),
+		Origins:   program.Words(cfg.origins),
+
+		TrustedProxies: cfg.trusted,
 	}, connector.Parts{
 		Log: parts.log,
 		Follow: func(ctx context.Context, ready func(), handle func([]chat.Delivery)) error {
@@ -336,11 +338,4 @@ type late struct {
 
 func (l late) RoundTrip(r *http.Request) (*http.Response, error) {
 	return l.functions[l.name].RoundTrip(r)
-}
-
-func splitList(s string) []string {
-	if s == "" {
-		return nil
-	}
-	return strings.Split(s, ",")
 }

@@ -226,6 +226,9 @@ func Switch(env Env, s Setting) bool {
 }
 
 // List is a setting's values, separated by commas.
-func List(env Env, s Setting) []string {
-	return strings.FieldsFunc(env[s.Env()], func(r rune) bool { return r == ',' || r == ' ' })
+func List(env Env, s Setting) []string { return Words(env[s.Env()]) }
+
+// Words are a list's members, separated by commas.
+func Words(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
 }

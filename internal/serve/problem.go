@@ -35,9 +35,13 @@ var problems = map[chat.Kind]Problem{
 	chat.Unavailable:     {Type: "https://knatter.dev/problems/unavailable", Title: "Temporarily unavailable", Status: http.StatusServiceUnavailable},
 }
 
-// MethodNotAllowed is the problem of a path that does not know the method. It says
-// no more than its status, and so has no type of its own.
-var MethodNotAllowed = Problem{Type: "about:blank", Title: "Method not allowed", Status: http.StatusMethodNotAllowed}
+// Problems that say no more than their status, and so have no type of their own.
+var (
+	MethodNotAllowed    = Problem{Type: "about:blank", Title: "Method not allowed", Status: http.StatusMethodNotAllowed}
+	TooSlow             = Problem{Type: "about:blank", Title: "Request timeout", Status: http.StatusRequestTimeout}
+	HeadersTooLarge     = Problem{Type: "about:blank", Title: "Request header fields too large", Status: http.StatusRequestHeaderFieldsTooLarge}
+	VersionNotSupported = Problem{Type: "about:blank", Title: "HTTP version not supported", Status: http.StatusHTTPVersionNotSupported}
+)
 
 // refuseMethod answers a request by MethodNotAllowed and the methods that there are.
 func refuseMethod(w http.ResponseWriter, allow string) {

@@ -143,10 +143,15 @@ func TestConnector(t *testing.T) {
 	}
 }
 
-func TestTrustForwardedFor(t *testing.T) {
-	cfg, err := configOf(program.Env{"KNATTER_ORDINAL": "1", "KNATTER_TRUST_FORWARDED_FOR": "true", "KNATTER_ORIGINS": "https://a, https://b"}, nil)
-	if err != nil || !cfg.TrustForwardedFor || len(cfg.Origins) != 2 {
+func TestLists(t *testing.T) {
+	cfg, err := configOf(program.Env{"KNATTER_ORDINAL": "1", "KNATTER_TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.1", "KNATTER_ORIGINS": "https://a, https://b"}, nil)
+	if err != nil || len(cfg.TrustedProxies) != 2 || len(cfg.Origins) != 2 {
 		t.Errorf("%+v, %v", cfg, err)
+	}
+	for _, s := range []string{"10.0.0.0/33", "everybody", "10.0.0.0/8,"} {
+		if err := trusted.Check(s); (err == nil) != (s == "10.0.0.0/8,") {
+			t.Errorf("%s: %v", s, err)
+		}
 	}
 }
 

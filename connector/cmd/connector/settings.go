@@ -20,9 +20,13 @@ var (
 		Usage: "which partition of chat.deliveries is this connector's, and no other's; if it is not set, the number after the last \"-\" of the host's name",
 	}
 	origins = program.Setting{Name: "origins", Value: "origin,...", Usage: "whose pages may connect beside our own; * for all"}
-	trust   = program.Setting{
-		Name:  "trust-forwarded-for",
-		Usage: "believe X-Forwarded-For: only where a proxy sets it, and nobody else reaches this connector",
+	trusted = program.Setting{
+		Name: "trusted-proxies", Value: "network,...",
+		Usage: "of the proxies in front, as in 10.0.0.0/8, which are believed whom they pass on (X-Forwarded-For or Forwarded, from the right) and by which scheme; nobody else is",
+		Check: func(value string) error {
+			_, err := connector.ParseNetworks(program.Words(value))
+			return err
+		},
 	}
 	heartbeat       = program.Setting{Name: "heartbeat", Value: "time", Default: "25s", Check: program.Duration(time.Second, time.Hour), Usage: "between pings; a peer silent for two is closed"}
 	frameBytes      = number("frame-bytes", 64<<10, "of the largest frame that a client may send")
@@ -50,7 +54,7 @@ func settings() []program.Setting {
 	for _, name := range chat.RequestFunctions {
 		all = append(all, program.FunctionURL(name, true))
 	}
-	return append(all, origins, trust, heartbeat, frameBytes, framesPerSecond, burst, subscriptions, socketsPerUser,
+	return append(all, origins, trusted, heartbeat, frameBytes, framesPerSecond, burst, subscriptions, socketsPerUser,
 		queueFrames, queueBytes, drainTimeout, functionTimeout)
 }
 
@@ -60,20 +64,24 @@ func configOf(env program.Env, hostname func() (string, error)) (connector.Confi
 	if err != nil {
 		return connector.Config{}, err
 	}
+	networks, err := connector.ParseNetworks(program.List(env, trusted))
+	if err != nil {
+		return connector.Config{}, err
+	}
 	return connector.Config{
-		Ordinal:           n,
-		Heartbeat:         program.Time(env, heartbeat),
-		FrameBytes:        program.Int(env, frameBytes),
-		FramesPerSecond:   program.Int(env, framesPerSecond),
-		Burst:             program.Int(env, burst),
-		Subscriptions:     program.Int(env, subscriptions),
-		SocketsPerUser:    program.Int(env, socketsPerUser),
-		QueueFrames:       program.Int(env, queueFrames),
-		QueueBytes:        program.Int(env, queueBytes),
-		Origins:           program.List(env, origins),
-		DrainTimeout:      program.Time(env, drainTimeout),
-		FunctionTimeout:   program.Time(env, functionTimeout),
-		TrustForwardedFor: program.Switch(env, trust),
+		Ordinal:         n,
+		Heartbeat:       program.Time(env, heartbeat),
+		FrameBytes:      program.Int(env, frameBytes),
+		FramesPerSecond: program.Int(env, framesPerSecond),
+		Burst:           program.Int(env, burst),
+		Subscriptions:   program.Int(env, subscriptions),
+		SocketsPerUser:  program.Int(env, socketsPerUser),
+		QueueFrames:     program.Int(env, queueFrames),
+		QueueBytes:      program.Int(env, queueBytes),
+		Origins:         program.List(env, origins),
+		DrainTimeout:    program.Time(env, drainTimeout),
+		FunctionTimeout: program.Time(env, functionTimeout),
+		TrustedProxies:  networks,
 	}, nil
 }
 

@@ -1,0 +1,150 @@
+package connector
+
+import (
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+
+	"knatter.dev/chat"
+)
+
+// What pages of other origins may read of an answer, and for how many seconds a
+// browser may remember that it may ask.
+const (
+	exposedHeaders = "Content-Disposition, ETag, Knatter-More, Location, Retry-After, WWW-Authenticate"
+	allowedMethods = "DELETE, GET, HEAD, PATCH, POST, PUT"
+	preflightAge   = "7200"
+)
+
+// origins are those whose pages may connect beside our own.
+type origins struct {
+	all   bool
+	named map[string]bool
+}
+
+// newOrigins reads a list of origins; "*" means all. Errors: Invalid.
+func newOrigins(list []string) (origins, error) {
+	o := origins{named: make(map[string]bool)}
+	for _, s := range list {
+		s = strings.TrimSpace(s)
+		if s == "*" {
+			o.all = true
+			continue
+		}
+		origin, ok := canonicalOrigin(strings.TrimSuffix(s, "/"))
+		if !ok {
+			return o, chat.Errorf(chat.Invalid, "%q is not an origin, as in https://chat.example or *", s)
+		}
+		o.named[origin] = true
+	}
+	return o, nil
+}
+
+func (o origins) any() bool { return o.all || len(o.named) > 0 }
+
+func (o origins) allow(origin string) bool {
+	if o.all {
+		return true
+	}
+	origin, ok := canonicalOrigin(origin)
+	return ok && o.named[origin]
+}
+
+// canonicalOrigin is an origin in small letters and without its scheme's default
+// port, as browsers send it.
+func canonicalOrigin(origin string) (string, bool) {
+	u, err := url.Parse(origin)
+	if err != nil || u.Scheme == "" || u.Hostname() == "" || u.User != nil || u.Path != "" || u.RawQuery != "" || u.Fragment != "" {
+		return "", false
+	}
+	host := strings.ToLower(u.Host)
+	if port := u.Port(); port == "" || port == defaultPorts[u.Scheme] {
+		host = strings.TrimSuffix(strings.TrimSuffix(host, port), ":")
+	}
+	return u.Scheme + "://" + host, true
+}
+
+var defaultPorts = map[string]string{"http": "80", "https": "443"}
+
+// ownOrigin reports whether a page of an origin is one of ours, which was asked for
+// as host. What scheme that was by only a proxy of ours can say. Without its word it
+// is what the port says: either, if there is none, since we do not know whether
+// somebody in front of us speaks TLS.
+func ownOrigin(origin, host, scheme string) bool {
+	origin, ok := canonicalOrigin(origin)
+	if !ok {
+		return false
+	}
+	schemes := []string{scheme}
+	if scheme == "" {
+		_, port, err := net.SplitHostPort(host)
+		switch {
+		case err != nil:
+			schemes = []string{"http", "https"}
+		case port == defaultPorts["https"]:
+			schemes = []string{"https"}
+		default:
+			schemes = []string{"http"}
+		}
+	}
+	for _, s := range schemes {
+		if own, ok := canonicalOrigin(s + "://" + host); ok && own == origin {
+			return true
+		}
+	}
+	return false
+}
+
+// allowedOrigin lets in pages of our own origin and of the allowlist, and clients
+// that are no browsers.
+func (c *Connector) allowedOrigin(ctx *fasthttp.RequestCtx) bool {
+	origin := string(ctx.Request.Header.Peek("Origin"))
+	return origin == "" || c.origins.allow(origin) ||
+		ownOrigin(origin, string(ctx.Host()), c.proxies.peer(remoteAddress(ctx), &ctx.Request.Header).scheme)
+}
+
+// shareWithOrigin lets the page of an allowed origin read the answer (CORS).
+// Credentials are not among what is shared: tokens are sent by the page itself.
+func (c *Connector) shareWithOrigin(ctx *fasthttp.RequestCtx) {
+	if !c.origins.any() {
+		return
+	}
+	h := &ctx.Response.Header
+	if !c.origins.all {
+		h.Add("Vary", "Origin")
+	}
+	origin := string(ctx.Request.Header.Peek("Origin"))
+	switch {
+	case origin == "" || !c.origins.allow(origin):
+		return
+	case c.origins.all:
+		origin = "*"
+	}
+	h.Set("Access-Control-Allow-Origin", origin)
+	h.Set("Access-Control-Expose-Headers", exposedHeaders)
+}
+
+// isPreflight reports whether a browser asks if a page may send a request.
+func isPreflight(ctx *fasthttp.RequestCtx) bool {
+	h := &ctx.Request.Header
+	return ctx.IsOptions() && len(h.Peek("Origin")) > 0 && len(h.Peek("Access-Control-Request-Method")) > 0
+}
+
+func (c *Connector) preflight(ctx *fasthttp.RequestCtx) {
+	h := &ctx.Response.Header
+	h.Add("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers")
+	if !c.allowedOrigin(ctx) {
+		c.problem(ctx, chat.Errorf(chat.Forbidden, "origin not allowed"))
+		return
+	}
+	h.Set("Access-Control-Allow-Methods", allowedMethods)
+	if wanted := ctx.Request.Header.Peek("Access-Control-Request-Headers"); len(wanted) > 0 {
+		h.SetBytesV("Access-Control-Allow-Headers", wanted)
+	}
+	h.Set("Access-Control-Max-Age", preflightAge)
+	h.SetNoDefaultContentType(true)
+	ctx.SetStatusCode(http.StatusNoContent)
+}

@@ -1,0 +1,179 @@
+package connector
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+
+	"knatter.dev/chat"
+)
+
+// proxies are the networks of the proxies that are believed what they say about
+// who is behind them.
+type proxies []netip.Prefix
+
+// ParseNetworks reads networks, as in 10.0.0.0/8, and single addresses. Errors:
+// Invalid.
+func ParseNetworks(list []string) ([]netip.Prefix, error) {
+	networks := make([]netip.Prefix, 0, len(list))
+	for _, s := range list {
+		s = strings.TrimSpace(s)
+		network, err := netip.ParsePrefix(s)
+		if a, aerr := netip.ParseAddr(s); aerr == nil {
+			network, err = a.Unmap().Prefix(a.Unmap().BitLen())
+		}
+		if err != nil {
+			return nil, chat.Errorf(chat.Invalid, "%q is not a network, as in 10.0.0.0/8, nor an address", s)
+		}
+		networks = append(networks, network.Masked())
+	}
+	return networks, nil
+}
+
+// peer is whom a request comes from.
+type peer struct {
+	addr   netip.Addr
+	scheme string // by which the client spoke: http, https, or "" when nobody has said so
+}
+
+// peer finds the client of a request whose connection comes from remote.
+//
+// Each proxy adds the address that it was called from to the right of what it was
+// sent, so the list is read from there, for as long as who wrote is a proxy of
+// ours: everything further left is what a client may have made up. There are two
+// headers for it, X-Forwarded-For and Forwarded (RFC 7239). A proxy keeps one of
+// them and passes the other on, so where they differ one of them is made up: then
+// the request counts as the proxy's own.
+func (p proxies) peer(remote netip.Addr, h *fasthttp.RequestHeader) peer {
+	remote = remote.Unmap().WithZone("")
+	direct := peer{addr: remote}
+	if !p.contain(remote) {
+		return direct
+	}
+	common, some := p.client(remote, forwardedFor(h))
+	standard, others := p.client(remote, forwarded(h))
+	switch {
+	case some && others && common.addr != standard.addr:
+		return direct
+	case some:
+		if standard.scheme == "" {
+			standard.scheme = common.scheme
+		}
+		return peer{addr: common.addr, scheme: standard.scheme}
+	case others:
+		return standard
+	}
+	return direct
+}
+
+func (p proxies) contain(a netip.Addr) bool {
+	return slices.ContainsFunc(p, func(n netip.Prefix) bool { return n.Contains(a) })
+}
+
+// hop is what one proxy says: whom it was called by, and how. The address is
+// invalid when it does not say.
+type hop peer
+
+// client goes from the right over what the proxies said. It reports whether they
+// said anything.
+func (p proxies) client(remote netip.Addr, hops []hop) (peer, bool) {
+	at := peer{addr: remote}
+	for _, h := range slices.Backward(hops) {
+		if !h.addr.IsValid() {
+			break
+		}
+		at = peer(h)
+		if !p.contain(h.addr) {
+			break
+		}
+	}
+	return at, len(hops) > 0
+}
+
+func forwardedFor(h *fasthttp.RequestHeader) (hops []hop) {
+	for _, line := range h.PeekAll("X-Forwarded-For") {
+		for node := range strings.SplitSeq(string(line), ",") {
+			hops = append(hops, hop{addr: nodeAddress(node)})
+		}
+	}
+	if lines := h.PeekAll("X-Forwarded-Proto"); len(hops) > 0 && len(lines) > 0 {
+		last := string(lines[len(lines)-1])
+		scheme := schemeOf(last[strings.LastIndexByte(last, ',')+1:])
+		for i := range hops {
+			hops[i].scheme = scheme
+		}
+	}
+	return hops
+}
+
+// forwarded reads the elements of the header Forwarded.
+func forwarded(h *fasthttp.RequestHeader) (hops []hop) {
+	for _, line := range h.PeekAll("Forwarded") {
+		for _, element := range splitQuoted(string(line), ',') {
+			var at hop
+			for _, pair := range splitQuoted(element, ';') {
+				name, value, _ := strings.Cut(pair, "=")
+				value = strings.Trim(strings.TrimSpace(value), `"`)
+				switch strings.ToLower(strings.TrimSpace(name)) {
+				case "for":
+					at.addr = nodeAddress(value)
+				case "proto":
+					at.scheme = schemeOf(value)
+				}
+			}
+			hops = append(hops, at)
+		}
+	}
+	return hops
+}
+
+// splitQuoted splits s at separators that are not between quotes.
+func splitQuoted(s string, separator byte) (parts []string) {
+	quoted, begin := false, 0
+	for i := range len(s) {
+		switch s[i] {
+		case '"':
+			quoted = !quoted
+		case separator:
+			if !quoted {
+				parts = append(parts, s[begin:i])
+				begin = i + 1
+			}
+		}
+	}
+	return append(parts, s[begin:])
+}
+
+// nodeAddress is the address of a node, which may have a port: 192.0.2.1,
+// 192.0.2.1:80, 2001:db8::1, [2001:db8::1], [2001:db8::1]:80. It is invalid for
+// anything else, such as unknown.
+func nodeAddress(node string) netip.Addr {
+	node = strings.TrimSpace(node)
+	if a, err := netip.ParseAddr(strings.TrimSuffix(strings.TrimPrefix(node, "["), "]")); err == nil {
+		return a.Unmap().WithZone("")
+	}
+	if a, err := netip.ParseAddrPort(node); err == nil {
+		return a.Addr().Unmap().WithZone("")
+	}
+	return netip.Addr{}
+}
+
+func schemeOf(s string) string {
+	switch s = strings.ToLower(strings.TrimSpace(s)); s {
+	case "http", "https":
+		return s
+	}
+	return ""
+}
+
+// remoteAddress is the address at the other end of a connection; invalid if it is
+// none of the network.
+func remoteAddress(ctx *fasthttp.RequestCtx) netip.Addr {
+	a, err := netip.ParseAddrPort(ctx.RemoteAddr().String())
+	if err != nil {
+		return netip.Addr{}
+	}
+	return a.Addr().Unmap().WithZone("")
+}
