@@ -22,9 +22,9 @@ type EventStore interface {
 	// number of messages returned, not on the other events or the room's size.
 	Messages(ctx context.Context, room RoomID, r Range) (messages []Event, more bool, err error)
 
-	// First is the sequence under which the event with this source and id is
-	// stored in the stream; 0 when it is not.
-	First(ctx context.Context, room RoomID, source, id string) (Sequence, error)
+	// Firsts returns, for each of the events, the sequence under which an event of
+	// its Stream with its Source and ID is stored; 0 where none is.
+	Firsts(ctx context.Context, events []Event) ([]Sequence, error)
 
 	// Unread counts the messages after a sequence that others than user sent,
 	// and stops counting at limit.

@@ -51,6 +51,7 @@ type Connector struct {
 	server    *fasthttp.Server
 	hub       *hub
 	limits    limits
+	sent      *sent
 	replays   chan struct{} // held while a replay is in memory
 	writers   *writers      // while serving
 
@@ -89,6 +90,7 @@ func New(cfg Config, parts Parts) (*Connector, error) {
 		origins:   allowed,
 		proxies:   cfg.TrustedProxies,
 		limits:    limits{rate: rate.Limit(cfg.FramesPerSecond), burst: cfg.Burst, users: make(map[chat.UserID]*rate.Limiter)},
+		sent:      newSent(),
 		replays:   make(chan struct{}, parallelReplays),
 		sessions:  make(map[*session]struct{}),
 		users:     make(map[chat.UserID]int),

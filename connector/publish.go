@@ -30,8 +30,16 @@ func (s *session) publish(e chat.Event) {
 		s.refuse(e.ID, err)
 		return
 	}
+	if e.Sequence != 0 {
+		s.acknowledge(&e)
+		return
+	}
 	if s.c.draining.Load() {
 		s.refused(e.ID, "", chat.Errorf(chat.Unavailable, "draining"))
+		return
+	}
+	if err := s.c.sent.note(user, &e); err != nil {
+		s.refuse(e.ID, err)
 		return
 	}
 	s.appending()
@@ -41,6 +49,7 @@ func (s *session) publish(e chat.Event) {
 			s.refused(e.ID, "", err)
 		} else {
 			s.c.metrics.acked.Observe(time.Since(start).Seconds())
+			e.Sequence = s.c.sent.acked(user, &e)
 			s.acknowledge(&e)
 		}
 		s.answered()
@@ -62,20 +71,13 @@ func (s *session) acknowledge(e *chat.Event) {
 }
 
 // prepare checks a client's event and stamps what is not the client's to say.
-// member is true when the user is known to be in the room. Errors: Invalid,
-// Forbidden, Unavailable.
+// member is true when the user is known to be in the room. The event has a
+// sequence afterwards if it was acknowledged before: then it is not to be logged
+// again, whatever has happened since. Errors: Invalid, Forbidden, Conflict,
+// Unavailable.
 func (c *Connector) prepare(e *chat.Event, user chat.UserID, member bool) error {
 	if err := chat.CheckSent(e); err != nil {
 		return err
-	}
-	if !member {
-		m, err := c.rooms.Membership(c.ctx, e.Room, user)
-		if err != nil && chat.KindOf(err) != chat.NotFound {
-			return chat.Errorf(chat.Unavailable, "membership: %w", err)
-		}
-		if err != nil || !m.Active {
-			return chat.Errorf(chat.Forbidden, "not a member of the room")
-		}
 	}
 	for name := range e.Extensions {
 		if strings.HasPrefix(name, "knative") { // what a source or a channel would say of the event
@@ -83,6 +85,20 @@ func (c *Connector) prepare(e *chat.Event, user chat.UserID, member bool) error 
 		}
 	}
 	e.Source, e.Stream, e.Time, e.Sequence = chat.SourceOf(user), e.Room, chat.Now(), 0
+	sequence, err := c.sent.known(user, e)
+	if err != nil {
+		return err
+	}
+	if e.Sequence = sequence; member || sequence != 0 {
+		return nil
+	}
+	m, err := c.rooms.Membership(c.ctx, e.Room, user)
+	if err != nil && chat.KindOf(err) != chat.NotFound {
+		return chat.Errorf(chat.Unavailable, "membership: %w", err)
+	}
+	if err != nil || !m.Active {
+		return chat.Errorf(chat.Forbidden, "not a member of the room")
+	}
 	return nil
 }
 
@@ -114,22 +130,30 @@ func (c *Connector) appendAll(r *http.Request, claims auth.Claims, events []chat
 	if !c.limits.allow(claims.User, len(events)) {
 		return nil, chat.Errorf(chat.TooMany, "over %d events a second", c.cfg.FramesPerSecond)
 	}
-	all := make([]*chat.Event, len(events))
+	fresh := make([]*chat.Event, 0, len(events))
 	for i := range events {
 		if err := c.prepare(&events[i], claims.User, false); err != nil {
 			return nil, err
 		}
-		all[i] = &events[i]
+		if events[i].Sequence == 0 {
+			fresh = append(fresh, &events[i])
+		}
 	}
 	if c.draining.Load() {
 		return nil, chat.Errorf(chat.Unavailable, "draining")
 	}
-	if err := c.log.Append(r.Context(), all...); err != nil {
+	if err := c.sent.note(claims.User, fresh...); err != nil {
 		return nil, err
 	}
-	acks := make([]ackData, len(all))
-	for i, e := range all {
-		acks[i] = ackData{Event: e.ID, Sequence: e.Sequence}
+	if err := c.log.Append(r.Context(), fresh...); err != nil {
+		return nil, err
+	}
+	for _, e := range fresh {
+		e.Sequence = c.sent.acked(claims.User, e)
+	}
+	acks := make([]ackData, len(events))
+	for i := range events {
+		acks[i] = ackData{Event: events[i].ID, Sequence: events[i].Sequence}
 	}
 	return acks, nil
 }

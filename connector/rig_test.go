@@ -84,7 +84,7 @@ func newRig(t *testing.T, cfg connector.Config, wrap ...func(connector.Follow) c
 		defer close(dispatched)
 		for _, fn := range chat.EventFunctions {
 			if fn.Name == "fanout" {
-				_ = dispatch.New(kc, fn, fanout.With(r.store.Routes(), r.log), dispatch.Options{}).Run(dispatching)
+				_ = dispatch.New(kc, fn, fanout.With(r.store.Routes(), r.store.Events(), r.log), dispatch.Options{}).Run(dispatching)
 			}
 		}
 	}()

@@ -316,7 +316,7 @@ func (p *parts) wire(cfg config, signer *auth.Signer, callers *auth.Callers) {
 		// Over a group, so that what comes from several partitions shares a commit.
 		"persist": func() chat.Handler { return serve.NewGroup(persist.With(s.Events, s.Rooms)) },
 		"index":   func() chat.Handler { return serve.NewGroup(index.With(s.Index)) },
-		"fanout":  func() chat.Handler { return fanout.With(s.Routes, p.deliverer) },
+		"fanout":  func() chat.Handler { return fanout.With(s.Routes, s.Events, p.deliverer) },
 	}
 	for _, fn := range chat.EventFunctions {
 		var target chat.Handler

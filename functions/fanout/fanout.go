@@ -17,6 +17,7 @@ type Function struct {
 
 	routes  chat.RouteStore
 	lookups *lookups // of routes
+	repeats *repeats
 	out     chat.Deliverer
 }
 
@@ -26,14 +27,14 @@ var _ chat.Handler = (*Function)(nil)
 func New() *Function { return &Function{} }
 
 // With returns a function over what is open already.
-func With(routes chat.RouteStore, d chat.Deliverer) *Function {
+func With(routes chat.RouteStore, events chat.EventStore, d chat.Deliverer) *Function {
 	f := New()
-	f.use(routes, d, 0, nil)
+	f.use(routes, events, d, 0, nil)
 	return f
 }
 
-func (f *Function) use(routes chat.RouteStore, d chat.Deliverer, generation int, stop func() error) {
-	f.routes, f.lookups, f.out = routes, newLookups(routes), d
+func (f *Function) use(routes chat.RouteStore, events chat.EventStore, d chat.Deliverer, generation int, stop func() error) {
+	f.routes, f.lookups, f.repeats, f.out = routes, newLookups(routes), newRepeats(events), d
 	f.Use(serve.Events(f, generation), stop)
 }
 
@@ -50,6 +51,9 @@ func (f *Function) use(routes chat.RouteStore, d chat.Deliverer, generation int,
 // before the route.opened that counts now, so it is history to all subscribers
 // there.
 //
+// An event that was logged before with the same source and id is delivered to
+// nobody: see [repeats].
+//
 // Errors: Invalid for a route event whose data cannot be read, Unavailable from
 // the log, the store's own.
 func (f *Function) HandleEvents(ctx context.Context, events []chat.Event) error {
@@ -59,6 +63,10 @@ func (f *Function) HandleEvents(ctx context.Context, events []chat.Event) error 
 	routes, err := f.lookUp(ctx, events)
 	if err != nil {
 		return fmt.Errorf("looking up routes: %w", err)
+	}
+	again, err := f.repeats.among(ctx, events, watched(events, routes))
+	if err != nil {
+		return fmt.Errorf("looking for repeats: %w", err)
 	}
 	var deliveries []chat.Delivery
 	var changes []chat.RouteChange
@@ -77,7 +85,7 @@ func (f *Function) HandleEvents(ctx context.Context, events []chat.Event) error 
 			continue
 		}
 		connectors := routes[e.Stream]
-		if len(connectors) == 0 {
+		if len(connectors) == 0 || again[i] {
 			continue
 		}
 		frame := e.AppendFrame(nil)
@@ -96,6 +104,21 @@ func (f *Function) HandleEvents(ctx context.Context, events []chat.Event) error 
 		}
 	}
 	return nil
+}
+
+// watched returns a function that reports whether an event of the batch can have a
+// receiver: its stream has a route, or gets one within the batch.
+func watched(events []chat.Event, routes map[chat.RoomID][]int) func(*chat.Event) bool {
+	var opened map[chat.RoomID]bool
+	for i := range events {
+		if events[i].Type == chat.RouteOpened {
+			if opened == nil {
+				opened = make(map[chat.RoomID]bool)
+			}
+			opened[events[i].Stream] = true
+		}
+	}
+	return func(e *chat.Event) bool { return len(routes[e.Stream]) > 0 || opened[e.Stream] }
 }
 
 // lookUp reads the routes of all streams in a batch.

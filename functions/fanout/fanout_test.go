@@ -62,7 +62,7 @@ func setup(t *testing.T) (*fanout.Function, *counted, *sink) {
 		}
 	})
 	routes, out := &counted{RouteStore: store.Routes()}, &sink{}
-	return fanout.With(routes, out), routes, out
+	return fanout.With(routes, store.Events(), out), routes, out
 }
 
 func event(t *testing.T, room chat.RoomID, seq chat.Sequence, typ chat.Type, data any) chat.Event {

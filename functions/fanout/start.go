@@ -6,9 +6,9 @@ import (
 	"knatter.dev/chat/internal/open"
 )
 
-// Start opens what the function needs: the route store (KNATTER_STORE) and the
-// log (KNATTER_BROKERS, KNATTER_GENERATION).
-// Its callers are known by KNATTER_CALLER_SECRET, see [open.Callers].
+// Start opens what the function needs: the stores of routes and events
+// (KNATTER_STORE) and the log (KNATTER_BROKERS, KNATTER_GENERATION). Its callers
+// are known by KNATTER_CALLER_SECRET, see [open.Callers].
 func (f *Function) Start(ctx context.Context, env map[string]string) error {
 	callers, err := open.Callers(env)
 	if err != nil {
@@ -23,6 +23,6 @@ func (f *Function) Start(ctx context.Context, env map[string]string) error {
 	if err != nil {
 		return err
 	}
-	f.use(stores.Routes, log, generation, stop)
+	f.use(stores.Routes, stores.Events, log, generation, stop)
 	return nil
 }

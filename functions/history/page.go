@@ -85,17 +85,20 @@ func (f *Function) page(ctx context.Context, room chat.RoomID, r chat.Range, sto
 		return cmp.Compare(a.Sequence, b.Sequence)
 	})
 
+	unknown := slices.DeleteFunc(slices.Clone(all), func(e chat.Event) bool { return known[e.Sequence] })
+	firsts, err := f.events.Firsts(ctx, unknown)
+	if err != nil {
+		return page{}, fmt.Errorf("looking for events' firsts: %w", err)
+	}
+	again := make(map[chat.Sequence]bool)
+	for i := range unknown {
+		again[unknown[i].Sequence] = firsts[i] != 0 && firsts[i] < unknown[i].Sequence
+	}
 	p := page{events: make([]chat.Event, 0, r.Limit), more: more}
 	for i := range all {
 		e := &all[i]
-		if !known[e.Sequence] {
-			at, err := f.events.First(ctx, room, e.Source, e.ID)
-			if err != nil {
-				return page{}, fmt.Errorf("looking for an event's first: %w", err)
-			}
-			if at != 0 && at < e.Sequence {
-				continue
-			}
+		if again[e.Sequence] {
+			continue
 		}
 		if len(p.events) == r.Limit {
 			p.more = true

@@ -88,10 +88,13 @@ func EventStore(t *testing.T, open func(t *testing.T) chat.EventStore) {
 		if len(events) != 0 || more {
 			t.Fatalf("got %v, %v", events, more)
 		}
-		first, err := s.First(ctx, "room", "/users/alice", "id")
-		must(t, err)
-		if first != 0 {
+		if first := firstOf(t, s, "room", "/users/alice", "id"); first != 0 {
 			t.Fatalf("first = %d", first)
+		}
+		none, err := s.Firsts(ctx, nil)
+		must(t, err)
+		if len(none) != 0 {
+			t.Fatalf("firsts of nothing: %v", none)
 		}
 		n, err := s.Unread(ctx, "room", 0, "alice", 10)
 		must(t, err)
@@ -119,9 +122,7 @@ func EventStore(t *testing.T, open func(t *testing.T) chat.EventStore) {
 			}
 		}
 		for _, id := range []string{"a", "b", "c"} {
-			first, err := s.First(ctx, "room", "/users/alice", id)
-			must(t, err)
-			if first != 0 {
+			if first := firstOf(t, s, "room", "/users/alice", id); first != 0 {
 				t.Fatalf("%s is stored", id)
 			}
 		}
@@ -135,9 +136,14 @@ func EventStore(t *testing.T, open func(t *testing.T) chat.EventStore) {
 			}
 			for room, want := range firsts(log) {
 				wantPages(t, s, room, want, rnd)
-				for _, e := range log {
-					first, err := s.First(ctx, room, e.Source, e.ID)
-					must(t, err)
+				of := slices.Clone(log)
+				for i := range of {
+					of[i].Stream = room
+				}
+				all, err := s.Firsts(ctx, of)
+				must(t, err)
+				for n, e := range of {
+					first := all[n]
 					i := slices.IndexFunc(want, func(w chat.Event) bool { return w.Source == e.Source && w.ID == e.ID })
 					if i < 0 && first != 0 || i >= 0 && first != want[i].Sequence {
 						t.Fatalf("first of %s %s %s = %d", room, e.Source, e.ID, first)
@@ -342,4 +348,15 @@ func wantPage(t *testing.T, s chat.EventStore, room chat.RoomID, stored []chat.E
 			t.Fatalf("%s, messages only %v, %+v:\n got %v %s\nwant %v %s", room, messages, r, more, describe(got), wantMore, describe(want))
 		}
 	}
+}
+
+// firstOf asks for one event's first sequence.
+func firstOf(t *testing.T, s chat.EventStore, room chat.RoomID, source, id string) chat.Sequence {
+	t.Helper()
+	firsts, err := s.Firsts(t.Context(), []chat.Event{{Stream: room, Source: source, ID: id}})
+	must(t, err)
+	if len(firsts) != 1 {
+		t.Fatalf("%d sequences for one event", len(firsts))
+	}
+	return firsts[0]
 }

@@ -137,20 +137,26 @@ func (e *Events) read(ctx context.Context, from *mongo.Collection, filter bson.D
 	return events, nil
 }
 
-// First implements [chat.EventStore]. Who asks has read a page before. Errors:
-// Unavailable.
-func (e *Events) First(ctx context.Context, room chat.RoomID, source, id string) (chat.Sequence, error) {
+// Firsts implements [chat.EventStore]. Errors: Unavailable.
+func (e *Events) Firsts(ctx context.Context, events []chat.Event) ([]chat.Sequence, error) {
+	firsts := make([]chat.Sequence, len(events))
+	if len(events) == 0 {
+		return firsts, nil
+	}
+	ids, rooms := make(bson.A, len(events)), make(bson.A, len(events))
+	for i := range events {
+		ids[i], rooms[i] = identity(events[i].Stream, events[i].Source, events[i].ID), events[i].Stream
+	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	found, err := find[struct {
-		Sequence chat.Sequence `bson:"sequence"`
-	}](ctx, e.all,
-		bson.D{{Key: "_id", Value: identity(room, source, id)}, {Key: "room", Value: room}},
-		limited(1).SetProjection(bson.D{{Key: "sequence", Value: 1}, {Key: "_id", Value: 0}}))
-	if err != nil || len(found) == 0 {
-		return 0, err
+	stored, err := sequences(ctx, e.all, ids, rooms)
+	if err != nil {
+		return nil, err
 	}
-	return found[0].Sequence, nil
+	for i, id := range ids {
+		firsts[i] = stored[id.(string)]
+	}
+	return firsts, nil
 }
 
 // Unread implements [chat.EventStore]. The index alone answers it. Errors:

@@ -138,16 +138,9 @@ func putClaims(ctx context.Context, to *mongo.Collection, batch []claim) error {
 	for _, i := range taken {
 		ids, rooms = append(ids, batch[i].id), append(rooms, batch[i].room)
 	}
-	stored, err := find[struct {
-		ID       string        `bson:"_id"`
-		Sequence chat.Sequence `bson:"sequence"`
-	}](ctx, to, bson.D{among("_id", ids), among("room", rooms)}, options.Find().SetProjection(bson.D{{Key: "sequence", Value: 1}}))
+	first, err := sequences(ctx, to, ids, rooms)
 	if err != nil {
 		return err
-	}
-	first := make(map[string]chat.Sequence, len(stored))
-	for _, s := range stored {
-		first[s.ID] = s.Sequence
 	}
 	var updates []mongo.WriteModel
 	for _, i := range taken {
@@ -165,7 +158,29 @@ func putClaims(ctx context.Context, to *mongo.Collection, batch []claim) error {
 	return err
 }
 
+// sequences returns the sequences of the documents with some identities, which are
+// in some rooms.
+func sequences(ctx context.Context, of *mongo.Collection, ids, rooms bson.A) (map[string]chat.Sequence, error) {
+	found, err := find[struct {
+		ID       string        `bson:"_id"`
+		Sequence chat.Sequence `bson:"sequence"`
+	}](ctx, of, bson.D{among("_id", ids), among("room", rooms)}, options.Find().SetProjection(bson.D{{Key: "sequence", Value: 1}}))
+	if err != nil {
+		return nil, err
+	}
+	at := make(map[string]chat.Sequence, len(found))
+	for _, f := range found {
+		at[f.ID] = f.Sequence
+	}
+	return at, nil
+}
+
+// among is a condition on a field. One value is an equality, for which every
+// server uses an index.
 func among(field string, values bson.A) bson.E {
+	if len(values) == 1 {
+		return bson.E{Key: field, Value: values[0]}
+	}
 	return bson.E{Key: field, Value: bson.D{{Key: "$in", Value: values}}}
 }
 

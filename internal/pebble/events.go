@@ -296,22 +296,30 @@ func (e *Events) Scan(ctx context.Context, f func([]chat.Event) error) (err erro
 	return nil
 }
 
-// First implements [chat.EventStore]. Errors: Unavailable.
-func (e *Events) First(ctx context.Context, room chat.RoomID, source, id string) (chat.Sequence, error) {
+// Firsts implements [chat.EventStore]. Errors: Unavailable.
+func (e *Events) Firsts(ctx context.Context, events []chat.Event) (firsts []chat.Sequence, err error) {
+	firsts = make([]chat.Sequence, len(events))
+	if len(events) == 0 {
+		return firsts, nil
+	}
 	if err := e.s.enter(ctx); err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer e.s.leave()
-	key := identityKey(nil, kindFirst, room, source, id)
-	v, ok, err := e.s.get(key)
-	if err != nil || !ok {
-		return 0, err
+	it, err := e.s.points(ctx)
+	if err != nil {
+		return nil, err
 	}
-	first, ok := sequence(v)
-	if !ok {
-		return 0, damaged(key)
+	defer finish(it, &err)
+	var key []byte
+	for i := range events {
+		ev := &events[i]
+		key = identityKey(key[:0], kindFirst, ev.Stream, ev.Source, ev.ID)
+		if firsts[i], err = firstSequence(it, key); err != nil {
+			return nil, err
+		}
 	}
-	return first, nil
+	return firsts, nil
 }
 
 // Unread implements [chat.EventStore]. Errors: Unavailable.

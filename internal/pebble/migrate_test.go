@@ -52,7 +52,7 @@ func TestFromSchema2(t *testing.T) {
 				must(t, err)
 				for i := range events {
 					e := &events[i]
-					if first, err := s.Events().First(t.Context(), e.Stream, e.Source, e.ID); err != nil || first != e.Sequence {
+					if first, err := s.Events().Firsts(t.Context(), []chat.Event{*e}); err != nil || first[0] != e.Sequence {
 						t.Fatalf("event %s is at %d, want %d: %v", e.ID, first, e.Sequence, err)
 					}
 					docs[i].Sequence += n // once more, later
