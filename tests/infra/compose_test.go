@@ -146,6 +146,23 @@ func TestComposeSettings(t *testing.T) {
 	}
 }
 
+// Every program has the secret by which functions know their callers, once it is
+// made, and accounts alone has the key that signs tokens.
+func TestComposeSecrets(t *testing.T) {
+	_, programs := services(t)
+	for name, s := range programs {
+		if text(s, "environment", "KNATTER_CALLER_SECRET_FILE") != "/callers/secret" || !slices.Contains(list(s, "volumes"), any("callers:/callers:ro")) {
+			t.Errorf("%s does not have the secret", name)
+		}
+		if at(s, "depends_on", "secrets", "condition") != "service_completed_successfully" {
+			t.Errorf("%s does not wait for the secret", name)
+		}
+		if has := slices.Contains(list(s, "volumes"), any("keys:/keys:ro")); has != (name == "accounts") {
+			t.Errorf("%s has the key: %v", name, has)
+		}
+	}
+}
+
 // The promise of an ack is kept: no write caching, no skipped fsync.
 func TestComposeLogIsDurable(t *testing.T) {
 	all, _ := services(t)

@@ -108,12 +108,40 @@ func TestFunctionsFindTheirEnvironment(t *testing.T) {
 			}
 		}
 		for _, m := range regexp.MustCompile(`\{\{ *secret:([\w-]+)(?::([\w.]+))? *\}\}`).FindAllStringSubmatch(file, -1) {
-			if m[1] != "knatter" || !slices.Contains([]string{"KNATTER_STORE", "KNATTER_SASL_PASSWORD", "keys.pem"}, m[2]) {
+			if m[1] != "knatter" || !slices.Contains([]string{"KNATTER_STORE", "KNATTER_SASL_PASSWORD", "KNATTER_CALLER_SECRET", "keys.pem"}, m[2]) {
 				t.Errorf("%s: README.md makes no %s in the Secret %s", name, m[2], m[1])
 			}
 		}
 		if account := text(documents(t, []byte(file))[0], "deploy", "serviceAccountName"); accounts[account] == nil {
 			t.Errorf("%s: no ServiceAccount %q", name, account)
+		}
+	}
+}
+
+// No function is for the world outside the cluster, and each knows its callers by
+// the secret that these have.
+func TestFunctionsKnowTheirCallers(t *testing.T) {
+	for _, name := range slices.Concat(chat.RequestFunctions, eventFunctions()) {
+		f := documents(t, read(t, "../functions/"+name+"/func.yaml"))[0]
+		if !slices.ContainsFunc(list(f, "deploy", "labels"), func(l any) bool {
+			return text(l, "key") == "networking.knative.dev/visibility" && text(l, "value") == "cluster-local"
+		}) {
+			t.Errorf("%s is published", name)
+		}
+		if !slices.ContainsFunc(list(f, "run", "envs"), func(e any) bool {
+			return text(e, "name") == "KNATTER_CALLER_SECRET" && text(e, "value") == "{{ secret:knatter:KNATTER_CALLER_SECRET }}"
+		}) {
+			t.Errorf("%s answers everybody", name)
+		}
+	}
+	for caller, o := range map[string]object{
+		"connector":  ofKind(stream(t, "base"), "StatefulSet")["connector"],
+		"dispatcher": ofKind(stream(t, "components/dispatcher"), "Deployment")["dispatcher"],
+	} {
+		if !slices.ContainsFunc(list(o, "spec", "template", "spec", "containers", 0, "env"), func(e any) bool {
+			return text(e, "name") == "KNATTER_CALLER_SECRET" && text(e, "valueFrom", "secretKeyRef", "key") == "KNATTER_CALLER_SECRET"
+		}) {
+			t.Errorf("%s has nothing to show", caller)
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package infra
 
 import (
+	"crypto/rand"
+	"net/http"
 	"net/url"
 	"os"
 	"os/exec"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 
+	"knatter.dev/chat"
 	"knatter.dev/chat/internal/auth"
 	"knatter.dev/chat/internal/mongo/mongotest"
 )
@@ -42,11 +45,16 @@ func TestComposeRuns(t *testing.T) {
 	if _, err := auth.LoadOrCreateKey(keys); err != nil {
 		t.Fatal(err)
 	}
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte(rand.Text()), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	_, programs := services(t)
 	c := composed{binaries: binaries, programs: programs, addresses: make(map[string]string), done: make(map[string]bool)}
 	c.elsewhere = map[string]string{
-		"redpanda:9092":  cluster.ListenAddrs()[0],
-		"/keys/keys.pem": keys,
+		"redpanda:9092":   cluster.ListenAddrs()[0],
+		"/keys/keys.pem":  keys,
+		"/callers/secret": secret,
 		text(programs["persist"], "environment", "KNATTER_STORE"): mongotest.Database(t),
 	}
 	for name := range programs {
@@ -75,6 +83,18 @@ func TestComposeRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	sees(t, bobConn, sent)
+
+	// Nobody else is let in.
+	for _, f := range slices.Concat(chat.RequestFunctions, eventFunctions()) {
+		resp, err := http.Post("http://"+c.addresses[f+":8080"]+"/v1/me", "application/json", strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if !auth.Challenged(resp) {
+			t.Errorf("%s answers a stranger by %s", f, resp.Status)
+		}
+	}
 }
 
 // start starts a service after those that it depends on, and waits as they say.

@@ -72,7 +72,7 @@ are about a process; add makes one more connector; list prints what runs.`)
 	}
 	env := f.Env()
 	fmt.Println()
-	for _, name := range []string{"KNATTER_BROKERS", "KNATTER_STORE", "KNATTER_KEYS"} {
+	for _, name := range []string{"KNATTER_BROKERS", "KNATTER_STORE", "KNATTER_KEYS", "KNATTER_CALLER_SECRET_FILE"} {
 		fmt.Printf("export %s=%s\n", name, env[name])
 	}
 	fmt.Printf("export KNATTER_TEST_URL=%s\n", strings.Join(f.URLs(), ","))

@@ -155,10 +155,17 @@ func (f *Fleet) configure(store string) error {
 	if _, err := auth.LoadOrCreateKey(keys); err != nil {
 		return err
 	}
+	secret := filepath.Join(f.opts.Dir, "caller-secret")
+	if _, err := os.Stat(secret); err != nil {
+		if err := os.WriteFile(secret, []byte(rand.Text()+"\n"), 0o600); err != nil {
+			return err
+		}
+	}
 	f.env = f.cluster.Env()
 	maps.Copy(f.env, map[string]string{
 		"KNATTER_STORE":               store,
 		"KNATTER_KEYS":                keys,
+		"KNATTER_CALLER_SECRET_FILE":  secret,
 		"KNATTER_PARTITIONS":          strconv.Itoa(f.opts.Partitions),
 		"KNATTER_DELIVERY_PARTITIONS": strconv.Itoa(f.opts.Connectors + f.opts.Room),
 		"KNATTER_REPLICATION":         strconv.Itoa(min(f.opts.Brokers, 3)),
