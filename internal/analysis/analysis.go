@@ -2,20 +2,22 @@
 // queries go through the same steps, so what one side calls a term the other
 // does too:
 //
-//   - Text is brought to one form (NFKC, case folding, invisible characters
-//     dropped), so that composed, decomposed, half-width and full-width forms
-//     are the same.
+//   - Text is brought to one form (fold.go): NFKC without case, invisible
+//     characters and the marks that people leave out, so that Café is cafe. Letters
+//     of Hangul by themselves (ㅋㅋ) stay so.
 //   - It is cut into runs of one kind of script. A run of Hangul gives its
-//     syllables, its pairs of syllables, and its morphemes from the mecab-ko
-//     dictionary: nouns, and verbs and adjectives by their stem, compounds in
-//     their parts; particles and endings are left out. A run of a script
-//     written without spaces (Han, kana, Thai, …) or of symbols and emoji gives
-//     its characters and pairs. Any other word gives its English stem and its
-//     beginnings.
+//     syllables, its pairs of syllables, its morphemes from the mecab-ko
+//     dictionary (nouns, and verbs and adjectives by their stem, compounds in
+//     their parts; particles and endings are left out), and the consonants that
+//     begin it. A run of a script written without spaces (Han, kana, Thai, …), of
+//     letters of Hangul, or of symbols and emoji gives its characters and pairs.
+//     Any other word gives its English stem and its beginnings, and so does a
+//     number in groups without what groups it (numbers.go).
 //   - A query's word matches by its pairs, that is as any part of a Hangul or
 //     Han text; by its morphemes, that is in any inflection; or, in other
 //     scripts, as the beginning of a word or by its stem. The inside of a Latin
-//     word is not searchable.
+//     word is not searchable. Two or more consonants also match the words whose
+//     syllables they begin; words in quotes must follow each other (phrase.go).
 //
 // The index only says that all pairs or morphemes of a word are somewhere in a
 // message. [Query.Match] reads the text itself and tells whether and where they
@@ -52,6 +54,10 @@ const (
 	// search for a longer beginning takes the longest term and reads the text.
 	minPrefix = 2
 	maxPrefix = 8
+
+	// minLeads and maxLeads do so for the syllables whose first consonants are.
+	minLeads = 2
+	maxLeads = 3
 )
 
 // A term's first byte says what it is.
@@ -61,6 +67,7 @@ const (
 	tagVerb   = 'v' // the stem of a verb or adjective
 	tagStem   = 's' // an English stem, or a word of another language
 	tagPrefix = 'p' // the beginning of a word
+	tagLeads  = 'c' // the consonants that begin the first syllables of a Hangul word
 )
 
 // Terms are the distinct index terms of a message. They are valid UTF-8 without
@@ -105,6 +112,11 @@ func (a *analyser) analyse(s string) []string {
 			a.addWord(&a.terms, r.class, word)
 		}
 	}
+	for _, n := range a.text.numbers() {
+		for _, ending := range n.endings() {
+			a.addWord(&a.terms, spaced, ending.runes)
+		}
+	}
 	return a.terms.strings()
 }
 
@@ -121,7 +133,13 @@ func (a *analyser) addWord(set *termSet, c class, word []rune) {
 				set.addTagged(m.tag, m.surface)
 			}
 		}
-	case unspaced:
+		set.addLeads(word)
+		for i := range a.morphemes {
+			if m := &a.morphemes[i]; m.beginsWord() {
+				set.addLeads(word[m.start:])
+			}
+		}
+	case letters, unspaced:
 		set.addGrams(word)
 	case spaced:
 		for n := min(minPrefix, len(word)); n <= min(maxPrefix, len(word)); n++ {

@@ -9,15 +9,15 @@ import (
 // span is a stretch of a text, in runes.
 type span struct{ start, end int }
 
-// Match reads a message: it returns the parts that match words of the query, as
-// [Highlights] does, and whether all words match.
+// Match reads a message: it returns the parts that match the query, as
+// [Highlights] does, and whether all of it matches.
 func (q *Query) Match(message string) (highlights [][2]int, all bool) {
 	t := normalise(message)
-	m := matcher{text: t, runs: slices.Collect(t.runs())}
-	all = len(q.words) > 0
+	m := newMatcher(t)
+	all = len(q.phrases) > 0
 	var spans []span
-	for _, word := range q.words {
-		found := m.word(word)
+	for _, words := range q.phrases {
+		found := m.phrase(words)
 		all = all && len(found) > 0
 		spans = append(spans, found...)
 	}
@@ -28,13 +28,35 @@ func (q *Query) Match(message string) (highlights [][2]int, all bool) {
 type matcher struct {
 	*text
 	runs     []run
+	spaced   []spacedWord
 	content  []morpheme // of all runs of Hangul
 	analysed bool
 }
 
+// spacedWord is a word of a script with spaces, or a number in groups.
+type spacedWord struct {
+	start, end int
+	runes      []rune
+}
+
+func newMatcher(t *text) *matcher {
+	m := &matcher{text: t, runs: slices.Collect(t.runs())}
+	for _, r := range m.runs {
+		if r.class == spaced {
+			m.spaced = append(m.spaced, spacedWord{r.start, r.end, t.runes[r.start:r.end]})
+		}
+	}
+	for _, n := range t.numbers() {
+		for _, ending := range n.endings() {
+			m.spaced = append(m.spaced, spacedWord{ending.start, ending.end, ending.runes})
+		}
+	}
+	return m
+}
+
 // word finds a query's word: its segments one after the other, with nothing
 // searchable between.
-func (m *matcher) word(segments []segment) []span {
+func (m *matcher) word(segments word) []span {
 	found := m.segment(&segments[0])
 	for i := range segments[1:] {
 		starts := make(map[int]int, len(found)) // where a segment may go on → where the word starts
@@ -56,23 +78,10 @@ func (m *matcher) word(segments []segment) []span {
 }
 
 func (m *matcher) segment(s *segment) []span {
-	var found []span
 	if s.class == spaced {
-		for _, r := range m.runs {
-			if r.class != spaced {
-				continue
-			}
-			word := m.runes[r.start:r.end]
-			n := len(s.runes)
-			switch {
-			case (n >= minPrefix || n == len(word)) && n <= len(word) && slices.Equal(word[:n], s.runes):
-				found = append(found, span{r.start, r.start + n})
-			case s.stem != "" && stemOf(word) == s.stem:
-				found = append(found, span{r.start, r.end})
-			}
-		}
-		return found
+		return m.spacedWords(s)
 	}
+	var found []span
 	// All characters of a segment are of one class, so what equals it lies in one
 	// run of the text.
 	for i := 0; i+len(s.runes) <= len(m.runes); i++ {
@@ -83,23 +92,91 @@ func (m *matcher) segment(s *segment) []span {
 	for _, way := range s.ways {
 		found = append(found, m.sequence(way)...)
 	}
+	if s.leads {
+		found = append(found, m.leads(s.runes)...)
+	}
 	return found
+}
+
+func (m *matcher) spacedWords(s *segment) (found []span) {
+	n := len(s.runes)
+	for i := range m.spaced {
+		w := &m.spaced[i]
+		switch {
+		case (n >= minPrefix || n == len(w.runes)) && n <= len(w.runes) && slices.Equal(w.runes[:n], s.runes):
+			found = append(found, span{w.start, m.after(w.start, n)})
+		case s.stem != "" && stemOf(w.runes) == s.stem:
+			found = append(found, span{w.start, w.end})
+		}
+	}
+	if len(s.groups) > 0 {
+		found = append(found, m.word(s.groups)...)
+	}
+	return found
+}
+
+// after is the place behind n letters or digits.
+func (m *matcher) after(i, n int) int {
+	for n > 0 {
+		if m.classes[i] != separator {
+			n--
+		}
+		i++
+	}
+	return i
+}
+
+// leads finds words, and parts of compounds, whose syllables begin with these
+// consonants.
+func (m *matcher) leads(consonants []rune) (found []span) {
+	at := func(start, end int) {
+		n := len(consonants)
+		if start+n > end {
+			return
+		}
+		for i, r := range m.runes[start : start+n] {
+			if !isSyllable(r) || lead(r) != consonants[i] {
+				return
+			}
+		}
+		found = append(found, span{start, start + n})
+	}
+	m.analyse()
+	content := m.content
+	for _, r := range m.runs {
+		if r.class != hangul {
+			continue
+		}
+		at(r.start, r.end)
+		for ; len(content) > 0 && content[0].start < r.end; content = content[1:] {
+			if c := &content[0]; c.start > r.start && c.beginsWord() {
+				at(c.start, r.end)
+			}
+		}
+	}
+	return found
+}
+
+// analyse finds the morphemes of the text.
+func (m *matcher) analyse() {
+	if m.analysed {
+		return
+	}
+	m.analysed = true
+	a := analysers.Get().(*analyser)
+	defer analysers.Put(a)
+	for _, r := range m.runs {
+		if r.class == hangul {
+			m.content = a.lattice.morphemes(m.content, m.runes[r.start:r.end], r.start)
+		}
+	}
 }
 
 // sequence finds morphemes that follow each other. Between may be particles,
 // endings and helpers, but no other content; nothing at all between the parts of
 // a compound.
 func (m *matcher) sequence(way []morpheme) []span {
-	if !m.analysed {
-		m.analysed = true
-		a := analysers.Get().(*analyser)
-		for _, r := range m.runs {
-			if r.class == hangul {
-				m.content = a.lattice.morphemes(m.content, m.runes[r.start:r.end], r.start)
-			}
-		}
-		analysers.Put(a)
-	}
+	m.analyse()
 	var found []span
 	for i := range m.content {
 		if end, ok := m.sequenceAt(way, i); ok {

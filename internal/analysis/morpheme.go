@@ -23,6 +23,10 @@ func (m *morpheme) same(o *morpheme) bool {
 		o.surface != "" && o.surface == m.word)
 }
 
+// beginsWord reports whether a morpheme begins a part of a compound, which people
+// look for by its first consonants as for a word.
+func (m *morpheme) beginsWord() bool { return m.tag == tagNoun && !m.helper && m.start > 0 }
+
 // lightVerb is 하다, which makes verbs of nouns; the dictionary calls it a verb
 // or a suffix as it comes.
 const lightVerb = "하"

@@ -84,16 +84,32 @@ func (p *plainAnalysis) terms(s string) []string {
 			terms = append(terms, term)
 		}
 	}
+	spacedWord := func(word []rune) {
+		for n := min(minPrefix, len(word)); n <= min(maxPrefix, len(word)); n++ {
+			add(tagPrefix, string(word[:n]))
+		}
+		if stem := stemOf(word); stem != "" {
+			add(tagStem, stem)
+		}
+	}
+	initials := func(word []rune) {
+		for n := 2; n <= 3 && n <= len(word); n++ {
+			term := ""
+			for _, r := range word[:n] {
+				if p.class(r) != hangul {
+					return
+				}
+				begins, _ := utf8.DecodeRuneInString(norm.NFD.String(string(r)))
+				term += plainLetters[begins]
+			}
+			add(tagLeads, term)
+		}
+	}
 	t := p.normalise(s)
 	for _, r := range p.runs(t) {
 		word := t.runes[r.start:r.end]
 		if r.class == spaced {
-			for n := min(minPrefix, len(word)); n <= min(maxPrefix, len(word)); n++ {
-				add(tagPrefix, string(word[:n]))
-			}
-			if stem := stemOf(word); stem != "" {
-				add(tagStem, stem)
-			}
+			spacedWord(word)
 			continue
 		}
 		for i := range word {
@@ -103,12 +119,24 @@ func (p *plainAnalysis) terms(s string) []string {
 			}
 		}
 		if r.class == hangul {
-			for _, m := range p.morphemes(word) {
+			morphemes := p.morphemes(word)
+			for _, m := range morphemes {
 				add(m.tag, m.word)
 				if m.surface != "" {
 					add(m.tag, m.surface)
 				}
 			}
+			initials(word)
+			for _, m := range morphemes {
+				if m.start > 0 && m.tag == tagNoun && !m.helper {
+					initials(word[m.start:])
+				}
+			}
+		}
+	}
+	for _, n := range t.numbers() {
+		for _, ending := range n.endings() {
+			spacedWord(ending.runes)
 		}
 	}
 	return terms
@@ -116,31 +144,100 @@ func (p *plainAnalysis) terms(s string) []string {
 
 func (p *plainAnalysis) normalise(s string) *text {
 	t := &text{source: s}
-	fold := cases.Fold()
-	var it norm.Iter
-	for it.InitString(norm.NFKC, s); !it.Done() && len(t.runes) < maxRunes; {
-		from := it.Pos()
-		piece := string(it.Next())
-		for _, r := range piece {
-			c := p.class(r)
-			if c == spaced {
-				for _, folded := range fold.String(string(r)) {
-					t.append(folded, p.class(folded), from, it.Pos())
-				}
-			} else if r < utf8.RuneSelf || !invisible(r) {
-				t.append(r, c, from, it.Pos())
-			}
+	var base rune
+	for at := 0; at < len(s) && len(t.runes) < maxRunes; {
+		rest := s[at:]
+		if end := strings.IndexFunc(rest, func(r rune) bool { return isLetter(r) || r == utf8.RuneError }); end > 0 {
+			rest = rest[:end]
 		}
+		form := ""
+		r, size := utf8.DecodeRuneInString(rest)
+		if r == utf8.RuneError {
+			form, base = string(r), 0
+		} else if isLetter(r) {
+			base = r
+			if form = string(r); r <= 'ㅣ' || r == filler || r > 0x318e {
+				form = norm.NFKD.String(form)
+			}
+		} else {
+			size = norm.NFKC.NextBoundaryInString(rest, true)
+			form = norm.NFC.String(p.withoutMarks(norm.NFKD.String(rest[:size]), &base))
+		}
+		for _, r := range p.folded(form) {
+			t.append(r, p.class(r), at, at+size)
+		}
+		at += size
 	}
 	return t
+}
+
+// withoutMarks leaves out marks that belong to a letter of the right script.
+func (p *plainAnalysis) withoutMarks(s string, base *rune) string {
+	var b strings.Builder
+	for _, r := range s {
+		if !unicode.Is(unicode.Mn, r) {
+			*base = r
+		}
+		cyrillic := unicode.Is(unicode.Cyrillic, *base)
+		switch {
+		case !unicode.Is(unicode.Mn, r):
+		case unicode.In(*base, unicode.Latin, unicode.Greek, unicode.Arabic, unicode.Hebrew),
+			cyrillic && (r == 0x300 || r == 0x301), cyrillic && r == 0x308 && unicode.ToLower(*base) == 'е':
+			continue
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// plainLetters are what stands for parts of syllables: by NFKC, the other way.
+var plainLetters = func() map[rune]string {
+	letters := make(map[rune]string)
+	clusters := map[rune]string{'ㄳ': "ㄱㅅ", 'ㄵ': "ㄴㅈ", 'ㄶ': "ㄴㅎ", 'ㄺ': "ㄹㄱ", 'ㄻ': "ㄹㅁ", 'ㄼ': "ㄹㅂ", 'ㄽ': "ㄹㅅ", 'ㄾ': "ㄹㅌ", 'ㄿ': "ㄹㅍ", 'ㅀ': "ㄹㅎ", 'ㅄ': "ㅂㅅ"}
+	for r := 'ㄱ'; r <= 'ㅣ'; r++ {
+		form := string(r)
+		if pair := clusters[r]; pair != "" {
+			form = pair
+		}
+		part, _ := utf8.DecodeRuneInString(norm.NFKD.String(string(r)))
+		letters[part] = form
+	}
+	// What ends a syllable, where something else begins one.
+	for i, r := range []rune("ㄱㄲㄳㄴㄵㄶㄷㄹㄺㄻㄼㄽㄾㄿㅀㅁㅂㅄㅅㅆㅇㅈㅊㅋㅌㅍㅎ") {
+		letters[0x11a8+rune(i)] = string(r)
+		if pair := clusters[r]; pair != "" {
+			letters[0x11a8+rune(i)] = pair
+		}
+	}
+	return letters
+}()
+
+func (p *plainAnalysis) folded(s string) (form []rune) {
+	variants := strings.NewReplacer("æ", "ae", "œ", "oe", "þ", "th", "đ", "d", "ð", "d", "ħ", "h", "ı", "i", "ł", "l", "ø", "o", "ŧ", "t",
+		"ٱ", "ا", "ى", "ي", "ی", "ي", "ک", "ك", "ة", "ه")
+	fold := cases.Fold()
+	for _, r := range s {
+		switch {
+		case r == 'ـ':
+		case plainLetters[r] != "":
+			form = append(form, []rune(plainLetters[r])...)
+		case p.class(r) == spaced:
+			form = append(form, []rune(variants.Replace(strings.ToLower(fold.String(string(r)))))...)
+		case r < utf8.RuneSelf || !unicode.In(r, unicode.Cf, unicode.Variation_Selector) && !slices.Contains([]rune{0x34f, 0x115f, 0x1160}, r):
+			form = append(form, r)
+		}
+	}
+	return form
 }
 
 func (p *plainAnalysis) class(r rune) class {
 	switch {
 	case unicode.IsMark(r):
 		return mark
-	case unicode.Is(unicode.Hangul, r):
+	case '가' <= r && r <= '힣':
 		return hangul
+	case unicode.Is(unicode.Hangul, r):
+		return letters
 	case unicode.In(r, unspacedScripts...), r == prolonged, unicode.Is(unicode.So, r) && r != utf8.RuneError:
 		return unspaced
 	case unicode.IsLetter(r), unicode.IsNumber(r):
@@ -331,7 +428,7 @@ func TestUsual(t *testing.T) {
 		if !slices.Equal(want.runes, []rune{normal}) {
 			t.Errorf("%+q: %+q, want %+q", r, normal, want.runes)
 		}
-		if c := plain().class(normal); classOf(normal) != c || c == mark || c == spaced && r >= utf8.RuneSelf {
+		if c := plain().class(normal); classOf(normal) != c || c == mark {
 			t.Errorf("%+q: class %d, want %d", r, classOf(normal), c)
 		}
 	}

@@ -3,22 +3,29 @@ package analysis
 import (
 	"cmp"
 	"slices"
-	"strings"
 
 	"knatter.dev/chat"
 )
 
 // Query is an analysed query. It is safe for concurrent use.
 type Query struct {
-	words [][]segment
+	phrases []phrase
 }
 
-// segment is the part of a query's word that is in one kind of script. All
-// segments of a word must match, each where the one before it ends.
+// phrase is one word, or words in quotes, which must follow each other.
+type phrase []word
+
+// word is what is between spaces: its segments must match, each where the one
+// before it ends.
+type word []segment
+
+// segment is the part of a query's word that is in one kind of script.
 type segment struct {
-	class class
-	runes []rune
-	stem  string // of a spaced segment
+	class  class
+	runes  []rune
+	stem   string    // of a spaced segment
+	groups []segment // of a number that is in groups in the query
+	leads  bool      // consonants that may stand for the syllables they begin
 
 	// The ways of a Hangul segment to match by morphemes: as analysed, and, when
 	// it has the form in which dictionaries list verbs, as such a verb.
@@ -28,24 +35,54 @@ type segment struct {
 // Parse analyses a query.
 func Parse(query string) *Query {
 	q := &Query{}
-	for word := range strings.FieldsSeq(query) {
-		t := normalise(word)
-		var segments []segment
-		for r := range t.runs() {
-			s := segment{class: r.class, runes: t.runes[r.start:r.end]}
-			switch r.class {
-			case hangul:
-				s.ways = ways(s.runes)
-			case spaced:
-				s.stem = stemOf(s.runes)
+	for _, quoted := range phrasesOf(query) {
+		var p phrase
+		for _, w := range quoted {
+			if segments := parseWord(w); len(segments) > 0 {
+				p = append(p, segments)
 			}
-			segments = append(segments, s)
 		}
-		if len(segments) > 0 {
-			q.words = append(q.words, segments)
+		if len(p) > 0 {
+			q.phrases = append(q.phrases, p)
 		}
 	}
 	return q
+}
+
+func parseWord(s string) word {
+	t := normalise(s)
+	numbers := t.numbers()
+	var w word
+	for r := range t.runs() {
+		if len(numbers) > 0 && r.start >= numbers[0].start {
+			n := &numbers[0]
+			if last := len(w) - 1; r.start > n.start {
+				w[last].groups = append(w[last].groups, t.segment(r))
+			} else {
+				w = append(w, segment{class: spaced, runes: n.runes, stem: stemOf(n.runes), groups: []segment{t.segment(r)}})
+			}
+			if r.end == n.end {
+				numbers = numbers[1:]
+			}
+			continue
+		}
+		w = append(w, t.segment(r))
+	}
+	if len(w) == 1 {
+		w[0].leads = w[0].class == letters && len(w[0].runes) >= minLeads && !slices.ContainsFunc(w[0].runes, func(r rune) bool { return !slices.Contains(leads, r) })
+	}
+	return w
+}
+
+func (t *text) segment(r run) segment {
+	s := segment{class: r.class, runes: t.runes[r.start:r.end]}
+	switch r.class {
+	case hangul:
+		s.ways = ways(s.runes)
+	case spaced:
+		s.stem = stemOf(s.runes)
+	}
+	return s
 }
 
 // ways are the sequences of morphemes by which a word may be found.
@@ -84,16 +121,18 @@ const (
 func (q *Query) Words() []chat.Word {
 	var words []chat.Word
 	terms := 0
-	for _, segments := range q.words {
-		for i := range segments {
-			word := chat.Word{Any: segments[i].alternatives()}
-			for _, alternative := range word.Any {
-				terms += len(alternative)
+	for _, p := range q.phrases {
+		for _, w := range p {
+			for i := range w {
+				asked := chat.Word{Any: w[i].alternatives()}
+				for _, alternative := range asked.Any {
+					terms += len(alternative)
+				}
+				if terms > maxQueryTerms {
+					return words
+				}
+				words = append(words, asked)
 			}
-			if terms > maxQueryTerms {
-				return words
-			}
-			words = append(words, word)
 		}
 	}
 	return words
@@ -101,9 +140,16 @@ func (q *Query) Words() []chat.Word {
 
 func (s *segment) alternatives() [][]string {
 	if s.class == spaced {
-		alternatives := [][]string{{tagged(tagPrefix, string(s.runes[:min(len(s.runes), maxPrefix)]))}}
+		alternatives := [][]string{{s.prefix()}}
 		if s.stem != "" {
 			alternatives = append(alternatives, []string{tagged(tagStem, s.stem)})
+		}
+		if len(s.groups) > 0 {
+			var groups []string
+			for i := range s.groups[:min(len(s.groups), maxPairs)] {
+				groups = append(groups, s.groups[i].prefix())
+			}
+			alternatives = append(alternatives, groups)
 		}
 		return alternatives
 	}
@@ -119,7 +165,15 @@ func (s *segment) alternatives() [][]string {
 			alternatives = append(alternatives, surfaces)
 		}
 	}
+	if s.leads {
+		alternatives = append(alternatives, []string{tagged(tagLeads, string(s.runes[:min(len(s.runes), maxLeads)]))})
+	}
 	return alternatives
+}
+
+// prefix is the term of a spaced segment's beginning.
+func (s *segment) prefix() string {
+	return tagged(tagPrefix, string(s.runes[:min(len(s.runes), maxPrefix)]))
 }
 
 // pairs are the pairs of a word's characters, or the only character.

@@ -59,6 +59,21 @@ func (s *termSet) addGrams(word []rune) {
 	}
 }
 
+// addLeads adds the consonants that begin the first syllables of a word.
+func (s *termSet) addLeads(word []rune) {
+	for n := minLeads; n <= maxLeads && n <= len(word) && isSyllable(word[n-1]); n++ {
+		s.bytes = append(s.bytes, tagLeads)
+		for _, r := range word[:n] {
+			if !isSyllable(r) { // a mark
+				s.bytes = s.bytes[:s.start(len(s.terms))]
+				return
+			}
+			s.bytes = utf8.AppendRune(s.bytes, lead(r))
+		}
+		s.keep()
+	}
+}
+
 // knownTerms are terms to be added again and again, in one piece of memory: of
 // each the hash, little-endian, its length in a byte, and the term.
 type knownTerms []byte

@@ -2,11 +2,11 @@ package analysis
 
 import (
 	"iter"
+	"strings"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/kljensen/snowball/english"
-	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -17,8 +17,9 @@ type text struct {
 	runes    []rune
 	classes  []class
 	from, to []int32
+	digits   bool // has any
 
-	forms norm.Iter
+	folder folder
 }
 
 // class is what kind of script a character belongs to.
@@ -26,10 +27,11 @@ type class uint8
 
 const (
 	separator class = iota // white space, punctuation, anything not searchable
-	hangul
-	unspaced // scripts written without spaces; symbols and emoji
-	spaced   // letters and digits of all other scripts
-	mark     // combining: belongs to the character before it
+	hangul                 // syllables
+	letters                // of Hangul, by themselves
+	unspaced               // scripts written without spaces; symbols and emoji
+	spaced                 // letters and digits of all other scripts
+	mark                   // combining: belongs to the character before it
 )
 
 // run is a stretch of characters of one class.
@@ -46,7 +48,7 @@ func normalise(s string) *text {
 
 // set makes t the text of s. Its memory is used again.
 func (t *text) set(s string) {
-	t.source = s
+	t.source, t.digits = s, false
 	t.runes, t.classes, t.from, t.to = t.runes[:0], t.classes[:0], t.from[:0], t.to[:0]
 	if n := min(len(s), maxRunes); cap(t.runes) < n {
 		t.runes, t.classes = make([]rune, 0, n), make([]class, 0, n)
@@ -80,16 +82,9 @@ func settled(s string) (r rune, size int) {
 	return normal, size
 }
 
-// consonants are the normal forms of the letters from ㄱ to ㅎ, as in ㅋㅋ; zero
-// for the clusters, which are normally at the end of a syllable.
-var consonants = [...]rune{
-	0x1100, 0x1101, 0, 0x1102, 0, 0, 0x1103, 0x1104, 0x1105, 0, 0, 0, 0, 0, 0,
-	0, 0x1106, 0x1107, 0x1108, 0, 0x1109, 0x110a, 0x110b, 0x110c, 0x110d, 0x110e, 0x110f, 0x1110, 0x1111, 0x1112,
-}
-
 // usual returns the normal form of a character that stands alone, whatever comes
-// before it: ASCII, syllables and consonants of Hangul, ideographs, kana and most
-// emoji; -1 for others.
+// before it: ASCII, letters of Europe, syllables and letters of Hangul,
+// ideographs, kana and most emoji; -1 for others.
 func usual(r rune) rune {
 	switch {
 	case 'A' <= r && r <= 'Z':
@@ -97,54 +92,49 @@ func usual(r rune) rune {
 	case 0 <= r && r < utf8.RuneSelf,
 		firstSyllable <= r && r <= lastSyllable,
 		'一' <= r && r <= '鿿', 'ぁ' <= r && r <= 'ゖ', 'ァ' <= r && r <= 'ー',
-		0x1f300 <= r && r <= 0x1f64f, 0x1f680 <= r && r <= 0x1f6ff, 0x1f900 <= r && r <= 0x1f9ff:
+		0x1f300 <= r && r <= 0x1f64f, 0x1f680 <= r && r <= 0x1f6ff, 0x1f900 <= r && r <= 0x1f9ff,
+		firstLetter <= r && r <= lastVowel && clusters[r-firstLetter] == "":
 		return r
-	case 'ㄱ' <= r && r <= 'ㅎ' && consonants[r-'ㄱ'] != 0:
-		return consonants[r-'ㄱ']
+	case firstEuropean <= r && r <= lastEuropean:
+		return europeans().letters[r-firstEuropean]
+	case firstExtended <= r && r <= lastExtended:
+		return europeans().extended[r-firstExtended]
 	}
 	return -1
 }
 
-// compose appends the characters from a byte of the source to the next that
-// [settled] knows, and returns where that is.
+// compose appends the character at a byte of the source and what may belong to
+// it, up to the next that [usual] knows, and returns where that is.
 func (t *text) compose(start int) (end int) {
-	s := t.source[start:]
-	t.forms = norm.Iter{} // it is not to be used again when it was left before its end
-	t.forms.InitString(norm.NFKC, s)
-	for !t.forms.Done() && len(t.runes) < maxRunes {
-		from := t.forms.Pos()
-		piece := t.forms.Next()
-		to := t.forms.Pos()
-		t.fold(piece, start+from, start+to)
-		if _, size := settled(s[to:]); size > 0 {
-			return start + to
+	_, size := utf8.DecodeRuneInString(t.source[start:])
+	end = start + size
+	for end < len(t.source) {
+		r, size := utf8.DecodeRuneInString(t.source[end:])
+		if usual(r) >= 0 {
+			break
 		}
+		end += size
 	}
-	return start + t.forms.Pos()
-}
-
-// fold appends composed characters, folding their case.
-func (t *text) fold(piece []byte, from, to int) {
-	for len(piece) > 0 {
-		r, size := utf8.DecodeRune(piece)
-		c := classOf(r)
-		switch {
-		case 'A' <= r && r <= 'Z':
-			t.append(r+'a'-'A', c, from, to)
-		case r < utf8.RuneSelf || c != spaced && !invisible(r):
-			t.append(r, c, from, to)
-		case c == spaced:
-			fold := cases.Fold()
-			if _, err := fold.Span(piece[:size], true); err == nil {
-				t.append(r, c, from, to)
-				break
+	f := &t.folder
+	f.base = 0
+	stop := start // of what is composed: letters of Hangul would be with what is before them
+	for at := start; at < end && len(t.runes) < maxRunes; {
+		form, size := f.apart(t.source[at:end])
+		if size == 0 {
+			if stop <= at {
+				if stop = at + strings.IndexFunc(t.source[at:end], isApart); stop < at {
+					stop = end
+				}
 			}
-			for _, folded := range fold.String(string(piece[:size])) {
-				t.append(folded, classOf(folded), from, to)
-			}
+			size = norm.NFKC.NextBoundaryInString(t.source[at:stop], true)
+			form = f.fold(t.source[at : at+size])
 		}
-		piece = piece[size:]
+		for _, r := range form {
+			t.append(r, classOf(r), at, at+size)
+		}
+		at += size
 	}
+	return end
 }
 
 func (t *text) append(r rune, c class, from, to int) {
@@ -154,6 +144,7 @@ func (t *text) append(r rune, c class, from, to int) {
 			c = t.classes[n-1]
 		}
 	}
+	t.digits = t.digits || isDigit(r)
 	t.runes = append(t.runes, r)
 	t.classes = append(t.classes, c)
 	t.from = append(t.from, int32(from))
@@ -208,19 +199,13 @@ func classOf(r rune) class {
 	case unicode.IsMark(r):
 		return mark
 	case unicode.Is(unicode.Hangul, r):
-		return hangul
+		return letters
 	case unicode.In(r, unspacedScripts...) || r == prolonged || unicode.Is(unicode.So, r) && r != utf8.RuneError:
 		return unspaced
 	case unicode.IsLetter(r) || unicode.IsNumber(r):
 		return spaced
 	}
 	return separator
-}
-
-// invisible tells whether a character is there for layout or joining only, such
-// as the selectors and joiners in emoji: texts that differ in them look the same.
-func invisible(r rune) bool {
-	return unicode.In(r, unicode.Cf, unicode.Variation_Selector) || r == '\u034f' || r == '\u115f' || r == '\u1160'
 }
 
 // stemOf is the stem of a word, "" when the word is too long for one. Words not
