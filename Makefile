@@ -5,6 +5,7 @@ GOLANGCI         := bin/golangci-lint-$(GOLANGCI_VERSION)
 FUZZTIME         ?= 10s
 DATA             ?= .knatter
 PROFILE          ?= seed
+PLATFORMS        ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 NS               ?= knatter
 E2E_TIMEOUT      ?= 60m
 DEPLOY           = -registry $(or $(REGISTRY),$(error REGISTRY=… is missing: where to push images)) $(if $(INSECURE),-registry-insecure)
@@ -26,6 +27,18 @@ reindex: ## rebuild the search index, then go on running
 .PHONY: build
 build: ## static binaries of every part, for one process each, into bin/
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/ ./connector/cmd/connector ./functions/*/cmd/* ./infra/dispatcher ./infra/admin
+
+.PHONY: dist
+dist: ## archives of all binaries for PLATFORMS (linux and darwin, amd64 and arm64), with checksums, into dist/
+	rm -rf dist
+	@set -e; for platform in $(PLATFORMS); do \
+		name=knatter-$$(echo $$platform | tr / -); echo $$name; \
+		export CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/}; \
+		go build -trimpath -ldflags='-s -w' -o dist/$$name/ ./connector/cmd/connector ./functions/*/cmd/* ./infra/dispatcher ./infra/admin; \
+		go build -trimpath -ldflags='-s -w' -o dist/$$name/knatter ./local; \
+		cp LICENSE README.md dist/$$name/; tar -C dist -czf dist/$$name.tar.gz $$name; rm -r dist/$$name; \
+	done
+	cd dist && sha256sum *.tar.gz >SHA256SUMS
 
 .PHONY: processes
 processes: ## run every part as a process of its own, on Apache Kafka and FerretDB: needs java and mvn

@@ -15,7 +15,7 @@ import (
 
 var pages = []string{
 	"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md",
-	"connector/api/README.md", "infra/README.md", "tests/load/README.md",
+	"SECURITY.md", "CHANGELOG.md", "connector/api/README.md", "infra/README.md", "tests/load/README.md",
 }
 
 func read(t *testing.T, page string) string {
