@@ -3,7 +3,7 @@ package connector
 import (
 	"encoding/binary"
 
-	"github.com/fasthttp/websocket"
+	"github.com/gobwas/ws"
 )
 
 // CloseCode says why the connector closed a socket, and so what the client should
@@ -12,24 +12,30 @@ type CloseCode int
 
 // The close codes.
 const (
-	CloseNormal               CloseCode = websocket.CloseNormalClosure           // the client ended it
-	CloseDraining             CloseCode = websocket.CloseGoingAway               // reconnect at once, resume
-	CloseNotText              CloseCode = websocket.CloseUnsupportedData         // fix itself: only text messages are events
-	CloseNotUTF8              CloseCode = websocket.CloseInvalidFramePayloadData // fix itself
-	CloseTooLarge             CloseCode = websocket.CloseMessageTooBig           // fix itself; sent by the WebSocket library
-	CloseNotAnEvent           CloseCode = 4400                                   // fix itself
-	CloseUnauthorized         CloseCode = 4401                                   // log in again: no, bad, expired or revoked token
-	CloseForbidden            CloseCode = 4403                                   // not retry
-	CloseTooSlow              CloseCode = 4408                                   // reconnect with back-off, resume: its queue overflowed
-	CloseTooMany              CloseCode = 4429                                   // reconnect with back-off: over its rate
-	closeAbnormal             CloseCode = websocket.CloseAbnormalClosure         // never sent: the connection broke
-	maxControlPayload                   = 125
-	finalBit                            = 1 << 7
-	opText                              = finalBit | websocket.TextMessage
-	opPing                              = finalBit | websocket.PingMessage
-	opPong                              = finalBit | websocket.PongMessage
-	opClose                             = finalBit | websocket.CloseMessage
-	len16, len64, max7, max16           = 126, 127, 125, 0xffff
+	CloseNormal       = CloseCode(ws.StatusNormalClosure)           // the client ended it
+	CloseDraining     = CloseCode(ws.StatusGoingAway)               // reconnect at once, resume
+	CloseProtocol     = CloseCode(ws.StatusProtocolError)           // fix itself: frames that RFC 6455 forbids
+	CloseNotText      = CloseCode(ws.StatusUnsupportedData)         // fix itself: only text messages are events
+	CloseNotUTF8      = CloseCode(ws.StatusInvalidFramePayloadData) // fix itself
+	CloseTooLarge     = CloseCode(ws.StatusMessageTooBig)           // fix itself
+	CloseNotAnEvent   = CloseCode(4400)                             // fix itself
+	CloseUnauthorized = CloseCode(4401)                             // log in again: no, bad, expired or revoked token
+	CloseForbidden    = CloseCode(4403)                             // not retry
+	CloseTooSlow      = CloseCode(4408)                             // reconnect with back-off, resume: its queue overflowed, or a message took too long to come
+	CloseTooMany      = CloseCode(4429)                             // reconnect with back-off: over its rate
+	closeAbnormal     = CloseCode(ws.StatusAbnormalClosure)         // never sent: the connection broke
+)
+
+// The parts of a frame's header.
+const (
+	maxControlPayload = 125
+	finalBit          = 1 << 7
+	opText            = finalBit | byte(ws.OpText)
+	opPing            = finalBit | byte(ws.OpPing)
+	opPong            = finalBit | byte(ws.OpPong)
+	opClose           = finalBit | byte(ws.OpClose)
+
+	len16, len64, max7, max16 = 126, 127, 125, 0xffff
 )
 
 // wireFrame is a finished, unmasked WebSocket message, header and all. A server's

@@ -13,14 +13,27 @@ import (
 	"knatter.dev/chat/internal/auth"
 )
 
+// LeastHeartbeat is the shortest time between pings: whether one is due is looked at as
+// often.
+const LeastHeartbeat = sweepEvery
+
 // Config are a connector's settings; every zero value means the default.
 type Config struct {
-	Ordinal         int            // which partition of chat.deliveries is this connector's; default 0
-	Heartbeat       time.Duration  // between pings; a peer silent for two is closed; default 25 s
-	OpenTimeout     time.Duration  // for the token to come; default 10 s
-	FrameBytes      int            // largest frame a client may send; default 64 KiB
-	FramesPerSecond int            // of one socket, and of one user over HTTP; default 100
-	Burst           int            // frames at once; default 1,000
+	Ordinal         int           // which partition of chat.deliveries is this connector's; default 0
+	Heartbeat       time.Duration // between pings, LeastHeartbeat or more; a peer silent for two is closed; default 25 s
+	OpenTimeout     time.Duration // for the token to come; default 10 s
+	FrameBytes      int           // largest frame a client may send; default 64 KiB
+	FramesPerSecond int           // of one socket; default 100
+	Burst           int           // frames at once of one socket; default 1,000
+	MessageTimeout  time.Duration // for a message to be complete once it has begun; default 10 s
+
+	// Of one user, over all sockets and HTTP. Frames over the rate are refused, bytes
+	// over theirs are read later.
+	UserFramesPerSecond int // default 300
+	UserBurst           int // frames at once; default 3,000
+	UserBytesPerSecond  int // and at once; default 1 MiB
+	RoomBytesPerSecond  int // written to one room by this connector's clients; what is over that waits; default 4 MiB
+
 	Subscriptions   int            // rooms of one socket; default 2,000
 	SocketsPerUser  int            // default 50
 	QueueFrames     int            // waiting for one socket; default 4,096
@@ -39,6 +52,11 @@ func (c Config) withDefaults() Config {
 	c.FrameBytes = cmp.Or(c.FrameBytes, 64<<10)
 	c.FramesPerSecond = cmp.Or(c.FramesPerSecond, 100)
 	c.Burst = cmp.Or(c.Burst, 1000)
+	c.MessageTimeout = cmp.Or(c.MessageTimeout, 10*time.Second)
+	c.UserFramesPerSecond = cmp.Or(c.UserFramesPerSecond, max(300, c.FramesPerSecond))
+	c.UserBurst = cmp.Or(c.UserBurst, max(3000, c.Burst))
+	c.UserBytesPerSecond = cmp.Or(c.UserBytesPerSecond, 1<<20)
+	c.RoomBytesPerSecond = cmp.Or(c.RoomBytesPerSecond, 4<<20)
 	c.Subscriptions = cmp.Or(c.Subscriptions, 2000)
 	c.SocketsPerUser = cmp.Or(c.SocketsPerUser, 50)
 	c.QueueFrames = cmp.Or(c.QueueFrames, 4096)
@@ -62,6 +80,11 @@ type Log interface {
 	Ping(ctx context.Context) error
 }
 
+// Accounts is the part of [chat.AccountStore] that a connector reads.
+type Accounts interface {
+	Account(ctx context.Context, user chat.UserID) (chat.Account, error)
+}
+
 // Follow consumes the connector's partition of chat.deliveries from its end on
 // until ctx ends. It calls ready when the position is fixed, then handle with
 // what comes, in order. It returns when records were lost unread.
@@ -72,6 +95,7 @@ type Parts struct {
 	Log       Log
 	Follow    Follow
 	Rooms     chat.RoomStore
+	Accounts  Accounts // for nicknames of now; nil: as the tokens have them
 	Verifier  *auth.Verifier
 	Functions map[string]http.RoundTripper // by name, see [chat.FunctionFor]
 	Web       []fs.FS                      // files that are served: the web client, the API documents

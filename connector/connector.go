@@ -17,9 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/fasthttp/websocket"
 	"github.com/valyala/fasthttp"
-	"golang.org/x/time/rate"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/auth"
@@ -47,11 +45,12 @@ type Connector struct {
 	assets    map[string]asset
 	origins   origins
 	proxies   proxies
-	upgrader  websocket.Upgrader
+	sent      *sent
 	server    *fasthttp.Server
 	hub       *hub
-	limits    limits
-	sent      *sent
+	shares    *shares
+	accounts  Accounts
+	started   time.Time
 	replays   chan struct{} // held while a replay is in memory
 	writers   *writers      // while serving
 
@@ -62,7 +61,6 @@ type Connector struct {
 
 	mu       sync.Mutex
 	sessions map[*session]struct{}
-	users    map[chat.UserID]int // sockets
 }
 
 // New returns a connector that does nothing yet.
@@ -76,6 +74,9 @@ func New(cfg Config, parts Parts) (*Connector, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Heartbeat < LeastHeartbeat {
+		return nil, chat.Errorf(chat.Invalid, "the heartbeat must be at least %v", LeastHeartbeat)
+	}
 	c := &Connector{
 		cfg:       cfg,
 		source:    "/connectors/" + strconv.Itoa(cfg.Ordinal),
@@ -87,28 +88,20 @@ func New(cfg Config, parts Parts) (*Connector, error) {
 		logger:    parts.Logger,
 		metrics:   newMetrics(),
 		assets:    assets,
+		shares:    newShares(cfg),
+		accounts:  parts.Accounts,
+		started:   time.Now(),
 		origins:   allowed,
 		proxies:   cfg.TrustedProxies,
-		limits:    limits{rate: rate.Limit(cfg.FramesPerSecond), burst: cfg.Burst, users: make(map[chat.UserID]*rate.Limiter)},
 		sent:      newSent(),
 		replays:   make(chan struct{}, parallelReplays),
 		sessions:  make(map[*session]struct{}),
-		users:     make(map[chat.UserID]int),
 	}
 	if c.logger == nil {
 		c.logger = slog.Default()
 	}
 	c.hub = newHub(c)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	c.upgrader = websocket.Upgrader{
-		// Sizes for many idle sockets: frames are read through a pooled buffer and
-		// written through the queue's.
-		ReadBufferSize:  512,
-		WriteBufferSize: 128,
-		WriteBufferPool: new(sync.Pool),
-		Subprotocols:    []string{subprotocol},
-		CheckOrigin:     func(*http.Request) bool { return true }, // checked before
-	}
 	c.server = &fasthttp.Server{
 		Handler:               c.serveHTTP,
 		Name:                  "knatter",
@@ -236,9 +229,9 @@ func (c *Connector) sweeps() {
 			return
 		case now := <-tick.C:
 			for _, s := range c.list() {
-				s.sweep(now)
+				s.sweep(now, c.elapsed())
 			}
-			c.limits.sweep()
+			c.shares.sweep()
 			if now.Sub(streams) >= streamSweepEvery {
 				streams = now
 				c.hub.sweep()
@@ -247,23 +240,29 @@ func (c *Connector) sweeps() {
 	}
 }
 
-// sweep pings the peer when it is time, and closes a session without a token,
-// with an expired one, or with a silent peer.
-func (s *session) sweep(now time.Time) {
+// elapsed is the time since the connector's start. Unlike the clock it goes on steadily.
+func (c *Connector) elapsed() time.Duration { return time.Since(c.started) }
+
+// sweep pings the peer when it is time, and closes a session without a token, with
+// an expired one, with a silent peer or with a message that takes too long. clock is what
+// the clock shows, now the time since the connector's start.
+func (s *session) sweep(clock time.Time, now time.Duration) {
 	s.mu.Lock()
 	claims := s.claims
 	s.mu.Unlock()
-	seen := time.Unix(0, s.seen.Load())
-	pinged := time.Unix(0, s.pinged.Load())
+	seen, pinged, begun := time.Duration(s.seen.Load()), time.Duration(s.pinged.Load()), time.Duration(s.begun.Load())
+	waits := s.waits.Load()
 	switch {
-	case claims.User == "" && now.Sub(s.opened) > s.c.cfg.OpenTimeout:
+	case claims.User == "" && now-s.opened > s.c.cfg.OpenTimeout:
 		s.close(CloseUnauthorized, "no token")
-	case claims.User != "" && !now.Before(claims.Expires):
+	case claims.User != "" && !clock.Before(claims.Expires):
 		s.close(CloseUnauthorized, "the token expired")
-	case now.Sub(seen) > 2*s.c.cfg.Heartbeat:
+	case begun != 0 && now-begun > s.c.cfg.MessageTimeout && !waits:
+		s.close(CloseTooSlow, "a message was not finished")
+	case now-seen > 2*s.c.cfg.Heartbeat && !waits:
 		s.close(closeAbnormal, "")
-	case now.Sub(pinged) >= s.c.cfg.Heartbeat:
-		s.pinged.Store(now.UnixNano())
+	case now-pinged >= s.c.cfg.Heartbeat:
+		s.pinged.Store(int64(now))
 		s.out.push(pingFrame)
 	}
 }
@@ -283,24 +282,13 @@ func (c *Connector) enter(s *session) bool {
 	return true
 }
 
-// admit counts an opened session to its user; false when there are too many.
-func (c *Connector) admit(user chat.UserID) bool {
+func (c *Connector) drop(s *session) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.users[user]++
-	return c.users[user] <= c.cfg.SocketsPerUser
-}
-
-func (c *Connector) drop(s *session, user chat.UserID) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	delete(c.sessions, s)
+	c.mu.Unlock()
 	c.metrics.sockets.Dec()
-	if user == "" {
-		return
-	}
-	if c.users[user]--; c.users[user] == 0 {
-		delete(c.users, user)
+	if s.share != nil {
+		c.shares.leave(s.share)
 	}
 }
 

@@ -342,6 +342,7 @@ func TestHandshakes(t *testing.T) {
 		"no origin at all":  {map[string]string{"Origin": "null"}, http.StatusForbidden},
 		"other subprotocol": {map[string]string{"Sec-WebSocket-Protocol": "other"}, http.StatusBadRequest},
 		"other version":     {map[string]string{"Sec-WebSocket-Version": "8"}, http.StatusBadRequest},
+		"list of protocols": {map[string]string{"Connection": "keep-alive, upgrade", "Upgrade": "WebSocket"}, http.StatusSwitchingProtocols},
 		"bad key":           {map[string]string{"Sec-WebSocket-Key": "x"}, http.StatusBadRequest},
 		"plain HTTP":        {map[string]string{"Upgrade": ""}, http.StatusBadRequest},
 	} {

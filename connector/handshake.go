@@ -1,30 +1,59 @@
 package connector
 
 import (
-	"bufio"
+	"crypto/sha1" //nolint:gosec // RFC 6455 has it so; it protects nothing
+	"encoding/base64"
 	"errors"
 	"net"
-	"net/http"
 	"os"
+	"strings"
 	"time"
 
-	"github.com/fasthttp/websocket"
 	"github.com/valyala/fasthttp"
+
+	"knatter.dev/chat"
 )
 
-// takeOver turns a fasthttp request into a WebSocket on the bare connection.
-//
-// The library's own upgrader for fasthttp leaves fasthttp's read buffer (4 KiB and
-// a layer of calls) between the socket and its reader for as long as the socket
-// lives; with many idle sockets that is most of what they cost. So the handshake
-// is answered by its upgrader for net/http, on the connection itself.
-func takeOver(ctx *fasthttp.RequestCtx, upgrader *websocket.Upgrader, handle func(*websocket.Conn, net.Conn)) {
-	r := &http.Request{Method: http.MethodGet, Host: string(ctx.Host()), Header: make(http.Header)}
-	for _, name := range []string{"Connection", "Upgrade", "Sec-WebSocket-Version", "Sec-WebSocket-Key", "Sec-WebSocket-Protocol"} {
-		for _, value := range ctx.Request.Header.PeekAll(name) {
-			r.Header.Add(name, string(value))
+// acceptKey is what a server adds to a client's key (RFC 6455, 1.3).
+const acceptKey = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+// checkHandshake checks that the request is a handshake of WebSocket version 13 with
+// our subprotocol, and returns the key to answer with. Errors: Malformed.
+func checkHandshake(ctx *fasthttp.RequestCtx) (accept string, err error) {
+	h := &ctx.Request.Header
+	key, err := base64.StdEncoding.DecodeString(string(h.Peek("Sec-WebSocket-Key")))
+	switch {
+	case string(h.Protocol()) != "HTTP/1.1":
+		return "", chat.Errorf(chat.Malformed, "a WebSocket needs HTTP/1.1")
+	case !offers(ctx, "Connection", "upgrade") || !offers(ctx, "Upgrade", "websocket"):
+		return "", chat.Errorf(chat.Malformed, "this is a WebSocket endpoint")
+	case !offers(ctx, "Sec-WebSocket-Protocol", subprotocol):
+		return "", chat.Errorf(chat.Malformed, "the subprotocol must be %s", subprotocol)
+	case string(h.Peek("Sec-WebSocket-Version")) != "13" || err != nil || len(key) != 16:
+		return "", chat.Errorf(chat.Malformed, "not a handshake of WebSocket version 13")
+	}
+	sum := sha1.Sum([]byte(string(h.Peek("Sec-WebSocket-Key")) + acceptKey)) //nolint:gosec // as above
+	return base64.StdEncoding.EncodeToString(sum[:]), nil
+}
+
+// offers reports whether a header of comma-separated values has one of them.
+func offers(ctx *fasthttp.RequestCtx, header, value string) bool {
+	for _, h := range ctx.Request.Header.PeekAll(header) {
+		for v := range strings.SplitSeq(string(h), ",") {
+			if strings.EqualFold(strings.TrimSpace(v), value) {
+				return true
+			}
 		}
 	}
+	return false
+}
+
+// takeOver answers the handshake and hands over the bare connection.
+//
+// fasthttp's own hijacking leaves its read buffer (4 KiB and a layer of calls) between
+// the socket and its reader for as long as the socket lives; with many idle sockets that
+// is most of what they cost.
+func takeOver(ctx *fasthttp.RequestCtx, accept string, handle func(net.Conn)) {
 	raw := ctx.Conn()
 	ctx.HijackSetNoResponse(true)
 	ctx.Hijack(func(buffered net.Conn) {
@@ -32,21 +61,26 @@ func takeOver(ctx *fasthttp.RequestCtx, upgrader *websocket.Upgrader, handle fun
 			_ = raw.Close()
 			return
 		}
-		// Each layer around the connection is stack of a goroutine that waits in it.
-		bare := raw
-		if l, ok := raw.(lingeringConn); ok {
-			bare = l.TCPConn
-		}
-		conn, err := upgrader.Upgrade(&hijacked{conn: bare, header: make(http.Header)}, r, nil)
-		if err != nil {
+		answer := "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
+			"Sec-WebSocket-Accept: " + accept + "\r\nSec-WebSocket-Protocol: " + subprotocol + "\r\n\r\n"
+		if _, err := raw.Write([]byte(answer)); err != nil || raw.SetDeadline(time.Time{}) != nil {
 			_ = raw.Close()
 			return
 		}
-		handle(conn, raw)
+		handle(raw)
 	})
 }
 
-// early tells whether the client sent something behind its request, before the
+// bare is the connection without the layer that lingers: each is stack of a goroutine
+// that waits in it.
+func bare(conn net.Conn) net.Conn {
+	if l, ok := conn.(lingeringConn); ok {
+		return l.TCPConn
+	}
+	return conn
+}
+
+// early reports whether the client sent something behind its request, before the
 // answer, which RFC 6455 forbids and which would be lost with the buffer. The
 // deadline keeps the read from taking anything from the connection itself.
 func early(raw, buffered net.Conn) bool {
@@ -56,19 +90,4 @@ func early(raw, buffered net.Conn) bool {
 	var b [1]byte
 	n, err := buffered.Read(b[:])
 	return n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || raw.SetReadDeadline(time.Time{}) != nil
-}
-
-// hijacked lets the upgrader for net/http work on a connection that fasthttp let
-// go of. It writes the whole handshake itself.
-type hijacked struct {
-	conn   net.Conn
-	header http.Header
-}
-
-func (h *hijacked) Header() http.Header       { return h.header }
-func (h *hijacked) Write([]byte) (int, error) { return 0, http.ErrHijacked }
-func (h *hijacked) WriteHeader(int)           {}
-
-func (h *hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	return h.conn, bufio.NewReadWriter(bufio.NewReaderSize(h.conn, 16), bufio.NewWriterSize(h.conn, 16)), nil
 }

@@ -3,17 +3,15 @@ package connector
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
-	"strings"
 
-	"github.com/fasthttp/websocket"
 	"github.com/valyala/fasthttp"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/auth"
 	"knatter.dev/chat/internal/guard"
 	"knatter.dev/chat/internal/names"
 	"knatter.dev/chat/internal/serve"
@@ -75,29 +73,24 @@ func (c *Connector) upgrade(ctx *fasthttp.RequestCtx) {
 	case c.draining.Load():
 		c.problem(ctx, chat.Errorf(chat.Unavailable, "draining"))
 		return
-	case !websocket.FastHTTPIsWebSocketUpgrade(ctx):
-		c.problem(ctx, chat.Errorf(chat.Malformed, "this is a WebSocket endpoint"))
+	}
+	accept, err := checkHandshake(ctx)
+	if err != nil {
+		ctx.Response.Header.Set("Sec-WebSocket-Version", "13")
+		c.problem(ctx, err)
 		return
-	case !offers(ctx, subprotocol):
-		c.problem(ctx, chat.Errorf(chat.Malformed, "the subprotocol must be %s", subprotocol))
-		return
-	case !c.allowedOrigin(ctx):
+	}
+	if !c.allowedOrigin(ctx) {
 		c.problem(ctx, chat.Errorf(chat.Forbidden, "origin not allowed"))
 		return
 	}
-	key, err := base64.StdEncoding.DecodeString(string(ctx.Request.Header.Peek("Sec-WebSocket-Key")))
-	if string(ctx.Request.Header.Peek("Sec-WebSocket-Version")) != "13" || err != nil || len(key) != 16 {
-		ctx.Response.Header.Set("Sec-WebSocket-Version", "13")
-		c.problem(ctx, chat.Errorf(chat.Malformed, "not a handshake of WebSocket version 13"))
-		return
-	}
-	token, _ := strings.CutPrefix(string(ctx.Request.Header.Peek("Authorization")), "Bearer ")
-	takeOver(ctx, &c.upgrader, func(conn *websocket.Conn, raw net.Conn) {
-		s := c.newSession(names.NewSession(), conn, raw)
+	token, given := bearer(ctx)
+	takeOver(ctx, accept, func(conn net.Conn) {
+		s := c.newSession(names.NewSession(), conn)
 		if !c.enter(s) {
 			return
 		}
-		if token != "" {
+		if given {
 			s.authenticate(token)
 		}
 		// A goroutine of its own lets the server release what the request took.
@@ -105,15 +98,15 @@ func (c *Connector) upgrade(ctx *fasthttp.RequestCtx) {
 	})
 }
 
-func offers(ctx *fasthttp.RequestCtx, protocol string) bool {
-	for _, h := range ctx.Request.Header.PeekAll("Sec-WebSocket-Protocol") {
-		for p := range strings.SplitSeq(string(h), ",") {
-			if strings.TrimSpace(p) == protocol {
-				return true
-			}
+// bearer is the token of the Authorization header, if it has one: other schemes, as
+// those by which browsers log in at proxies, are not ours.
+func bearer(ctx *fasthttp.RequestCtx) (token string, given bool) {
+	for _, h := range ctx.Request.Header.PeekAll("Authorization") {
+		if token, given = auth.Bearer(string(h)); given {
+			return token, true
 		}
 	}
-	return false
+	return "", false
 }
 
 func (c *Connector) events(ctx *fasthttp.RequestCtx) {

@@ -4,11 +4,9 @@ import (
 	"encoding/json"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/valyala/fasthttp"
-	"golang.org/x/time/rate"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/auth"
@@ -38,6 +36,7 @@ func (s *session) publish(e chat.Event) {
 		s.refused(e.ID, "", chat.Errorf(chat.Unavailable, "draining"))
 		return
 	}
+	s.pause(s.c.shares.room(e.Room, len(e.Data)))
 	if err := s.c.sent.note(user, &e); err != nil {
 		s.refuse(e.ID, err)
 		return
@@ -115,6 +114,12 @@ func (c *Connector) publishHTTP(ctx *fasthttp.RequestCtx, r *http.Request) {
 		c.problem(ctx, err)
 		return
 	}
+	if len(events) > 0 {
+		if err := c.allowHTTP(r.Context(), claims.User, len(events), int(r.ContentLength)); err != nil {
+			c.problem(ctx, err)
+			return
+		}
+	}
 	acks, err := c.appendAll(r, claims, events)
 	if err != nil {
 		c.problem(ctx, err)
@@ -126,9 +131,6 @@ func (c *Connector) publishHTTP(ctx *fasthttp.RequestCtx, r *http.Request) {
 func (c *Connector) appendAll(r *http.Request, claims auth.Claims, events []chat.Event) ([]ackData, error) {
 	if len(events) == 0 {
 		return nil, chat.Errorf(chat.Invalid, "no events")
-	}
-	if !c.limits.allow(claims.User, len(events)) {
-		return nil, chat.Errorf(chat.TooMany, "over %d events a second", c.cfg.FramesPerSecond)
 	}
 	fresh := make([]*chat.Event, 0, len(events))
 	for i := range events {
@@ -156,35 +158,4 @@ func (c *Connector) appendAll(r *http.Request, claims auth.Claims, events []chat
 		acks[i] = ackData{Event: events[i].ID, Sequence: events[i].Sequence}
 	}
 	return acks, nil
-}
-
-// limits are the rates of users over HTTP.
-type limits struct {
-	rate  rate.Limit
-	burst int
-
-	mu    sync.Mutex
-	users map[chat.UserID]*rate.Limiter
-}
-
-func (l *limits) allow(user chat.UserID, n int) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	lim := l.users[user]
-	if lim == nil {
-		lim = rate.NewLimiter(l.rate, l.burst)
-		l.users[user] = lim
-	}
-	return lim.AllowN(time.Now(), n)
-}
-
-// sweep forgets the users whose buckets are full again.
-func (l *limits) sweep() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for user, lim := range l.users {
-		if lim.Tokens() >= float64(l.burst) {
-			delete(l.users, user)
-		}
-	}
 }

@@ -63,6 +63,7 @@ func newRig(t *testing.T, cfg connector.Config, wrap ...func(connector.Follow) c
 		Log:      r.log,
 		Follow:   follow,
 		Rooms:    r.store.Rooms(),
+		Accounts: r.store.Accounts(),
 		Verifier: verifier,
 		Functions: map[string]http.RoundTripper{
 			"history": serve.Local{Handler: http.HandlerFunc(history.With(r.store.Events(), r.store.Rooms(), r.log, verifier).Handle)},

@@ -3,92 +3,82 @@ package connector
 import (
 	"bytes"
 	"errors"
-	"io"
 	"net"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
-	"unicode/utf8"
 
-	"github.com/fasthttp/websocket"
 	"golang.org/x/time/rate"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/connector/socket"
 	"knatter.dev/chat/internal/auth"
 	"knatter.dev/chat/internal/guard"
 	"knatter.dev/chat/internal/serve"
 )
 
 const (
-	lingerTime = 3 * time.Second // for the peer to answer a close frame
-	maxTasks   = 64              // subscribe and unsubscribe frames that wait
+	lingerTime  = 3 * time.Second // for the peer to answer a close frame
+	lingerBytes = 1 << 20         // that it may send before
 )
 
 // session is one socket. It has one goroutine, which reads; others come and go
 // with what there is to write or to replay.
+//
+// What lasts is told by the time since the connector's start, which goes on steadily;
+// the clock, which may be set, says when a token expires.
 type session struct {
-	c    *Connector
-	id   string
-	conn *websocket.Conn
-	net  net.Conn
-	out  queue
+	c   *Connector
+	id  string
+	in  *socket.Reader
+	net net.Conn
+	out queue
 
-	opened   time.Time
-	limit    *rate.Limiter
-	refusals int       // frames refused since `since`; the reader's alone
-	since    time.Time //
+	opened time.Duration
+	limit  *rate.Limiter
+	share  *share // of the user; nil until session.open; the reader's alone
+	over   bool   // a frame of this message is over the rate; the reader's alone
+	late   int    // bytes that were read after the end; the reader's alone
 
-	seen    atomic.Int64 // unix nanoseconds of the last sign of life
+	seen    atomic.Int64 // time of the last sign of life
 	pinged  atomic.Int64 // of the last ping
+	begun   atomic.Int64 // of the first byte of a message that is not complete; 0 when there is none
+	waits   atomic.Bool  // the reader waits for us, not for the peer
 	frames  atomic.Uint64
 	done    chan struct{} // closed when the session ends: from then on input is dropped
 	flushed chan struct{} // closed when the last frame is written
 	end     sync.Once
 	flush   sync.Once
 
-	mu     sync.Mutex
-	token  string
-	claims auth.Claims     // zero until session.open
-	all    bool            // follows every room of the user
-	own    *subscription   // to the user's own stream
-	rooms  []*subscription // by room
-	tasks  []func()
-	busy   bool   // tasks are being run
-	unsent int    // appends that are not acknowledged yet
-	last   []byte // the close frame that waits for them
+	mu       sync.Mutex
+	token    string
+	claims   auth.Claims     // zero until session.open
+	all      bool            // follows every room of the user
+	own      *subscription   // to the user's own stream
+	rooms    []*subscription // by room
+	tasks    tasks
+	refusals int           // frames refused since `since`
+	since    time.Duration //
+	unsent   int           // appends that are not acknowledged yet
+	last     []byte        // the close frame that waits for them
 }
 
-func (c *Connector) newSession(id string, conn *websocket.Conn, raw net.Conn) *session {
+func (c *Connector) newSession(id string, conn net.Conn) *session {
 	s := &session{
-		c: c, id: id, conn: conn, net: raw, opened: time.Now(),
+		c: c, id: id, net: conn, opened: c.elapsed(),
 		limit: rate.NewLimiter(rate.Limit(c.cfg.FramesPerSecond), c.cfg.Burst),
+		late:  lingerBytes,
 		done:  make(chan struct{}), flushed: make(chan struct{}),
 	}
-	s.out = queue{conn: raw, maxFrames: c.cfg.QueueFrames, maxBytes: c.cfg.QueueBytes, timeout: c.cfg.WriteTimeout, onWritten: s.written, writers: c.writers}
-	if system, ok := raw.(syscall.Conn); ok {
+	s.in = socket.NewReader(bare(conn), s, c.cfg.FrameBytes)
+	s.out = queue{conn: conn, maxFrames: c.cfg.QueueFrames, maxBytes: c.cfg.QueueBytes, timeout: c.cfg.WriteTimeout, onWritten: s.written, writers: c.writers}
+	if system, ok := conn.(syscall.Conn); ok {
 		s.out.raw, _ = system.SyscallConn() // without it the queue writes by itself
 	}
-	now := time.Now().UnixNano()
-	s.seen.Store(now)
-	s.pinged.Store(now)
-	conn.SetPingHandler(func(data string) error {
-		if !s.limit.Allow() {
-			return errTooMany
-		}
-		s.seen.Store(time.Now().UnixNano())
-		s.out.push(wireFrame(opPong, []byte(data)))
-		return nil
-	})
-	conn.SetPongHandler(func(string) error {
-		s.seen.Store(time.Now().UnixNano())
-		return nil
-	})
-	conn.SetCloseHandler(func(code int, _ string) error {
-		s.close(CloseNormal, "")
-		return nil
-	})
+	s.seen.Store(int64(s.opened))
+	s.pinged.Store(int64(s.opened))
 	return s
 }
 
@@ -102,20 +92,14 @@ var (
 // the peer might never see the close frame.
 func (s *session) read() {
 	defer s.leave()
-	for {
-		kind, r, err := s.conn.NextReader()
-		switch {
-		case errors.Is(err, errTooMany):
-			s.close(CloseTooMany, "too many frames")
+	for s.in.Wait() == nil {
+		if err := s.readMessage(); err != nil {
+			if wrong, ok := errors.AsType[*socket.Error](err); ok {
+				s.close(CloseCode(wrong.Code), wrong.Reason)
+			} else if errors.Is(err, socket.ErrClosed) {
+				s.close(CloseNormal, "")
+			}
 			return
-		case err != nil:
-			return
-		case s.ended():
-			continue // NextReader skips the rest of the message
-		case kind != websocket.TextMessage:
-			s.close(CloseNotText, "only text messages are events")
-		default:
-			s.guarded(func() { s.readFrame(r) })
 		}
 	}
 }
@@ -131,6 +115,26 @@ func (s *session) guarded(f func()) {
 	}
 }
 
+func (s *session) readMessage() error {
+	buf := readBuffers.Get().(*bytes.Buffer)
+	defer readBuffers.Put(buf)
+	s.over = false
+	op, err := s.in.Next(buf)
+	switch {
+	case err != nil:
+		return err
+	case s.ended():
+	case op == socket.Ping:
+		s.Ping(buf.Bytes())
+	case op == socket.Binary:
+		s.close(CloseNotText, "only text messages are events")
+	case op == socket.Text:
+		s.c.metrics.received.Inc()
+		s.guarded(func() { s.readEvent(buf.Bytes()) })
+	}
+	return nil
+}
+
 func (s *session) ended() bool {
 	select {
 	case <-s.done:
@@ -140,30 +144,72 @@ func (s *session) ended() bool {
 	}
 }
 
-func (s *session) readFrame(r io.Reader) {
-	buf := readBuffers.Get().(*bytes.Buffer)
-	defer readBuffers.Put(buf)
-	buf.Reset()
-	n, err := buf.ReadFrom(io.LimitReader(r, int64(s.c.cfg.FrameBytes)+1))
-	s.seen.Store(time.Now().UnixNano())
-	s.c.metrics.received.Inc()
-	switch {
-	case err != nil:
-		return // the next read says so too
-	case n > int64(s.c.cfg.FrameBytes):
-		s.close(CloseTooLarge, "over "+strconv.Itoa(s.c.cfg.FrameBytes)+" bytes")
-		return
-	case !utf8.Valid(buf.Bytes()):
-		s.close(CloseNotUTF8, "not UTF-8")
+// Frame implements [socket.Owner]: it counts the frame against the rates of the socket
+// and the user, and waits where the user is over the rate in bytes. What is over the
+// rate in frames counts as refused.
+func (s *session) Frame(payload int) error {
+	s.seen.Store(int64(s.c.elapsed()))
+	if s.ended() {
+		if s.late -= payload + frameCost; s.late < 0 {
+			return errTooMany
+		}
+		return nil
+	}
+	if !s.limit.Allow() || s.share != nil && !s.share.frames.Allow() {
+		s.over = true
+		if !s.countRefusal() {
+			return errTooMany
+		}
+	}
+	if s.share != nil {
+		s.pause(s.share.take(payload))
+	}
+	return nil
+}
+
+// pause holds the reader up, which is no fault of the peer's.
+func (s *session) pause(d time.Duration) {
+	if d <= 0 {
 		return
 	}
-	allowed := s.limit.Allow()
-	e, err := chat.DecodeFrame(buf.Bytes())
+	s.waits.Store(true)
+	sleep(d, s.done)
+	s.resume()
+}
+
+func (s *session) resume() {
+	now := int64(s.c.elapsed())
+	s.seen.Store(now)
+	if s.begun.Load() != 0 {
+		s.begun.Store(now)
+	}
+	s.waits.Store(false)
+}
+
+// Busy implements [socket.Owner].
+func (s *session) Busy(b bool) {
+	if b {
+		s.begun.Store(int64(s.c.elapsed()))
+	} else {
+		s.begun.Store(0)
+	}
+}
+
+// Ping implements [socket.Owner].
+func (s *session) Ping(payload []byte) {
+	if !s.over {
+		s.out.push(wireFrame(opPong, payload))
+	}
+}
+
+// readEvent handles one message.
+func (s *session) readEvent(b []byte) {
+	e, err := chat.DecodeFrame(b)
 	switch {
 	case err != nil:
 		s.close(CloseNotAnEvent, "not a CloudEvent")
-	case !allowed:
-		s.refuse(e.ID, chat.Errorf(chat.TooMany, "over %d frames a second", s.c.cfg.FramesPerSecond))
+	case s.over: // it was counted by its frames
+		s.refused(e.ID, "", chat.Errorf(chat.TooMany, "over %d frames a second", s.c.cfg.FramesPerSecond))
 	default:
 		s.handle(e)
 	}
@@ -213,7 +259,8 @@ func (s *session) authenticate(token string) {
 	s.claims, s.token = claims, token
 	s.mu.Unlock()
 	if first {
-		if !s.c.admit(claims.User) {
+		var admitted bool
+		if s.share, admitted = s.c.shares.enter(claims.User); !admitted {
 			s.close(CloseTooMany, "too many sockets")
 			return
 		}
@@ -221,18 +268,37 @@ func (s *session) authenticate(token string) {
 		s.task(s.followOwn)
 	}
 	s.send(chat.SessionOpened, map[string]any{
-		"user":      map[string]any{"id": claims.User, "nickname": claims.Nickname},
+		"user":      map[string]any{"id": claims.User, "nickname": s.nickname(claims)},
 		"session":   s.id,
-		"heartbeat": int(s.c.cfg.Heartbeat / time.Second),
+		"heartbeat": s.c.cfg.Heartbeat.Seconds(),
 		"limits": map[string]int{
-			"frameBytes":      s.c.cfg.FrameBytes,
-			"framesPerSecond": s.c.cfg.FramesPerSecond,
-			"burst":           s.c.cfg.Burst,
-			"subscriptions":   s.c.cfg.Subscriptions,
-			"textCharacters":  chat.MaxText,
-			"replay":          maxReplay,
+			"frameBytes":          s.c.cfg.FrameBytes,
+			"framesPerSecond":     s.c.cfg.FramesPerSecond,
+			"burst":               s.c.cfg.Burst,
+			"userFramesPerSecond": s.c.cfg.UserFramesPerSecond,
+			"userBurst":           s.c.cfg.UserBurst,
+			"userBytesPerSecond":  s.c.cfg.UserBytesPerSecond,
+			"roomBytesPerSecond":  s.c.cfg.RoomBytesPerSecond,
+			"subscriptions":       s.c.cfg.Subscriptions,
+			"textCharacters":      chat.MaxText,
+			"replay":              maxReplay,
 		},
 	})
+}
+
+// nickname is the user's of now, which may be younger than the token.
+func (s *session) nickname(claims auth.Claims) string {
+	if s.c.accounts == nil {
+		return claims.Nickname
+	}
+	a, err := s.c.accounts.Account(s.c.ctx, claims.User)
+	if err != nil {
+		if chat.KindOf(err) != chat.NotFound {
+			s.c.logger.Warn("reading an account", "error", err)
+		}
+		return claims.Nickname
+	}
+	return a.Nickname
 }
 
 func (s *session) user() chat.UserID {
@@ -275,16 +341,37 @@ type refusal struct {
 // refuse answers one event of the client with an error frame. Who keeps on sending
 // what is refused is closed.
 func (s *session) refuse(id string, err error) {
-	now := time.Now()
-	if now.Sub(s.since) > time.Minute {
+	s.refuseRoom(id, "", err)
+}
+
+// refuseRoom is refuse for one room that an event names. What is no fault of the client's
+// doesn't count.
+func (s *session) refuseRoom(id string, room chat.RoomID, err error) {
+	if k := chat.KindOf(err); k != chat.Unavailable && k != chat.Internal && !s.countRefusal() {
+		return
+	}
+	s.refused(id, room, err)
+}
+
+// countRefusal counts one frame, or one room of it, that was refused; false when
+// the session is closed for it.
+func (s *session) countRefusal() bool {
+	now := s.c.elapsed()
+	s.mu.Lock()
+	if now-s.since > refusalTime {
 		s.since, s.refusals = now, 0
 	}
 	s.refusals++
-	if s.refusals > s.c.cfg.Burst {
-		s.close(CloseTooMany, "too many refused frames")
-		return
+	over := s.refusals > s.c.cfg.Burst
+	u := s.claims.User
+	s.mu.Unlock()
+	if !over && u != "" {
+		over = !s.c.shares.of(u).refusals.Allow()
 	}
-	s.refused(id, "", err)
+	if over {
+		s.close(CloseTooMany, "too many refused frames")
+	}
+	return !over
 }
 
 // refused sends an error frame.
@@ -348,57 +435,16 @@ func (s *session) written() {
 func (s *session) leave() {
 	s.close(closeAbnormal, "")
 	s.mu.Lock()
-	subs, user := s.rooms, s.claims.User
+	subs := s.rooms
 	if s.own != nil {
 		subs = append(subs, s.own)
 	}
-	s.rooms, s.own, s.tasks = nil, nil, nil
+	s.rooms, s.own = nil, nil
 	s.mu.Unlock()
 	for _, sub := range subs {
 		sub.end()
 	}
-	s.c.drop(s, user)
+	s.c.drop(s)
 	<-s.flushed
 	_ = s.net.Close()
-}
-
-// request runs a client's request as a task. A client that queues up too many is
-// closed.
-func (s *session) request(f func()) {
-	s.mu.Lock()
-	full := len(s.tasks) >= maxTasks
-	s.mu.Unlock()
-	if full {
-		s.close(CloseTooMany, "too many requests at once")
-		return
-	}
-	s.task(f)
-}
-
-// task runs f after the tasks before it, beside the reader.
-func (s *session) task(f func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.tasks = append(s.tasks, f)
-	if !s.busy {
-		s.busy = true
-		go s.runTasks()
-	}
-}
-
-func (s *session) runTasks() {
-	for {
-		s.mu.Lock()
-		if len(s.tasks) == 0 {
-			s.busy, s.tasks = false, nil
-			s.mu.Unlock()
-			return
-		}
-		f := s.tasks[0]
-		s.tasks = s.tasks[1:]
-		s.mu.Unlock()
-		if !s.ended() {
-			s.guarded(f)
-		}
-	}
 }

@@ -60,7 +60,7 @@ func (s *session) subscribeFrame(e *chat.Event) {
 		return
 	}
 	id := e.ID
-	s.request(func() { s.subscribe(id, &data) })
+	s.request(len(data.Rooms), func() { s.subscribe(id, &data) })
 }
 
 // subscribe follows rooms, several at once. It runs as a task.
@@ -76,7 +76,7 @@ func (s *session) subscribe(event string, data *subscribeData) {
 		g.Go(func() error {
 			s.guarded(func() {
 				if err := s.follow(r.Room, r.After); err != nil {
-					s.refused(event, r.Room, err)
+					s.refuseRoom(event, r.Room, err)
 				}
 			})
 			return nil
@@ -91,7 +91,7 @@ func (s *session) subscribe(event string, data *subscribeData) {
 		s.mu.Unlock()
 		rooms, err := s.c.rooms.RoomsOf(s.c.ctx, user)
 		if err != nil {
-			s.refused(event, "", err)
+			s.refuse(event, err)
 		}
 		for _, m := range rooms {
 			if named[m.Room] {
@@ -100,7 +100,7 @@ func (s *session) subscribe(event string, data *subscribeData) {
 			g.Go(func() error {
 				s.guarded(func() {
 					if err := s.follow(m.Room, nil); err != nil {
-						s.refused(event, m.Room, err)
+						s.refuseRoom(event, m.Room, err)
 					}
 				})
 				return nil
@@ -119,6 +119,9 @@ func (s *session) follow(room chat.RoomID, after *chat.Sequence) error {
 	user, token, sub := s.claims.User, s.token, s.subscription(room)
 	count := len(s.rooms)
 	s.mu.Unlock()
+	if !sleep(reserve(s.c.shares.of(user).lookups, 1), s.done) {
+		return nil
+	}
 	m, err := s.c.rooms.Membership(s.c.ctx, room, user)
 	if err != nil && chat.KindOf(err) != chat.NotFound {
 		return chat.Errorf(chat.Unavailable, "membership: %w", err)
@@ -253,7 +256,7 @@ func (s *session) unsubscribeFrame(e *chat.Event) {
 		s.refuse(e.ID, chat.Errorf(chat.Invalid, `room.unsubscribe needs "rooms" or "all"`))
 		return
 	}
-	s.request(func() {
+	s.request(len(rooms), func() {
 		if data.All {
 			s.mu.Lock()
 			s.all = false

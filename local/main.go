@@ -64,7 +64,7 @@ func parse(args []string) (config, error) {
 		c.trusted, err = connector.ParseNetworks(program.Words(s))
 		return err
 	})
-	fs.DurationVar(&c.heartbeat, "heartbeat", 25*time.Second, "`time` between pings; a peer silent for two is closed")
+	fs.DurationVar(&c.heartbeat, "heartbeat", 25*time.Second, "`time` between pings, at least 1s; a peer silent for two is closed")
 	fs.Int64Var(&c.retention, "retention", 256<<20, "`bytes` that the log keeps of each of its 4 partitions; history and search keep everything; below 0 for no limit")
 	fs.BoolVar(&c.noSync, "no-sync", false, "acknowledge events before the embedded log has them on the disk: a power cut loses the last of them")
 	fs.BoolVar(&c.verbose, "verbose", false, "log more")
@@ -76,6 +76,9 @@ func parse(args []string) (config, error) {
 	}
 	if c.ephemeral && (c.store != "" || c.brokers != "") {
 		return c, errors.New("--ephemeral is about the embedded log and store: it goes with neither --brokers nor --store")
+	}
+	if c.heartbeat < connector.LeastHeartbeat {
+		return c, fmt.Errorf("--heartbeat must be at least %v", connector.LeastHeartbeat)
 	}
 	return c, nil
 }

@@ -71,6 +71,7 @@ func run(ctx context.Context, cfg config, start time.Time) (err error) {
 			return kafka.FollowDeliveries(ctx, parts.kafka, 0, ready, handle)
 		},
 		Rooms:     parts.stores.Rooms,
+		Accounts:  parts.stores.Accounts,
 		Verifier:  parts.verifier,
 		Functions: parts.requests,
 		Web:       []fs.FS{web.Files, api.Files},

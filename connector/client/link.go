@@ -29,8 +29,8 @@ type Limits struct {
 
 // opened is the data of session.opened.
 type opened struct {
-	Heartbeat int    `json:"heartbeat"` // seconds
-	Limits    Limits `json:"limits"`
+	Heartbeat float64 `json:"heartbeat"` // seconds
+	Limits    Limits  `json:"limits"`
 }
 
 // link is one socket with an open session.
@@ -108,7 +108,7 @@ func (c *Conn) welcome(l *link, e *chat.Event) error {
 	if err := e.Decode(&o); err != nil {
 		return err
 	}
-	l.heartbeat = time.Duration(o.Heartbeat) * time.Second
+	l.heartbeat = time.Duration(o.Heartbeat * float64(time.Second))
 	c.mu.Lock()
 	c.limits = o.Limits
 	c.mu.Unlock()

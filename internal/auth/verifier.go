@@ -88,11 +88,20 @@ func NewVerifier(source KeySource, sessions chat.SessionStore) *Verifier {
 // Request checks the token in the request's Authorization header. Errors: as
 // [Verifier.Verify].
 func (v *Verifier) Request(r *http.Request) (Claims, error) {
-	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
-	if !ok || !strings.EqualFold(scheme, "Bearer") {
+	token, ok := Bearer(r.Header.Get("Authorization"))
+	if !ok {
 		return Claims{}, chat.Errorf(chat.Unauthenticated, "the header Authorization: Bearer with an access token is needed")
 	}
-	return v.Verify(r.Context(), strings.TrimSpace(token))
+	return v.Verify(r.Context(), token)
+}
+
+// Bearer is the token of an Authorization header, and whether the header is of the
+// scheme Bearer at all (RFC 9110: a scheme has no case, and is followed by one space or
+// more).
+func Bearer(header string) (token string, ok bool) {
+	header = strings.TrimSpace(header)
+	scheme, token, _ := strings.Cut(header, " ")
+	return strings.TrimSpace(token), strings.EqualFold(scheme, "Bearer")
 }
 
 // Verify checks a token and returns its claims.

@@ -30,8 +30,13 @@ var (
 	}
 	heartbeat       = program.Setting{Name: "heartbeat", Value: "time", Default: "25s", Check: program.Duration(time.Second, time.Hour), Usage: "between pings; a peer silent for two is closed"}
 	frameBytes      = number("frame-bytes", 64<<10, "of the largest frame that a client may send")
-	framesPerSecond = number("frames-per-second", 100, "of one socket, and of one user over HTTP")
-	burst           = number("burst", 1000, "frames at once")
+	framesPerSecond = number("frames-per-second", 100, "of one socket")
+	burst           = number("burst", 1000, "frames at once, of one socket")
+	messageTimeout  = program.Setting{Name: "message-timeout", Value: "time", Default: "10s", Check: program.Duration(time.Second, time.Hour), Usage: "for a message to be complete once it has begun"}
+	userFrames      = number("user-frames-per-second", 300, "of one user, over all sockets and HTTP")
+	userBurst       = number("user-burst", 3000, "frames at once, of one user")
+	userBytes       = number("user-bytes-per-second", 1<<20, "of one user, and at once; what is over that is read later")
+	roomBytes       = number("room-bytes-per-second", 4<<20, "written to one room through this connector; what is over that waits")
 	subscriptions   = number("subscriptions", 2000, "rooms of one socket")
 	socketsPerUser  = number("sockets-per-user", 50, "of one user, on this connector")
 	queueFrames     = number("queue-frames", 4096, "waiting for one socket; one with more is closed")
@@ -54,8 +59,8 @@ func settings() []program.Setting {
 	for _, name := range chat.RequestFunctions {
 		all = append(all, program.FunctionURL(name, true))
 	}
-	return append(all, origins, trusted, heartbeat, frameBytes, framesPerSecond, burst, subscriptions, socketsPerUser,
-		queueFrames, queueBytes, drainTimeout, functionTimeout)
+	return append(all, origins, trusted, heartbeat, frameBytes, framesPerSecond, burst, messageTimeout, userFrames, userBurst, userBytes, roomBytes,
+		subscriptions, socketsPerUser, queueFrames, queueBytes, drainTimeout, functionTimeout)
 }
 
 // configOf is the connector's configuration. Errors: Invalid.
@@ -69,19 +74,24 @@ func configOf(env program.Env, hostname func() (string, error)) (connector.Confi
 		return connector.Config{}, err
 	}
 	return connector.Config{
-		Ordinal:         n,
-		Heartbeat:       program.Time(env, heartbeat),
-		FrameBytes:      program.Int(env, frameBytes),
-		FramesPerSecond: program.Int(env, framesPerSecond),
-		Burst:           program.Int(env, burst),
-		Subscriptions:   program.Int(env, subscriptions),
-		SocketsPerUser:  program.Int(env, socketsPerUser),
-		QueueFrames:     program.Int(env, queueFrames),
-		QueueBytes:      program.Int(env, queueBytes),
-		Origins:         program.List(env, origins),
-		DrainTimeout:    program.Time(env, drainTimeout),
-		FunctionTimeout: program.Time(env, functionTimeout),
-		TrustedProxies:  networks,
+		MessageTimeout:      program.Time(env, messageTimeout),
+		UserFramesPerSecond: program.Int(env, userFrames),
+		UserBurst:           program.Int(env, userBurst),
+		UserBytesPerSecond:  program.Int(env, userBytes),
+		RoomBytesPerSecond:  program.Int(env, roomBytes),
+		Ordinal:             n,
+		Heartbeat:           program.Time(env, heartbeat),
+		FrameBytes:          program.Int(env, frameBytes),
+		FramesPerSecond:     program.Int(env, framesPerSecond),
+		Burst:               program.Int(env, burst),
+		Subscriptions:       program.Int(env, subscriptions),
+		SocketsPerUser:      program.Int(env, socketsPerUser),
+		QueueFrames:         program.Int(env, queueFrames),
+		QueueBytes:          program.Int(env, queueBytes),
+		Origins:             program.List(env, origins),
+		DrainTimeout:        program.Time(env, drainTimeout),
+		FunctionTimeout:     program.Time(env, functionTimeout),
+		TrustedProxies:      networks,
 	}, nil
 }
 
