@@ -28,6 +28,8 @@ const (
 
 // Events of the log that no client ever sees.
 const (
+	MemberInvited  Type = Prefix + "member.invited"  // by a stranger: waits for the user's consent
+	MemberDeclined Type = Prefix + "member.declined" // an invitation: by the user, or withdrawn
 	RouteOpened    Type = Prefix + "route.opened"    // a connector has its first subscriber of a room
 	RouteClosed    Type = Prefix + "route.closed"    // a connector has none any more
 	SessionRevoked Type = Prefix + "session.revoked" // on a user's stream: a login was ended
@@ -50,7 +52,13 @@ func (t Type) Short() string { return strings.TrimPrefix(string(t), Prefix) }
 
 // Hidden tells whether events of this type are the system's own and never shown
 // to clients.
-func (t Type) Hidden() bool { return t == RouteOpened || t == RouteClosed || t == SessionRevoked }
+func (t Type) Hidden() bool {
+	switch t {
+	case RouteOpened, RouteClosed, SessionRevoked, MemberInvited, MemberDeclined:
+		return true
+	}
+	return false
+}
 
 // Member tells whether the type is one of the member events.
 func (t Type) Member() bool { return strings.HasPrefix(string(t), Prefix+"member.") }

@@ -23,12 +23,21 @@ type ReadData struct {
 	UpTo Sequence `json:"upTo"`
 }
 
-// MemberData is the data of the member events.
+// MemberData is the data of the member events. Changed says which of the two a
+// [MemberUpdated] is about; the other one is repeated and may be out of date. Events
+// of earlier versions do not say so, and are about both.
 type MemberData struct {
 	User     UserID `json:"user"`
 	Nickname string `json:"nickname"`
 	Role     Role   `json:"role"`
+	Changed  string `json:"changed,omitempty"`
 }
+
+// Values of [MemberData.Changed].
+const (
+	ChangedNickname = "nickname"
+	ChangedRole     = "role"
+)
 
 // RoomData is the data of [RoomCreated] and [RoomUpdated]. Kind is empty on an
 // update.
@@ -100,7 +109,7 @@ func CheckSent(e *Event) error {
 		data = d
 	case MemberJoined, MemberLeft, MemberRemoved, MemberUpdated, RoomCreated, RoomUpdated:
 		return Errorf(Forbidden, "%s is sent by the rooms function; use the HTTP interface", e.Type.Short())
-	case RouteOpened, RouteClosed, SessionRevoked:
+	case RouteOpened, RouteClosed, SessionRevoked, MemberInvited, MemberDeclined:
 		return Errorf(Forbidden, "clients may not send %s", e.Type.Short())
 	default:
 		return Errorf(Invalid, "unknown event type")

@@ -83,6 +83,8 @@ func TestCheckSentRefuses(t *testing.T) {
 		"member":               {sent(chat.MemberJoined, "{}"), chat.Forbidden},
 		"room":                 {sent(chat.RoomCreated, "{}"), chat.Forbidden},
 		"route":                {sent(chat.RouteOpened, `{"connector":0}`), chat.Forbidden},
+		"invited":              {sent(chat.MemberInvited, `{"user":"a"}`), chat.Forbidden},
+		"declined":             {sent(chat.MemberDeclined, `{"user":"a"}`), chat.Forbidden},
 		"revoked":              {sent(chat.SessionRevoked, `{"session":"x"}`), chat.Forbidden},
 		"no id":                {chat.Event{Type: chat.MessagePosted, Room: "room", Data: json.RawMessage(hi)}, chat.Invalid},
 		"a long id":            {chat.Event{ID: strings.Repeat("x", 65), Type: chat.MessagePosted, Room: "room", Data: json.RawMessage(hi)}, chat.Invalid},

@@ -79,6 +79,12 @@ type Membership struct {
 	Nickname string
 	Role     Role
 	Active   bool     // a member now
-	Sequence Sequence // of the member event that last changed it
-	Read     Sequence // highest read.advanced; 0 when nothing was read
+	Removed  bool     // not a member now, because of a removal
+	Since    Sequence // beginning of the present stay; 0 if not active
+	Sequence Sequence // of the last member event that the room saw
+	Read     Sequence // read mark of the present stay; 0 when nothing was read
+
+	// Who invited, and when, if that waits for the user's consent.
+	InvitedBy UserID
+	InvitedAt time.Time
 }

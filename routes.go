@@ -22,6 +22,7 @@ type EventFunction struct {
 var EventFunctions = []EventFunction{
 	{Name: "persist", Group: "knatter-persist", Types: []Type{
 		MessagePosted, MemberJoined, MemberLeft, MemberRemoved, MemberUpdated, RoomCreated, RoomUpdated, ReadAdvanced,
+		MemberInvited, MemberDeclined,
 	}},
 	{Name: "index", Group: "knatter-index", Types: []Type{MessagePosted}},
 	{Name: "fanout", Group: "knatter-fanout", Ordered: true},

@@ -31,6 +31,7 @@ func TestEventFunctions(t *testing.T) {
 	logged := []chat.Type{
 		chat.MessagePosted, chat.MemberJoined, chat.MemberLeft, chat.MemberRemoved, chat.MemberUpdated,
 		chat.RoomCreated, chat.RoomUpdated, chat.ReadAdvanced, chat.RouteOpened, chat.RouteClosed, chat.SessionRevoked,
+		chat.MemberInvited, chat.MemberDeclined,
 	}
 	groups := make(map[string]bool)
 	for _, f := range chat.EventFunctions {
@@ -42,7 +43,7 @@ func TestEventFunctions(t *testing.T) {
 			var want bool
 			switch f.Name {
 			case "persist":
-				want = !typ.Hidden()
+				want = !typ.Hidden() || typ.Member()
 			case "index":
 				want = typ == chat.MessagePosted
 			case "fanout":

@@ -45,19 +45,17 @@ type Range struct {
 
 // RoomStore holds rooms, members and read positions: a projection of the log.
 type RoomStore interface {
-	// Apply applies logged room, member and read events and ignores all other
-	// types, and everything on users' own streams. An event changes something only
-	// if its Sequence is above that of the last applied to the same thing (the
-	// room, a membership's activity, nickname or role), and a read position only
-	// ever rises, so order, repetition and replay make no difference. Durable when
-	// it returns.
+	// Apply merges logged room, member and read events into what is stored, as
+	// internal/projection does, and ignores all other types, and everything on
+	// users' own streams. Order, repetition and replay make no difference. Durable
+	// when it returns.
 	Apply(ctx context.Context, events []Event) error
 
 	// Room returns a room. Errors: NotFound.
 	Room(ctx context.Context, room RoomID) (Room, error)
 
 	// Membership returns the user's relation to the room, active or not.
-	// Errors: NotFound when the user never was a member.
+	// Errors: NotFound when the user never was a member and no invitation waits.
 	Membership(ctx context.Context, room RoomID, user UserID) (Membership, error)
 
 	// Members returns all who are or were members, by user.
@@ -65,6 +63,12 @@ type RoomStore interface {
 
 	// RoomsOf returns the user's active memberships, by room.
 	RoomsOf(ctx context.Context, user UserID) ([]Membership, error)
+
+	// Invitations returns the user's memberships that wait for consent, by room.
+	Invitations(ctx context.Context, user UserID) ([]Membership, error)
+
+	// Owned returns those of the rooms that have an active member who is an owner.
+	Owned(ctx context.Context, rooms []RoomID) (map[RoomID]bool, error)
 }
 
 // AccountStore holds accounts and friends. It is not a projection: what it holds

@@ -384,7 +384,7 @@ func (s *session) review(room chat.RoomID) {
 		s.unfollow(room)
 	case !m.Active: // the room's own stream has yet to say so, and then ends it
 	case all && sub == nil:
-		after := m.Sequence - 1 // so that joining is the first that is seen
+		after := m.Since - 1 // so that joining is the first that is seen
 		if err := s.follow(room, &after); err != nil {
 			s.c.logger.Warn("following a joined room", "error", err)
 		}

@@ -179,7 +179,7 @@ func TestForgedAttributes(t *testing.T) {
 	}
 
 	for _, typ := range []chat.Type{chat.MemberJoined, chat.MemberRemoved, chat.MemberUpdated, chat.RoomCreated, chat.RoomUpdated,
-		chat.RouteOpened, chat.RouteClosed, chat.SessionRevoked} {
+		chat.MemberInvited, chat.MemberDeclined, chat.RouteOpened, chat.RouteClosed, chat.SessionRevoked} {
 		data, _ := json.Marshal(map[string]any{"user": bob.User.ID, "nickname": "boss", "role": "owner", "name": "mine", "connector": 0, "session": "x"})
 		w := bob.Wire()
 		w.IsRefused(w.Sends(typ, room, json.RawMessage(data)), http.StatusForbidden)

@@ -190,9 +190,12 @@ export class Rooms extends EventTarget {
     if (user !== this.me.id) this.dispatchEvent(new CustomEvent('message', { detail: { room, message } }));
   }
 
-  /** @param {Room} room @param {string} type @param {import('./api.js').Member} member */
-  #member(room, type, member) {
+  /** @param {Room} room @param {string} type @param {import('./api.js').Member & { changed?: string }} data */
+  #member(room, type, { changed, ...member }) {
     if (type === 'member.joined' || type === 'member.updated') {
+      const known = room.members.get(member.user);
+      if (known && changed === 'nickname') member.role = known.role; // what is repeated may be out of date
+      if (known && changed === 'role') member.nickname = known.nickname;
       room.nicknames.set(member.user, member.nickname);
       if (room.members.size) room.members.set(member.user, member);
     } else {

@@ -27,8 +27,8 @@ func (f *Function) me(w http.ResponseWriter, r *http.Request) error {
 // rooms that know it already are passed over, so that after a failure the same
 // request completes what is missing.
 //
-// The event repeats the role in the room. Should an owner change that role at the
-// same moment, the later of the two in the log wins.
+// The events say that they are about the nickname: a role that an owner changes at the
+// same moment stays.
 func (f *Function) changeMe(w http.ResponseWriter, r *http.Request) error {
 	account, err := f.account(r)
 	if err != nil {
@@ -59,7 +59,7 @@ func (f *Function) changeMe(w http.ResponseWriter, r *http.Request) error {
 			continue
 		}
 		e, err := chat.NewEvent(names.NewEvent(), account.ID, chat.MemberUpdated, m.Room,
-			chat.MemberData{User: account.ID, Nickname: nickname, Role: m.Role})
+			chat.MemberData{User: account.ID, Nickname: nickname, Role: m.Role, Changed: chat.ChangedNickname})
 		if err != nil {
 			return err
 		}

@@ -54,6 +54,14 @@ func (f *Function) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("listing a user's rooms: %w", err)
 	}
+	ids := make([]chat.RoomID, len(memberships))
+	for i, m := range memberships {
+		ids[i] = m.Room
+	}
+	owned, err := f.rooms.Owned(r.Context(), ids)
+	if err != nil {
+		return fmt.Errorf("looking for owners: %w", err)
+	}
 	entries := make([]entry, len(memberships))
 	group, ctx := errgroup.WithContext(r.Context())
 	group.SetLimit(atOnce)
@@ -66,7 +74,13 @@ func (f *Function) list(w http.ResponseWriter, r *http.Request) error {
 			if err != nil {
 				return fmt.Errorf("reading a room: %w", err)
 			}
-			entries[i], err = f.entry(ctx, room, m)
+			v := visit{user: claims.User, room: room, self: m}
+			if !owned[m.Room] {
+				if v, err = f.owned(ctx, v); err != nil {
+					return err
+				}
+			}
+			entries[i], err = f.entry(ctx, room, v.self)
 			return err
 		}))
 	}
@@ -84,6 +98,9 @@ func (f *Function) list(w http.ResponseWriter, r *http.Request) error {
 func (f *Function) show(w http.ResponseWriter, r *http.Request) error {
 	v, err := f.inside(r)
 	if err != nil {
+		return err
+	}
+	if v, err = f.owned(r.Context(), v); err != nil {
 		return err
 	}
 	return f.answer(w, r, http.StatusOK, v)
@@ -109,10 +126,7 @@ func (f *Function) entry(ctx context.Context, room chat.Room, self chat.Membersh
 	if len(events) > 0 {
 		e.Sequence = events[0].Sequence
 	}
-	read := self.Read
-	if read == 0 {
-		read = self.Sequence // nobody has to read what was said before joining
-	}
+	read := max(self.Read, self.Since) // nobody has to read what was said before joining
 	if e.Unread, err = f.events.Unread(ctx, room.ID, read, self.User, maxUnread); err != nil {
 		return e, fmt.Errorf("counting unread messages: %w", err)
 	}

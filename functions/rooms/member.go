@@ -18,8 +18,12 @@ type member struct {
 	Role     chat.Role   `json:"role"`
 }
 
+func newMemberEvent(by chat.UserID, typ chat.Type, room chat.RoomID, data chat.MemberData) (chat.Event, error) {
+	return chat.NewEvent(names.NewEvent(), by, typ, room, data)
+}
+
 func memberEvent(by chat.UserID, typ chat.Type, room chat.RoomID, user chat.UserID, nickname string, role chat.Role) (chat.Event, error) {
-	return chat.NewEvent(names.NewEvent(), by, typ, room, chat.MemberData{User: user, Nickname: nickname, Role: role})
+	return newMemberEvent(by, typ, room, chat.MemberData{User: user, Nickname: nickname, Role: role})
 }
 
 // about is an event of a member as it is now.
@@ -69,6 +73,9 @@ func (f *Function) listMembers(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if err := f.ensureOwner(r.Context(), v.room); err != nil {
+		return err
+	}
 	in, err := f.active(r.Context(), v.room.ID)
 	if err != nil {
 		return err
@@ -82,8 +89,7 @@ func (f *Function) listMembers(w http.ResponseWriter, r *http.Request) error {
 }
 
 // addMember lets the caller join by the room's code, which is its ID, or invite
-// another user: 201, or 200 for who is in already. Somebody who was removed
-// doesn't get back by the code, only by an owner's or a moderator's invitation.
+// another user: 201, or 200 for who is in already.
 func (f *Function) addMember(w http.ResponseWriter, r *http.Request) error {
 	v, err := f.visit(r)
 	if err != nil {
@@ -93,17 +99,15 @@ func (f *Function) addMember(w http.ResponseWriter, r *http.Request) error {
 	if err := serve.Decode(w, r, &in); err != nil {
 		return err
 	}
-	target := v.self
-	joins := in.User == "" || in.User == v.user
-	if joins {
-		in.User = v.user
-	} else {
+	add, target := f.join, v.self
+	if in.User != "" && in.User != v.user {
 		if !v.self.Active {
 			return chat.Errorf(chat.Forbidden, "only members may invite")
 		}
 		if target, err = f.membership(r.Context(), v.room.ID, in.User); err != nil {
 			return err
 		}
+		target.User, add = in.User, f.invite
 	}
 	if target.Active {
 		if err := f.notify(r.Context(), target, v.user, chat.MemberJoined); err != nil {
@@ -114,40 +118,88 @@ func (f *Function) addMember(w http.ResponseWriter, r *http.Request) error {
 	if v.room.Kind == chat.Direct {
 		return chat.Errorf(chat.Forbidden, "a direct room is of two, who open it with POST /v1/direct")
 	}
-	account, err := f.account(r.Context(), in.User)
-	if err != nil {
-		return err
-	}
-	if joins || v.self.Role == chat.Plain {
-		removed, err := f.removed(r.Context(), target)
-		if err != nil {
-			return err
-		}
-		if removed {
-			return chat.Errorf(chat.Forbidden, "after a removal only an owner or a moderator can invite to the room again")
-		}
-	}
-	if err := f.roomFor(r.Context(), in.User); err != nil {
-		return err
-	}
-	present, err := f.active(r.Context(), v.room.ID)
-	if err != nil {
-		return err
-	}
-	if len(present) >= maxMembers {
-		return chat.Errorf(chat.Invalid, "a room can have at most %d members", maxMembers)
-	}
-	e, err := memberEvent(v.user, chat.MemberJoined, v.room.ID, in.User, account.Nickname, chat.Plain)
-	if err != nil {
-		return err
-	}
-	if err := members.Publish(r.Context(), f.log, f.rooms, e); err != nil {
-		return err
-	}
-	if target, err = f.membership(r.Context(), v.room.ID, in.User); err != nil {
+	if target, err = add(r.Context(), v, target); err != nil {
 		return err
 	}
 	return f.added(w, r, http.StatusCreated, v, target)
+}
+
+// join lets the caller in. Somebody who was removed does not get back by the code. If
+// the removal is logged while he joins, their order in the log decides.
+func (f *Function) join(ctx context.Context, v visit, self chat.Membership) (chat.Membership, error) {
+	errRemoved := chat.Errorf(chat.Forbidden, "after a removal only an owner or a moderator can invite to the room again")
+	if self.Removed {
+		return self, errRemoved
+	}
+	if self.User == "" { // never was here, so there is nobody to remove
+		_, err := f.admit(ctx, v, v.user)
+		if err != nil {
+			return self, err
+		}
+		return f.membership(ctx, v.room.ID, v.user)
+	}
+	now, err := f.here(ctx, v.room.ID)
+	if err != nil {
+		return self, err
+	}
+	at, err := f.admit(ctx, v, v.user)
+	if err != nil {
+		return self, err
+	}
+	if err := f.moveTo(ctx, now, v.room.ID, at); err != nil {
+		return self, err
+	}
+	if was := now.standing[v.user]; was.Removed {
+		was.Role = chat.Plain
+		if err := f.end(ctx, v, was, chat.MemberRemoved); err != nil {
+			return self, err
+		}
+		return self, errRemoved
+	}
+	return f.membership(ctx, v.room.ID, v.user)
+}
+
+// invite lets in whom the caller invites.
+func (f *Function) invite(ctx context.Context, v visit, target chat.Membership) (chat.Membership, error) {
+	v, err := f.owned(ctx, v)
+	if err != nil {
+		return target, err
+	}
+	if target.Removed && v.self.Role == chat.Plain {
+		return target, chat.Errorf(chat.Forbidden, "after a removal only an owner or a moderator can invite to the room again")
+	}
+	if _, err := f.admit(ctx, v, target.User); err != nil {
+		return target, err
+	}
+	return f.membership(ctx, v.room.ID, target.User)
+}
+
+// admit makes a user a member and returns the place of that in the log. Errors: NotFound
+// without an account, Invalid when user or room are full.
+func (f *Function) admit(ctx context.Context, v visit, user chat.UserID) (chat.Sequence, error) {
+	account, err := f.account(ctx, user)
+	if err != nil {
+		return 0, err
+	}
+	if err := f.roomFor(ctx, user); err != nil {
+		return 0, err
+	}
+	present, err := f.active(ctx, v.room.ID)
+	if err != nil {
+		return 0, err
+	}
+	if len(present) >= maxMembers {
+		return 0, chat.Errorf(chat.Invalid, "a room can have at most %d members", maxMembers)
+	}
+	e, err := memberEvent(v.user, chat.MemberJoined, v.room.ID, user, account.Nickname, chat.Plain)
+	if err != nil {
+		return 0, err
+	}
+	events := []chat.Event{e}
+	if err := members.Publish(ctx, f.log, f.rooms, events...); err != nil {
+		return 0, err
+	}
+	return events[0].Sequence, f.ensureOwner(ctx, v.room)
 }
 
 // added answers a join with the room, an invitation with the member.
@@ -160,38 +212,11 @@ func (f *Function) added(w http.ResponseWriter, r *http.Request, status int, v v
 	return f.answer(w, r, status, v)
 }
 
-// removed tells whether somebody who is not in the room was sent away, or left
-// or never was there. The store knows only that he isn't, but also the sequence of
-// the event that says why. That event is in the log's tail or, once it is
-// committed there, in the event store; asked in this order one of them has it.
-func (f *Function) removed(ctx context.Context, m chat.Membership) (bool, error) {
-	if m.Sequence == 0 {
-		return false, nil
-	}
-	tail, err := f.log.Tail(ctx, m.Room)
-	if err != nil {
-		return false, fmt.Errorf("reading the log: %w", err)
-	}
-	stored, _, err := f.events.Events(ctx, m.Room, chat.Range{After: m.Sequence - 1, Before: m.Sequence + 1, Limit: 1})
-	if err != nil {
-		return false, fmt.Errorf("reading an event: %w", err)
-	}
-	for _, e := range append(stored, tail...) {
-		if e.Sequence == m.Sequence {
-			return e.Type == chat.MemberRemoved, nil
-		}
-	}
-	return false, nil
-}
-
 // changeRole goes a little beyond the protocol's table: {"role"} by an owner.
 func (f *Function) changeRole(w http.ResponseWriter, r *http.Request) error {
 	v, err := f.inside(r)
 	if err != nil {
 		return err
-	}
-	if v.self.Role != chat.Owner {
-		return chat.Errorf(chat.Forbidden, "only an owner may change roles")
 	}
 	var in struct{ Role chat.Role }
 	if err := serve.Decode(w, r, &in); err != nil {
@@ -202,43 +227,12 @@ func (f *Function) changeRole(w http.ResponseWriter, r *http.Request) error {
 	default:
 		return chat.Errorf(chat.Invalid, "role must be %s, %s or %s", chat.Owner, chat.Moderator, chat.Plain)
 	}
-	target, err := f.membership(r.Context(), v.room.ID, chat.UserID(r.PathValue("user")))
+	target, err := f.setRole(r.Context(), v, chat.UserID(r.PathValue("user")), in.Role)
 	if err != nil {
 		return err
 	}
-	if !target.Active {
-		return chat.Errorf(chat.NotFound, "no such member")
-	}
-	if target.Role != in.Role {
-		if target.Role == chat.Owner {
-			present, err := f.active(r.Context(), v.room.ID)
-			if err != nil {
-				return err
-			}
-			if owners(present) == 1 {
-				return chat.Errorf(chat.Conflict, "the room needs an owner; make somebody else one first")
-			}
-		}
-		target.Role = in.Role
-		e, err := about(target, v.user, chat.MemberUpdated)
-		if err != nil {
-			return err
-		}
-		if err := members.Publish(r.Context(), f.log, f.rooms, e); err != nil {
-			return err
-		}
-	}
 	serve.JSON(w, http.StatusOK, member{User: target.User, Nickname: target.Nickname, Role: target.Role})
 	return nil
-}
-
-func owners(in []chat.Membership) (n int) {
-	for _, m := range in {
-		if m.Role == chat.Owner {
-			n++
-		}
-	}
-	return n
 }
 
 // removeMember lets the caller leave, or remove somebody below: an owner anyone, a
@@ -252,39 +246,45 @@ func (f *Function) removeMember(w http.ResponseWriter, r *http.Request) error {
 	target, typ := v.self, chat.MemberLeft
 	if user != v.user {
 		typ = chat.MemberRemoved
+		if v, err = f.owned(r.Context(), v); err != nil {
+			return err
+		}
 		if target, err = f.mayRemove(r.Context(), v, user); err != nil {
 			return err
 		}
 	}
-	if target.User == "" {
+	switch {
+	case target.User == "":
 		return chat.Errorf(chat.NotFound, "no such member")
+	case target.Active:
+		err = f.end(r.Context(), v, target, typ)
+	default:
+		err = f.notify(r.Context(), target, v.user, typ)
 	}
-	var events []chat.Event
-	if target.Active {
-		e, err := about(target, v.user, typ)
-		if err != nil {
-			return err
-		}
-		events = append(events, e)
-	} else if err := f.notify(r.Context(), target, v.user, typ); err != nil {
-		return err
-	}
-	heir, err := f.heir(r.Context(), v, target)
 	if err != nil {
 		return err
 	}
-	if heir.User != "" {
-		e, err := about(heir, v.user, chat.MemberUpdated)
-		if err != nil {
-			return err
-		}
-		events = append(events, e)
-	}
-	if err := members.Publish(r.Context(), f.log, f.rooms, events...); err != nil {
+	if err := f.ensureOwner(r.Context(), v.room); err != nil {
 		return err
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// end ends a stay. An owner who is removed loses that role first, since owners can do
+// so to each other at the same moment: see [Function.setRole].
+func (f *Function) end(ctx context.Context, v visit, target chat.Membership, typ chat.Type) error {
+	if typ == chat.MemberRemoved && target.Role == chat.Owner {
+		var err error
+		if target, err = f.setRole(ctx, v, target.User, chat.Plain); err != nil {
+			return err
+		}
+	}
+	e, err := about(target, v.user, typ)
+	if err != nil {
+		return err
+	}
+	return members.Publish(ctx, f.log, f.rooms, e)
 }
 
 // mayRemove returns the membership that is to end. Errors: Forbidden.
@@ -300,31 +300,4 @@ func (f *Function) mayRemove(ctx context.Context, v visit, user chat.UserID) (ch
 		return target, nil
 	}
 	return target, chat.Errorf(chat.Forbidden, "your role does not allow to remove this member")
-}
-
-// heir is who becomes owner, with that role, if without the one who goes the room
-// has members and no owner; nobody otherwise. It is the one whose membership has
-// been as it is for longest: since he joined, or was last called something else.
-func (f *Function) heir(ctx context.Context, v visit, gone chat.Membership) (chat.Membership, error) {
-	if v.room.Kind == chat.Direct || gone.Role != chat.Owner {
-		return chat.Membership{}, nil
-	}
-	present, err := f.active(ctx, v.room.ID)
-	if err != nil {
-		return chat.Membership{}, err
-	}
-	var heir chat.Membership
-	for _, m := range present {
-		if m.User == gone.User {
-			continue
-		}
-		if m.Role == chat.Owner {
-			return chat.Membership{}, nil
-		}
-		if heir.User == "" || m.Sequence < heir.Sequence {
-			heir = m
-		}
-	}
-	heir.Role = chat.Owner
-	return heir, nil
 }

@@ -59,6 +59,7 @@ func TestLeave(t *testing.T) {
 		"member.left bob owner", "member.updated carol owner", "member.left carol owner", "member.updated alice owner", "member.left alice owner",
 	})
 	bob.joins(room) // an empty room stays, its code too
+	equal(t, "who enters an empty room owns it", bob.members(room), "map[bob:owner]")
 }
 
 func TestRemove(t *testing.T) {

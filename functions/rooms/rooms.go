@@ -190,6 +190,9 @@ func (f *Function) rename(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if v, err = f.owned(r.Context(), v); err != nil {
+		return err
+	}
 	if v.self.Role != chat.Owner || v.room.Kind == chat.Direct {
 		return chat.Errorf(chat.Forbidden, "only an owner may rename the room")
 	}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"knatter.dev/chat"
 )
@@ -41,11 +42,11 @@ func RoomStore(t *testing.T, open func(t *testing.T) chat.RoomStore) {
 			e    chat.Event
 			want chat.Membership
 		}{
-			{joined("room", "alice", 10), chat.Membership{Nickname: "nick of alice", Role: chat.Plain, Active: true, Sequence: 10}},
-			{member(chat.MemberUpdated, "room", "alice", "앨리스", chat.Owner, 11), chat.Membership{Nickname: "앨리스", Role: chat.Owner, Active: true, Sequence: 11}},
+			{joined("room", "alice", 10), chat.Membership{Nickname: "nick of alice", Role: chat.Plain, Active: true, Since: 10, Sequence: 10}},
+			{member(chat.MemberUpdated, "room", "alice", "앨리스", chat.Owner, 11), chat.Membership{Nickname: "앨리스", Role: chat.Owner, Active: true, Since: 10, Sequence: 11}},
 			{member(chat.MemberLeft, "room", "alice", "앨리스", chat.Owner, 12), chat.Membership{Nickname: "앨리스", Role: chat.Owner, Sequence: 12}},
-			{member(chat.MemberJoined, "room", "alice", "al", chat.Plain, 13), chat.Membership{Nickname: "al", Role: chat.Plain, Active: true, Sequence: 13}},
-			{member(chat.MemberRemoved, "room", "alice", "al", chat.Plain, 14), chat.Membership{Nickname: "al", Role: chat.Plain, Sequence: 14}},
+			{member(chat.MemberJoined, "room", "alice", "al", chat.Plain, 13), chat.Membership{Nickname: "al", Role: chat.Plain, Active: true, Since: 13, Sequence: 13}},
+			{member(chat.MemberRemoved, "room", "alice", "al", chat.Plain, 14), chat.Membership{Nickname: "al", Role: chat.Plain, Removed: true, Sequence: 14}},
 		} {
 			must(t, s.Apply(ctx, []chat.Event{step.e}))
 			step.want.Room, step.want.User = "room", "alice"
@@ -78,7 +79,7 @@ func RoomStore(t *testing.T, open func(t *testing.T) chat.RoomStore) {
 			}
 			m, err := s.Membership(ctx, "room", "alice")
 			must(t, err)
-			wantEqual(t, fmt.Sprint(order), m, chat.Membership{Room: "room", User: "alice", Nickname: "renamed", Role: chat.Plain, Sequence: 12})
+			wantEqual(t, fmt.Sprint(order), m, chat.Membership{Room: "room", User: "alice", Nickname: "renamed", Role: chat.Plain, Removed: true, Sequence: 12})
 		}
 	})
 
@@ -126,6 +127,111 @@ func RoomStore(t *testing.T, open func(t *testing.T) chat.RoomStore) {
 				t.Fatalf("%+v: %+v %+v %+v", step, m, rooms, members)
 			}
 		}
+	})
+
+	t.Run("a read mark is of its stay and not beyond its event", func(t *testing.T) {
+		s := open(t)
+		read := func(seq, upTo chat.Sequence) chat.Event {
+			return logged(chat.ReadAdvanced, "room", "alice", fmt.Sprint(seq), seq, chat.ReadData{UpTo: upTo})
+		}
+		for _, step := range []struct {
+			e           chat.Event
+			since, want chat.Sequence
+		}{
+			{joined("room", "alice", 10), 10, 0},
+			{read(20, 1<<53-1), 10, 20},
+			{member(chat.MemberUpdated, "room", "alice", "al", chat.Owner, 21), 10, 20},
+			{member(chat.MemberLeft, "room", "alice", "al", chat.Owner, 30), 0, 0},
+			{joined("room", "alice", 40), 40, 0},
+			{read(41, 15), 40, 0},
+			{read(42, 40), 40, 40},
+		} {
+			must(t, s.Apply(ctx, []chat.Event{step.e}))
+			m, err := s.Membership(ctx, "room", "alice")
+			must(t, err)
+			if m.Since != step.since || m.Read != step.want {
+				t.Fatalf("after %d: since %d, read %d, want %d and %d", step.e.Sequence, m.Since, m.Read, step.since, step.want)
+			}
+		}
+	})
+
+	t.Run("a nickname and a role that change at the same moment both count", func(t *testing.T) {
+		s := open(t)
+		change := func(d chat.MemberData, seq chat.Sequence) chat.Event {
+			return logged(chat.MemberUpdated, "room", "someone", fmt.Sprint(seq), seq, d)
+		}
+		must(t, s.Apply(ctx, []chat.Event{
+			joined("room", "alice", 10),
+			change(chat.MemberData{User: "alice", Nickname: "nick of alice", Role: chat.Moderator, Changed: chat.ChangedRole}, 12),
+			change(chat.MemberData{User: "alice", Nickname: "new", Role: chat.Plain, Changed: chat.ChangedNickname}, 13),
+			change(chat.MemberData{User: "alice", Nickname: "newer", Role: chat.Plain, Changed: chat.ChangedNickname}, 11),
+		}))
+		m, err := s.Membership(ctx, "room", "alice")
+		must(t, err)
+		if m.Nickname != "new" || m.Role != chat.Moderator {
+			t.Fatalf("%+v", m)
+		}
+	})
+
+	t.Run("an invitation waits, and is accepted, declined, renewed", func(t *testing.T) {
+		s := open(t)
+		invited := func(room chat.RoomID, seq chat.Sequence) chat.Event {
+			return member(chat.MemberInvited, room, "alice", "alice", chat.Plain, seq)
+		}
+		rooms := func() (list []chat.RoomID) {
+			t.Helper()
+			waiting, err := s.Invitations(ctx, "alice")
+			must(t, err)
+			for _, m := range waiting {
+				list = append(list, m.Room)
+			}
+			return list
+		}
+		must(t, s.Apply(ctx, []chat.Event{invited("b", 10), invited("a", 11), joined("a", "bob", 12)}))
+		m, err := s.Membership(ctx, "b", "alice")
+		must(t, err)
+		wantEqual(t, "waiting", m, chat.Membership{Room: "b", User: "alice", InvitedBy: "someone", InvitedAt: epoch.Add(10 * time.Millisecond)})
+		wantEqual(t, "rooms", rooms(), []chat.RoomID{"a", "b"})
+		mine, err := s.RoomsOf(ctx, "alice")
+		must(t, err)
+		members, err := s.Members(ctx, "b")
+		must(t, err)
+		if len(mine) != 0 || len(members) != 0 {
+			t.Fatalf("an invitation counts: %v %v", mine, members)
+		}
+		must(t, s.Apply(ctx, []chat.Event{joined("a", "alice", 20), member(chat.MemberDeclined, "b", "alice", "", "", 21)}))
+		wantEqual(t, "rooms", rooms(), []chat.RoomID(nil))
+		_, err = s.Membership(ctx, "b", "alice")
+		wantKind(t, err, chat.NotFound)
+		must(t, s.Apply(ctx, []chat.Event{invited("b", 30)}))
+		wantEqual(t, "rooms", rooms(), []chat.RoomID{"b"})
+		none, err := s.Invitations(ctx, "nobody")
+		must(t, err)
+		if len(none) != 0 {
+			t.Fatalf("invitations of nobody: %v", none)
+		}
+	})
+
+	t.Run("which rooms have an owner", func(t *testing.T) {
+		s := open(t)
+		owned := func() map[chat.RoomID]bool {
+			t.Helper()
+			got, err := s.Owned(ctx, []chat.RoomID{"room", "roo", "other", "none"})
+			must(t, err)
+			return got
+		}
+		role := func(user chat.UserID, role chat.Role, seq chat.Sequence) chat.Event {
+			return member(chat.MemberUpdated, "room", user, "n", role, seq)
+		}
+		wantEqual(t, "nothing", owned(), map[chat.RoomID]bool{})
+		must(t, s.Apply(ctx, []chat.Event{joined("room", "alice", 10), joined("room", "bob", 11), joined("other", "bob", 12), role("alice", chat.Owner, 13)}))
+		wantEqual(t, "alice", owned(), map[chat.RoomID]bool{"room": true})
+		must(t, s.Apply(ctx, []chat.Event{role("bob", chat.Owner, 14), member(chat.MemberLeft, "room", "alice", "n", chat.Owner, 15)}))
+		wantEqual(t, "bob", owned(), map[chat.RoomID]bool{"room": true})
+		must(t, s.Apply(ctx, []chat.Event{role("bob", chat.Moderator, 16)}))
+		wantEqual(t, "nobody", owned(), map[chat.RoomID]bool{})
+		must(t, s.Apply(ctx, []chat.Event{role("alice", chat.Owner, 17)}))
+		wantEqual(t, "one who has left", owned(), map[chat.RoomID]bool{})
 	})
 
 	t.Run("lists are in order and complete", func(t *testing.T) {
@@ -222,7 +328,7 @@ func roomLog() []chat.Event {
 		case 1:
 			log = append(log, logged(chat.RoomUpdated, room, user, fmt.Sprint(seq), seq, chat.RoomData{Name: fmt.Sprint("name ", seq)}))
 		default:
-			types := []chat.Type{chat.MemberJoined, chat.MemberJoined, chat.MemberLeft, chat.MemberRemoved, chat.MemberUpdated}
+			types := []chat.Type{chat.MemberJoined, chat.MemberJoined, chat.MemberLeft, chat.MemberRemoved, chat.MemberUpdated, chat.MemberInvited, chat.MemberDeclined}
 			log = append(log, member(types[rnd.IntN(len(types))], room, user, fmt.Sprint("nick ", seq), role, seq))
 		}
 	}
@@ -245,7 +351,9 @@ func roomState(t *testing.T, s chat.RoomStore) string {
 		must(t, err)
 		members, err := s.Members(t.Context(), room)
 		must(t, err)
-		state = append(state, r, members)
+		owned, err := s.Owned(t.Context(), []chat.RoomID{room})
+		must(t, err)
+		state = append(state, r, members, owned)
 		for _, m := range members {
 			one, err := s.Membership(t.Context(), room, m.User)
 			must(t, err)
@@ -254,6 +362,11 @@ func roomState(t *testing.T, s chat.RoomStore) string {
 			must(t, err)
 			if slices.Contains(mine, m) != m.Active {
 				t.Fatalf("rooms of %s: %v, member: %v", m.User, mine, m)
+			}
+			waiting, err := s.Invitations(t.Context(), m.User)
+			must(t, err)
+			if slices.Contains(waiting, m) != (m.InvitedBy != "") {
+				t.Fatalf("invitations of %s: %v, member: %v", m.User, waiting, m)
 			}
 		}
 	}

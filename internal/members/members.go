@@ -22,7 +22,8 @@ const publishTimeout = 10 * time.Second
 // It sets the events' sequences. Once begun it doesn't stop because the caller
 // goes away. A crash after the first step is mended by the persist function, and a
 // missing copy by doing the same again, see [Notify]. Two changes of one thing at
-// the same time are both logged, and the later one in the log counts everywhere.
+// the same time are both logged, and the later one in the log counts everywhere;
+// whoever minds looks at what was logged between the check and the event.
 //
 // Errors: Unavailable from the log, the store's own.
 func Publish(ctx context.Context, log chat.Log, rooms chat.RoomStore, events ...chat.Event) error {

@@ -10,6 +10,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/projection"
 )
 
 // merged is a document into which others like it can be merged, in any order and
@@ -157,22 +158,11 @@ type reads struct {
 	at  map[string]int
 }
 
-func (r *reads) add(e *chat.Event) error {
-	if err := placed(e); err != nil {
-		return err
+func (r *reads) add(room chat.RoomID, user chat.UserID, mark chat.Sequence) {
+	if mark == 0 {
+		return
 	}
-	user := e.User()
-	if !user.Valid() {
-		return chat.Errorf(chat.Invalid, "%s must come from a user", e.Type.Short())
-	}
-	var d chat.ReadData
-	if err := e.Decode(&d); err != nil {
-		return err
-	}
-	if d.UpTo <= 0 {
-		return nil
-	}
-	id := memberID(e.Stream, user)
+	id := memberID(room, user)
 	i, ok := r.at[id]
 	if !ok {
 		if r.at == nil {
@@ -180,10 +170,9 @@ func (r *reads) add(e *chat.Event) error {
 		}
 		i = len(r.all)
 		r.at[id] = i
-		r.all = append(r.all, memberDoc{ID: id, Room: e.Stream, User: user})
+		r.all = append(r.all, newMember(room, user, projection.Member{}))
 	}
-	r.all[i].Read = max(r.all[i].Read, d.UpTo)
-	return nil
+	r.all[i].Read = max(r.all[i].Read, mark)
 }
 
 // apply moves the read positions, which only ever advance: a device that lags

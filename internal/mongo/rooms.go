@@ -2,13 +2,14 @@ package mongo
 
 import (
 	"context"
-	"time"
+	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/projection"
 )
 
 // Rooms is the room store.
@@ -19,22 +20,11 @@ type Rooms struct {
 
 var _ chat.RoomStore = (*Rooms)(nil)
 
-// roomDoc and memberDoc hold a sequence for each thing that events change on their
-// own, so that what is left in the end does not depend on the order in which the
-// events were applied. Above all: a change of nickname that was logged after a
-// removal does not bring the member back.
-//
-// Merging what an event says into a document is therefore the same as merging any
-// number of events, in any order and again: see merge.
+// roomDoc is a room's state.
 type roomDoc struct {
-	ID      chat.RoomID   `bson:"_id"`
-	Name    string        `bson:"name"`
-	Kind    chat.RoomKind `bson:"kind"`
-	Created time.Time     `bson:"created"`
-
-	NameAt    chat.Sequence `bson:"nameAt"`
-	CreatedAt chat.Sequence `bson:"createdAt"` // of the first room.created
-	Revision  int64         `bson:"revision"`
+	ID       chat.RoomID     `bson:"_id"`
+	State    projection.Room `bson:"inline"`
+	Revision int64           `bson:"revision"`
 }
 
 func (r *roomDoc) key() string     { return string(r.ID) }
@@ -42,57 +32,42 @@ func (r *roomDoc) revision() int64 { return r.Revision }
 
 func (r *roomDoc) filter() bson.D { return bson.D{{Key: "_id", Value: r.ID}} }
 
-func (r *roomDoc) merge(from *roomDoc) (changed bool) {
-	if from.CreatedAt != 0 && (r.CreatedAt == 0 || from.CreatedAt < r.CreatedAt) {
-		r.CreatedAt, r.Created, r.Kind = from.CreatedAt, from.Created, from.Kind
-		changed = true
-	}
-	if from.NameAt > r.NameAt {
-		r.NameAt, r.Name = from.NameAt, from.Name
-		changed = true
-	}
-	return changed
-}
+func (r *roomDoc) merge(from *roomDoc) (changed bool) { return r.State.Merge(&from.State) }
 
 func (r *roomDoc) fields() bson.D {
 	return bson.D{
-		{Key: "name", Value: r.Name}, {Key: "nameAt", Value: r.NameAt},
-		{Key: "kind", Value: r.Kind}, {Key: "created", Value: r.Created}, {Key: "createdAt", Value: r.CreatedAt},
+		{Key: "name", Value: r.State.Name}, {Key: "nameAt", Value: r.State.NameAt},
+		{Key: "kind", Value: r.State.Kind}, {Key: "created", Value: r.State.Created}, {Key: "createdAt", Value: r.State.CreatedAt},
 	}
 }
 
-func (r *roomDoc) room() chat.Room {
-	kind := r.Kind
-	if kind == "" {
-		kind = chat.Group
-	}
-	room := chat.Room{ID: r.ID, Name: r.Name, Kind: kind, Sequence: r.NameAt}
-	if r.CreatedAt != 0 {
-		room.Created = r.Created
-	}
-	return room
-}
-
-// memberDoc may be there before its member is, with nothing but a read position:
-// that has Sequence 0.
+// memberDoc is a member's state and read mark, and what of the state is searched for.
+// It may be there before its member is, with nothing but a read mark.
 type memberDoc struct {
-	ID       string      `bson:"_id"`
-	Room     chat.RoomID `bson:"room"`
-	User     chat.UserID `bson:"user"`
-	Nickname string      `bson:"nickname"`
-	Role     chat.Role   `bson:"role"`
-	Active   bool        `bson:"active"`
-
-	Sequence   chat.Sequence `bson:"sequence"`
-	ActiveAt   chat.Sequence `bson:"activeAt"`
-	NicknameAt chat.Sequence `bson:"nicknameAt"`
-	RoleAt     chat.Sequence `bson:"roleAt"`
-	Revision   int64         `bson:"revision"`
+	ID       string            `bson:"_id"`
+	Room     chat.RoomID       `bson:"room"`
+	User     chat.UserID       `bson:"user"`
+	State    projection.Member `bson:"inline"`
+	Active   bool              `bson:"active"`
+	Pending  bool              `bson:"pending"`
+	Owner    bool              `bson:"owner"`
+	Revision int64             `bson:"revision"`
 
 	Read chat.Sequence `bson:"read"` // only ever raised, by itself
 }
 
 func memberID(room chat.RoomID, user chat.UserID) string { return string(room) + " " + string(user) }
+
+// newMember is a member's document with a state.
+func newMember(room chat.RoomID, user chat.UserID, state projection.Member) memberDoc {
+	m := memberDoc{ID: memberID(room, user), Room: room, User: user, State: state}
+	m.derive()
+	return m
+}
+
+func (m *memberDoc) derive() {
+	m.Active, m.Pending, m.Owner = m.State.Active(), m.State.Pending(), m.State.Owns()
+}
 
 func (m *memberDoc) key() string     { return m.ID }
 func (m *memberDoc) revision() int64 { return m.Revision }
@@ -102,41 +77,26 @@ func (m *memberDoc) filter() bson.D {
 }
 
 func (m *memberDoc) merge(from *memberDoc) (changed bool) {
-	newer := func(at *chat.Sequence, from chat.Sequence) bool {
-		if from <= *at {
-			return false
-		}
-		*at, changed = from, true
-		return true
-	}
-	newer(&m.Sequence, from.Sequence)
-	if newer(&m.ActiveAt, from.ActiveAt) {
-		m.Active = from.Active
-	}
-	if newer(&m.NicknameAt, from.NicknameAt) {
-		m.Nickname = from.Nickname
-	}
-	if newer(&m.RoleAt, from.RoleAt) {
-		m.Role = from.Role
-	}
+	changed = m.State.Merge(&from.State)
+	m.derive()
 	return changed
 }
 
 func (m *memberDoc) fields() bson.D {
+	s := &m.State
 	return bson.D{
-		{Key: "user", Value: m.User}, {Key: "sequence", Value: m.Sequence},
-		{Key: "active", Value: m.Active}, {Key: "activeAt", Value: m.ActiveAt},
-		{Key: "nickname", Value: m.Nickname}, {Key: "nicknameAt", Value: m.NicknameAt},
-		{Key: "role", Value: m.Role}, {Key: "roleAt", Value: m.RoleAt},
+		{Key: "user", Value: m.User}, {Key: "sequence", Value: s.Sequence},
+		{Key: "active", Value: m.Active}, {Key: "pending", Value: m.Pending}, {Key: "owner", Value: m.Owner},
+		{Key: "nickname", Value: s.Nickname}, {Key: "nicknameAt", Value: s.NicknameAt},
+		{Key: "role", Value: s.Role}, {Key: "roleAt", Value: s.RoleAt},
+		{Key: "joins", Value: s.Joins}, {Key: "joined", Value: s.Joined},
+		{Key: "ended", Value: s.Ended}, {Key: "removed", Value: s.Removed},
+		{Key: "invited", Value: s.Invited}, {Key: "invitedBy", Value: s.InvitedBy}, {Key: "invitedAt", Value: s.InvitedAt},
+		{Key: "declined", Value: s.Declined},
 	}
 }
 
-func (m *memberDoc) membership() chat.Membership {
-	return chat.Membership{
-		Room: m.Room, User: m.User, Nickname: m.Nickname, Role: m.Role,
-		Active: m.Active, Sequence: m.Sequence, Read: m.Read,
-	}
-}
+func (m *memberDoc) membership() chat.Membership { return m.State.View(m.Room, m.User, m.Read) }
 
 // Apply implements [chat.RoomStore]. Errors: Invalid for an event that cannot be
 // applied (nothing is then), TooLarge, Unavailable.
@@ -145,21 +105,17 @@ func (r *Rooms) Apply(ctx context.Context, events []chat.Event) error {
 	var members merger[memberDoc, *memberDoc]
 	var reads reads
 	for i := range events {
-		e := &events[i]
-		if !kept(e) {
-			continue
-		}
-		var err error
+		c, ok, err := projection.Of(&events[i])
 		switch {
-		case e.Type == chat.RoomCreated, e.Type == chat.RoomUpdated:
-			err = addRoom(&rooms, e)
-		case e.Type.Member():
-			err = addMember(&members, e)
-		case e.Type == chat.ReadAdvanced:
-			err = reads.add(e)
-		}
-		if err != nil {
+		case err != nil:
 			return err
+		case !ok:
+		case c.Room != nil:
+			rooms.add(roomDoc{ID: c.Stream, State: *c.Room})
+		case c.Member != nil:
+			members.add(newMember(c.Stream, c.User, *c.Member))
+		default:
+			reads.add(c.Stream, c.User, c.Mark)
 		}
 	}
 	if err := rooms.apply(ctx, r.rooms); err != nil {
@@ -169,54 +125,6 @@ func (r *Rooms) Apply(ctx context.Context, events []chat.Event) error {
 		return err
 	}
 	return reads.apply(ctx, r.members)
-}
-
-func placed(e *chat.Event) error {
-	if !e.Stream.Valid() || e.Sequence <= 0 {
-		return chat.Errorf(chat.Invalid, "the event has no room or no sequence")
-	}
-	return nil
-}
-
-func addRoom(to *merger[roomDoc, *roomDoc], e *chat.Event) error {
-	var d chat.RoomData
-	if err := placed(e); err != nil {
-		return err
-	}
-	if err := e.Decode(&d); err != nil {
-		return err
-	}
-	doc := roomDoc{ID: e.Stream, Name: d.Name, NameAt: e.Sequence}
-	if e.Type == chat.RoomCreated {
-		doc.Kind, doc.Created, doc.CreatedAt = d.Kind, e.Time, e.Sequence
-	}
-	to.add(doc)
-	return nil
-}
-
-func addMember(to *merger[memberDoc, *memberDoc], e *chat.Event) error {
-	var d chat.MemberData
-	if err := placed(e); err != nil {
-		return err
-	}
-	if err := e.Decode(&d); err != nil {
-		return err
-	}
-	if !d.User.Valid() {
-		return chat.Errorf(chat.Invalid, "data.user must be a user's id")
-	}
-	doc := memberDoc{ID: memberID(e.Stream, d.User), Room: e.Stream, User: d.User, Sequence: e.Sequence}
-	if e.Type != chat.MemberUpdated {
-		doc.Active, doc.ActiveAt = e.Type == chat.MemberJoined, e.Sequence
-	}
-	if d.Nickname != "" {
-		doc.Nickname, doc.NicknameAt = d.Nickname, e.Sequence
-	}
-	if d.Role != "" {
-		doc.Role, doc.RoleAt = d.Role, e.Sequence
-	}
-	to.add(doc)
-	return nil
 }
 
 // Room implements [chat.RoomStore]. Errors: NotFound, Unavailable.
@@ -230,7 +138,7 @@ func (r *Rooms) Room(ctx context.Context, room chat.RoomID) (chat.Room, error) {
 	if len(found) == 0 {
 		return chat.Room{}, chat.Errorf(chat.NotFound, "no such room")
 	}
-	return found[0].room(), nil
+	return found[0].State.View(room), nil
 }
 
 // Membership implements [chat.RoomStore]. Errors: NotFound, Unavailable.
@@ -248,12 +156,49 @@ func (r *Rooms) Membership(ctx context.Context, room chat.RoomID, user chat.User
 
 // Members implements [chat.RoomStore]. Errors: Unavailable.
 func (r *Rooms) Members(ctx context.Context, room chat.RoomID) ([]chat.Membership, error) {
-	return r.memberships(ctx, bson.D{{Key: "room", Value: room}}, options.Find().SetSort(ascending("user")))
+	all, err := r.memberships(ctx, bson.D{{Key: "room", Value: room}}, options.Find().SetSort(ascending("user")))
+	return slices.DeleteFunc(all, func(m chat.Membership) bool { return m.Sequence == 0 }), err
 }
 
 // RoomsOf implements [chat.RoomStore]. Errors: Unavailable.
 func (r *Rooms) RoomsOf(ctx context.Context, user chat.UserID) ([]chat.Membership, error) {
 	return r.memberships(ctx, bson.D{{Key: "user", Value: user}, {Key: "active", Value: true}}, options.Find().SetSort(ascending("room")))
+}
+
+// Invitations implements [chat.RoomStore]. Errors: Unavailable.
+func (r *Rooms) Invitations(ctx context.Context, user chat.UserID) ([]chat.Membership, error) {
+	return r.memberships(ctx, bson.D{{Key: "user", Value: user}, {Key: "pending", Value: true}}, options.Find().SetSort(ascending("room")))
+}
+
+// Owned implements [chat.RoomStore]. Errors: Unavailable.
+func (r *Rooms) Owned(ctx context.Context, rooms []chat.RoomID) (map[chat.RoomID]bool, error) {
+	owned := make(map[chat.RoomID]bool)
+	for batch := range slices.Chunk(rooms, together) {
+		if err := r.addOwned(ctx, batch, owned); err != nil {
+			return nil, err
+		}
+	}
+	return owned, nil
+}
+
+func (r *Rooms) addOwned(ctx context.Context, rooms []chat.RoomID, owned map[chat.RoomID]bool) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	names := make(bson.A, len(rooms))
+	for i, room := range rooms {
+		names[i] = room
+	}
+	found, err := find[struct {
+		Room chat.RoomID `bson:"room"`
+	}](ctx, r.members, bson.D{among("room", names), {Key: "owner", Value: true}},
+		options.Find().SetProjection(bson.D{{Key: "_id", Value: 0}, {Key: "room", Value: 1}}))
+	if err != nil {
+		return err
+	}
+	for _, m := range found {
+		owned[m.Room] = true
+	}
+	return nil
 }
 
 func (r *Rooms) memberships(ctx context.Context, filter bson.D, opts *options.FindOptionsBuilder) (list []chat.Membership, err error) {
@@ -264,7 +209,7 @@ func (r *Rooms) memberships(ctx context.Context, filter bson.D, opts *options.Fi
 		return nil, err
 	}
 	for i := range docs {
-		if docs[i].Sequence > 0 {
+		if docs[i].State.Known() || docs[i].Pending { // otherwise there is a read mark only, or an invitation that was declined
 			list = append(list, docs[i].membership())
 		}
 	}

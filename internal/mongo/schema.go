@@ -13,7 +13,7 @@ import (
 
 // layout is the version of the collections, their documents and indexes. A change
 // that another version could not read, or would spoil, raises it.
-const layout = "2"
+const layout = "3"
 
 // index is an index of a collection besides that of _id.
 type index struct {
@@ -28,6 +28,8 @@ var indexes = []index{
 	{collection: "routes", key: ascending("room", "open", "connector")},
 	{collection: "members", key: ascending("room", "user")},
 	{collection: "members", key: ascending("user", "active", "room")},
+	{collection: "members", key: ascending("user", "pending", "room")},
+	{collection: "members", key: ascending("room", "owner")},
 	{collection: "friends", key: ascending("user", "friend")},
 	{collection: "attempts", key: ascending("end")},
 	{collection: "accounts", key: ascending("address"), unique: true},
@@ -51,8 +53,12 @@ func descending(fields ...string) (key bson.D) {
 // version. Any number of processes may do so at once: creating an index that is
 // there does nothing.
 func (s *Store) prepare(ctx context.Context) error {
-	if err := s.checkLayout(ctx); err != nil {
+	found, err := s.findLayout(ctx)
+	if err != nil {
 		return err
+	}
+	if found != layout && found != layout2 {
+		return chat.Errorf(chat.Unavailable, "the data has layout %q, this version reads %q: start it on another database", found, layout)
 	}
 	for _, i := range indexes {
 		err := again(ctx, func(bool) error {
@@ -67,13 +73,16 @@ func (s *Store) prepare(ctx context.Context) error {
 			return fmt.Errorf("index of %s: %w", i.collection, err)
 		}
 	}
+	if found == layout2 {
+		return s.fromLayout2(context.WithoutCancel(ctx)) // takes as long as it takes
+	}
 	return nil
 }
 
-// checkLayout compares the database's version with ours, and gives it ours if it
-// has none yet. Of processes that do so at once one succeeds, and the others find
-// what it has written.
-func (s *Store) checkLayout(ctx context.Context) error {
+// findLayout returns the database's version, and gives it ours if it has none yet.
+// Of processes that do so at once one succeeds, and the others find what it has
+// written.
+func (s *Store) findLayout(ctx context.Context) (string, error) {
 	type version struct {
 		ID      string `bson:"_id"`
 		Version string `bson:"version"`
@@ -86,11 +95,5 @@ func (s *Store) checkLayout(ctx context.Context) error {
 		}
 		return schema.FindOne(ctx, bson.D{{Key: "_id", Value: ours.ID}}).Decode(&found)
 	})
-	if err != nil {
-		return err
-	}
-	if found.Version != layout {
-		return chat.Errorf(chat.Unavailable, "the data has layout %q, this version reads %q: start it on another database", found.Version, layout)
-	}
-	return nil
+	return found.Version, err
 }

@@ -7,7 +7,7 @@
 //	events      an event             room source id    room       room, message, sequence, sender
 //	documents   an indexed message   room source id    room       room, terms, time, sequence
 //	routes      a room's connector   room connector    room       room, open, connector
-//	members     a room's member      room user         room       room, user; user, active, room
+//	members     a room's member      room user         room       room, user; room, owner; user, active or pending, room
 //	rooms       a room               room              _id
 //	friends     one's friend         user friend       user       user, friend
 //	sessions    a login              its ID            _id
@@ -19,8 +19,8 @@
 // sharded collection enforces the uniqueness of _id within a shard only; as each
 // _id begins with the shard key's value, its equals can be on no other shard.
 // Accounts stay on one shard, since ID and address must both be unique. What is
-// asked names the shard key, except for [Rooms.RoomsOf], which every shard answers,
-// and what goes through everything. Sharding is the operator's to set up
+// asked names the shard key, except for a user's rooms and invitations, which every
+// shard answers, and what goes through everything. Sharding is the operator's to set up
 // (sh.shardCollection("knatter.events", {room: 1}), and so on); nothing here
 // depends on it.
 //

@@ -25,6 +25,8 @@ import (
 //	b room NUL user                      JSON member
 //	p room NUL user                      sequence8 read up to
 //	o user NUL room                      the user is an active member of the room
+//	i user NUL room                      an invitation to the room waits for the user's consent
+//	k room NUL user                      the user is an active member of the room and an owner
 //
 //	a user                               JSON account
 //	l email, case folded                 user
@@ -52,10 +54,12 @@ const (
 	kindEvent   byte = 'e'
 	kindFirst   byte = 'F'
 
-	kindRoom   byte = 'r'
-	kindMember byte = 'b'
-	kindRead   byte = 'p'
-	kindRoomOf byte = 'o'
+	kindRoom    byte = 'r'
+	kindMember  byte = 'b'
+	kindRead    byte = 'p'
+	kindRoomOf  byte = 'o'
+	kindInvited byte = 'i'
+	kindOwner   byte = 'k'
 
 	kindAccount byte = 'a'
 	kindEmail   byte = 'l'
@@ -77,7 +81,7 @@ const (
 )
 
 // schema is the version of the layout above.
-const schema = "3"
+const schema = "4"
 
 // comparer orders keys by their bytes. Its Split takes the trailing number off
 // the rows that are read in its order, so that the bloom filters tell whether a

@@ -33,7 +33,7 @@ func (s *Store) fromSchema2(ctx context.Context) error {
 	for _, kind := range []byte{schema2First, schema2Document} {
 		_ = b.DeleteRange([]byte{kind}, []byte{kind + 1}, nil)
 	}
-	_ = b.Set([]byte{kindSchema}, []byte(schema), nil)
+	_ = b.Set([]byte{kindSchema}, []byte(schema3), nil)
 	return s.commit(b, pebble.Sync)
 }
 

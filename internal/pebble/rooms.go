@@ -1,15 +1,16 @@
 package pebble
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"sync"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/projection"
 )
 
 // Rooms is the room store.
@@ -19,82 +20,6 @@ type Rooms struct {
 }
 
 var _ chat.RoomStore = (*Rooms)(nil)
-
-// roomRow and memberRow hold a sequence for each thing that events change on
-// their own, so that what is left in the end does not depend on the order in
-// which the events were applied. Above all: a change of nickname that was logged
-// after a removal does not bring the member back.
-type roomRow struct {
-	Name    string        `json:"name"`
-	Kind    chat.RoomKind `json:"kind"`
-	Created time.Time     `json:"created,omitzero"`
-
-	NameAt    chat.Sequence `json:"nameAt,omitzero"`
-	CreatedAt chat.Sequence `json:"createdAt,omitzero"` // of the first room.created
-}
-
-func (r *roomRow) apply(e *chat.Event) (changed bool, err error) {
-	var d chat.RoomData
-	if err := e.Decode(&d); err != nil {
-		return false, err
-	}
-	if e.Type == chat.RoomCreated && (r.CreatedAt == 0 || e.Sequence < r.CreatedAt) {
-		r.CreatedAt, r.Created, r.Kind = e.Sequence, e.Time, d.Kind
-		changed = true
-	}
-	if e.Sequence > r.NameAt {
-		r.NameAt, r.Name = e.Sequence, d.Name
-		changed = true
-	}
-	return changed, nil
-}
-
-func (r *roomRow) room(id chat.RoomID) chat.Room {
-	kind := r.Kind
-	if kind == "" {
-		kind = chat.Group
-	}
-	return chat.Room{ID: id, Name: r.Name, Kind: kind, Created: r.Created, Sequence: r.NameAt}
-}
-
-type memberRow struct {
-	Nickname string    `json:"nickname"`
-	Role     chat.Role `json:"role"`
-	Active   bool      `json:"active"`
-
-	Sequence   chat.Sequence `json:"sequence,omitzero"`
-	ActiveAt   chat.Sequence `json:"activeAt,omitzero"`
-	NicknameAt chat.Sequence `json:"nicknameAt,omitzero"`
-	RoleAt     chat.Sequence `json:"roleAt,omitzero"`
-}
-
-func (m *memberRow) apply(e *chat.Event, d *chat.MemberData) (changed bool) {
-	newer := func(at *chat.Sequence) bool {
-		if e.Sequence <= *at {
-			return false
-		}
-		*at, changed = e.Sequence, true
-		return true
-	}
-	newer(&m.Sequence)
-	if e.Type != chat.MemberUpdated && newer(&m.ActiveAt) {
-		m.Active = e.Type == chat.MemberJoined
-	}
-	if d.Nickname != "" && newer(&m.NicknameAt) {
-		m.Nickname = d.Nickname
-	}
-	if d.Role != "" && newer(&m.RoleAt) {
-		m.Role = d.Role
-	}
-	return changed
-}
-
-func (m *memberRow) membership(room chat.RoomID, user chat.UserID, read chat.Sequence) chat.Membership {
-	return chat.Membership{
-		Room: room, User: user, Nickname: m.Nickname, Role: m.Role,
-		Active: m.Active, Sequence: m.Sequence, Read: read,
-	}
-}
 
 // Apply implements [chat.RoomStore]. Errors: Invalid for an event that cannot be
 // applied (nothing is then), Unavailable.
@@ -117,82 +42,68 @@ func (r *Rooms) Apply(ctx context.Context, events []chat.Event) error {
 }
 
 func applyEvent(b *pebble.Batch, e *chat.Event) error {
-	if !kept(e) {
-		return nil
-	}
-	member := e.Type.Member()
-	if !member && e.Type != chat.RoomCreated && e.Type != chat.RoomUpdated && e.Type != chat.ReadAdvanced {
-		return nil
-	}
-	if !e.Stream.Valid() || e.Sequence <= 0 {
-		return chat.Errorf(chat.Invalid, "the event has no room or no sequence")
-	}
+	c, ok, err := projection.Of(e)
 	switch {
-	case member:
-		return applyMember(b, e)
-	case e.Type == chat.ReadAdvanced:
-		return applyRead(b, e)
+	case err != nil || !ok:
+		return err
+	case c.Room != nil:
+		return mergeRoom(b, c.Stream, c.Room)
+	case c.Member != nil:
+		return mergeMember(b, c.Stream, c.User, c.Member)
 	default:
-		return applyRoom(b, e)
+		return mergeMark(b, c.Stream, c.User, c.Mark)
 	}
 }
 
-func applyRoom(b *pebble.Batch, e *chat.Event) error {
-	key := nameKey(kindRoom, e.Stream)
-	var row roomRow
+func mergeRoom(b *pebble.Batch, room chat.RoomID, from *projection.Room) error {
+	key := nameKey(kindRoom, room)
+	var row projection.Room
 	if _, err := getJSON(b, key, &row); err != nil {
 		return err
 	}
-	changed, err := row.apply(e)
-	if err != nil || !changed {
-		return err
-	}
-	return setJSON(b, key, &row)
-}
-
-func applyMember(b *pebble.Batch, e *chat.Event) error {
-	var d chat.MemberData
-	if err := e.Decode(&d); err != nil {
-		return err
-	}
-	if !d.User.Valid() {
-		return chat.Errorf(chat.Invalid, "data.user must be a user's id")
-	}
-	key := pairKey(kindMember, e.Stream, d.User)
-	var row memberRow
-	if _, err := getJSON(b, key, &row); err != nil {
-		return err
-	}
-	if !row.apply(e, &d) {
+	if !row.Merge(from) {
 		return nil
 	}
-	roomOf := pairKey(kindRoomOf, d.User, e.Stream)
-	if row.Active {
-		_ = b.Set(roomOf, nil, nil)
-	} else {
-		_ = b.Delete(roomOf, nil)
-	}
 	return setJSON(b, key, &row)
 }
 
-// applyRead moves the read position, which only ever advances: a device that
-// lags behind does not make read messages unread again.
-func applyRead(b *pebble.Batch, e *chat.Event) error {
-	user := e.User()
-	if !user.Valid() {
-		return chat.Errorf(chat.Invalid, "%s must come from a user", e.Type.Short())
-	}
-	var d chat.ReadData
-	if err := e.Decode(&d); err != nil {
+func mergeMember(b *pebble.Batch, room chat.RoomID, user chat.UserID, from *projection.Member) error {
+	key := pairKey(kindMember, room, user)
+	var row projection.Member
+	if _, err := getJSON(b, key, &row); err != nil {
 		return err
 	}
-	key := pairKey(kindRead, e.Stream, user)
+	if !row.Merge(from) {
+		return nil
+	}
+	return setMember(b, room, user, &row)
+}
+
+// setMember writes a member's row and those by which it is found.
+func setMember(b *pebble.Batch, room chat.RoomID, user chat.UserID, row *projection.Member) error {
+	mark(b, pairKey(kindRoomOf, user, room), row.Active())
+	mark(b, pairKey(kindInvited, user, room), row.Pending())
+	mark(b, pairKey(kindOwner, room, user), row.Owns())
+	return setJSON(b, pairKey(kindMember, room, user), row)
+}
+
+// mark writes or removes a row that is nothing but its key.
+func mark(b *pebble.Batch, key []byte, there bool) {
+	if there {
+		_ = b.Set(key, nil, nil)
+	} else {
+		_ = b.Delete(key, nil)
+	}
+}
+
+func mergeMark(b *pebble.Batch, room chat.RoomID, user chat.UserID, to chat.Sequence) error {
+	key := pairKey(kindRead, room, user)
 	read, err := getSequence(b, key)
 	if err != nil {
 		return err
 	}
-	if d.UpTo > read {
-		_ = b.Set(key, appendSequence(nil, d.UpTo), nil)
+	if to > read {
+		_ = b.Set(key, appendSequence(nil, to), nil)
 	}
 	return nil
 }
@@ -203,7 +114,7 @@ func (r *Rooms) Room(ctx context.Context, room chat.RoomID) (chat.Room, error) {
 		return chat.Room{}, err
 	}
 	defer r.s.leave()
-	var row roomRow
+	var row projection.Room
 	ok, err := getJSON(r.s.db, nameKey(kindRoom, room), &row)
 	if err != nil {
 		return chat.Room{}, err
@@ -211,7 +122,7 @@ func (r *Rooms) Room(ctx context.Context, room chat.RoomID) (chat.Room, error) {
 	if !ok {
 		return chat.Room{}, chat.Errorf(chat.NotFound, "no such room")
 	}
-	return row.room(room), nil
+	return row.View(room), nil
 }
 
 // Membership implements [chat.RoomStore]. Errors: NotFound, Unavailable.
@@ -227,19 +138,19 @@ func (r *Rooms) membership(room chat.RoomID, user chat.UserID) (chat.Membership,
 	if !room.Valid() || !user.Valid() {
 		return chat.Membership{}, chat.Errorf(chat.NotFound, "no such member")
 	}
-	var row memberRow
+	var row projection.Member
 	ok, err := getJSON(r.s.db, pairKey(kindMember, room, user), &row)
 	if err != nil {
 		return chat.Membership{}, err
 	}
-	if !ok {
+	if !ok || !row.Known() && !row.Pending() {
 		return chat.Membership{}, chat.Errorf(chat.NotFound, "no such member")
 	}
 	read, err := getSequence(r.s.db, pairKey(kindRead, room, user))
 	if err != nil {
 		return chat.Membership{}, err
 	}
-	return row.membership(room, user, read), nil
+	return row.View(room, user, read), nil
 }
 
 // Members implements [chat.RoomStore]. Errors: Unavailable.
@@ -259,21 +170,35 @@ func (r *Rooms) Members(ctx context.Context, room chat.RoomID) (members []chat.M
 	defer finish(it, &err)
 	for ok := it.First(); ok; ok = it.Next() {
 		user := chat.UserID(it.Key()[len(prefix):])
-		var row memberRow
+		var row projection.Member
 		if json.Unmarshal(it.Value(), &row) != nil {
 			return nil, damaged(it.Key())
+		}
+		if !row.Known() {
+			continue
 		}
 		read, err := getSequence(r.s.db, pairKey(kindRead, room, user))
 		if err != nil {
 			return nil, err
 		}
-		members = append(members, row.membership(room, user, read))
+		members = append(members, row.View(room, user, read))
 	}
 	return members, nil
 }
 
 // RoomsOf implements [chat.RoomStore]. Errors: Unavailable.
-func (r *Rooms) RoomsOf(ctx context.Context, user chat.UserID) (rooms []chat.Membership, err error) {
+func (r *Rooms) RoomsOf(ctx context.Context, user chat.UserID) ([]chat.Membership, error) {
+	return r.memberships(ctx, kindRoomOf, user, func(m *chat.Membership) bool { return m.Active })
+}
+
+// Invitations implements [chat.RoomStore]. Errors: Unavailable.
+func (r *Rooms) Invitations(ctx context.Context, user chat.UserID) ([]chat.Membership, error) {
+	return r.memberships(ctx, kindInvited, user, func(m *chat.Membership) bool { return m.InvitedBy != "" })
+}
+
+// memberships are those of a user that have a row of a kind and still are what it
+// says: they may have changed since the iterator was opened.
+func (r *Rooms) memberships(ctx context.Context, kind byte, user chat.UserID, still func(*chat.Membership) bool) (list []chat.Membership, err error) {
 	if !user.Valid() {
 		return nil, nil
 	}
@@ -281,7 +206,7 @@ func (r *Rooms) RoomsOf(ctx context.Context, user chat.UserID) (rooms []chat.Mem
 		return nil, err
 	}
 	defer r.s.leave()
-	prefix := appendName(nil, kindRoomOf, user)
+	prefix := appendName(nil, kind, user)
 	it, err := r.s.iterate(ctx, prefix)
 	if err != nil {
 		return nil, err
@@ -289,12 +214,36 @@ func (r *Rooms) RoomsOf(ctx context.Context, user chat.UserID) (rooms []chat.Mem
 	defer finish(it, &err)
 	for ok := it.First(); ok; ok = it.Next() {
 		m, err := r.membership(chat.RoomID(it.Key()[len(prefix):]), user)
+		if chat.KindOf(err) == chat.NotFound && err != nil {
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
-		if m.Active { // may have left since the iterator was opened
-			rooms = append(rooms, m)
+		if still(&m) {
+			list = append(list, m)
 		}
 	}
-	return rooms, nil
+	return list, nil
+}
+
+// Owned implements [chat.RoomStore]. Errors: Unavailable.
+func (r *Rooms) Owned(ctx context.Context, rooms []chat.RoomID) (owned map[chat.RoomID]bool, err error) {
+	if err := r.s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer r.s.leave()
+	it, err := r.s.iterate(ctx, []byte{kindOwner})
+	if err != nil {
+		return nil, err
+	}
+	defer finish(it, &err)
+	owned = make(map[chat.RoomID]bool)
+	for _, room := range rooms {
+		prefix := appendName(nil, kindOwner, room)
+		if room.Valid() && it.SeekGE(prefix) && bytes.HasPrefix(it.Key(), prefix) {
+			owned[room] = true
+		}
+	}
+	return owned, nil
 }

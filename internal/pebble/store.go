@@ -193,7 +193,12 @@ func (s *Store) checkSchema() error {
 		case schema:
 			return nil
 		case schema2:
-			return s.fromSchema2(context.Background())
+			if err := s.fromSchema2(context.Background()); err != nil {
+				return err
+			}
+			return s.fromSchema3(context.Background())
+		case schema3:
+			return s.fromSchema3(context.Background())
 		default:
 			return chat.Errorf(chat.Unavailable, "the data has layout %q, this version reads %q: start it on an empty directory", found, schema)
 		}

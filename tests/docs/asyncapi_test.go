@@ -43,7 +43,7 @@ func TestAsyncAPIIsValid(t *testing.T) {
 	}
 	slices.Sort(logged)
 	want := []string{
-		string(chat.MemberJoined), string(chat.MemberLeft), string(chat.MemberRemoved), string(chat.MemberUpdated), string(chat.MessagePosted),
+		string(chat.MemberDeclined), string(chat.MemberInvited), string(chat.MemberJoined), string(chat.MemberLeft), string(chat.MemberRemoved), string(chat.MemberUpdated), string(chat.MessagePosted),
 		string(chat.ReadAdvanced), string(chat.RoomCreated), string(chat.RoomUpdated), string(chat.RouteClosed), string(chat.RouteOpened), string(chat.SessionRevoked),
 	}
 	if !slices.Equal(logged, want) {

@@ -1,0 +1,238 @@
+package rooms
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"knatter.dev/chat"
+	"knatter.dev/chat/internal/members"
+)
+
+// standing is who is and was in a room at a place in its log.
+type standing map[chat.UserID]chat.Membership
+
+// apply moves on by one event. Events that are in it already may be applied again,
+// as long as all that follow are too.
+func (s standing) apply(e *chat.Event) error {
+	if !e.Type.Member() || e.Type.Hidden() {
+		return nil
+	}
+	var d chat.MemberData
+	if err := e.Decode(&d); err != nil {
+		return err
+	}
+	m := s[d.User]
+	m.Room, m.User = e.Stream, d.User
+	switch e.Type {
+	case chat.MemberLeft, chat.MemberRemoved:
+		m.Removed = m.Removed || e.Type == chat.MemberRemoved
+		m.Active = false
+	case chat.MemberJoined:
+		if !m.Active {
+			m.Active, m.Removed, m.Since = true, false, e.Sequence
+		}
+		m.Nickname, m.Role = d.Nickname, d.Role
+	case chat.MemberUpdated:
+		if d.Changed != chat.ChangedRole {
+			m.Nickname = d.Nickname
+		}
+		if d.Changed != chat.ChangedNickname {
+			m.Role = d.Role
+		}
+	}
+	s[d.User] = m
+	return nil
+}
+
+func (s standing) owners() (n int) {
+	for _, m := range s {
+		if m.Active && m.Role == chat.Owner {
+			n++
+		}
+	}
+	return n
+}
+
+// mayChange checks that one member may give another a role. Errors: Forbidden,
+// NotFound, Conflict when the room would have no owner.
+func (s standing) mayChange(by, user chat.UserID, role chat.Role) error {
+	target := s[user]
+	switch {
+	case !s[by].Active || s[by].Role != chat.Owner:
+		return chat.Errorf(chat.Forbidden, "only an owner may change roles")
+	case !target.Active:
+		return chat.Errorf(chat.NotFound, "no such member")
+	case target.Role == chat.Owner && role != chat.Owner && s.owners() == 1:
+		return chat.Errorf(chat.Conflict, "the room needs an owner; make somebody else one first")
+	}
+	return nil
+}
+
+// successor is who becomes owner of a room that has members and no owner: of its
+// moderators, else of all members, the one whose stay is the longest.
+func (s standing) successor() (heir chat.Membership, ok bool) {
+	rank := func(m chat.Membership) int {
+		if m.Role == chat.Moderator {
+			return 0
+		}
+		return 1
+	}
+	for _, m := range s {
+		switch {
+		case !m.Active:
+		case m.Role == chat.Owner:
+			return chat.Membership{}, false
+		case !ok || cmp.Or(cmp.Compare(rank(m), rank(heir)), cmp.Compare(m.Since, heir.Since)) < 0:
+			heir, ok = m, true
+		}
+	}
+	return heir, ok
+}
+
+// place is a standing and the place in the log up to which it is complete: events
+// from end on may be missing.
+type place struct {
+	standing
+	end chat.Sequence
+}
+
+// here is the standing after all that has been logged in a room. It reads the log's
+// tail before the store, so that nothing falls between.
+func (f *Function) here(ctx context.Context, room chat.RoomID) (place, error) {
+	tail, end, err := f.log.TailEnd(ctx, room)
+	if err != nil {
+		return place{}, fmt.Errorf("reading the log: %w", err)
+	}
+	all, err := f.rooms.Members(ctx, room)
+	if err != nil {
+		return place{}, fmt.Errorf("listing members: %w", err)
+	}
+	p := place{standing: make(standing, len(all)), end: end}
+	for _, m := range all {
+		p.standing[m.User] = m
+	}
+	for i := range tail {
+		if err := p.apply(&tail[i]); err != nil {
+			return p, err
+		}
+	}
+	return p, nil
+}
+
+// moveTo moves p on to just before an event that was logged since. What lies between
+// is in the log's tail or, once it is committed there, in the store.
+func (f *Function) moveTo(ctx context.Context, p place, room chat.RoomID, at chat.Sequence) error {
+	between, err := f.log.Tail(ctx, room)
+	if err != nil {
+		return fmt.Errorf("reading the log: %w", err)
+	}
+	for after, more := p.end-1, true; more; {
+		var stored []chat.Event
+		stored, more, err = f.events.Events(ctx, room, chat.Range{After: after, Before: at, Limit: 1000})
+		if err != nil {
+			return fmt.Errorf("reading events: %w", err)
+		}
+		if len(stored) > 0 {
+			after = stored[len(stored)-1].Sequence
+		}
+		between = append(between, stored...)
+	}
+	slices.SortFunc(between, func(a, b chat.Event) int { return cmp.Compare(a.Sequence, b.Sequence) })
+	for i := range between {
+		if between[i].Sequence >= at {
+			break
+		}
+		if err := p.apply(&between[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// setRole gives a member a role. Of changes that were checked at the same moment only
+// those count that the log's order allows: one that comes too late is taken back.
+//
+// Errors: those of [standing.mayChange]; Conflict for a change that came too late.
+func (f *Function) setRole(ctx context.Context, v visit, user chat.UserID, role chat.Role) (chat.Membership, error) {
+	if err := f.ensureOwner(ctx, v.room); err != nil {
+		return chat.Membership{}, err
+	}
+	now, err := f.here(ctx, v.room.ID)
+	if err != nil {
+		return chat.Membership{}, err
+	}
+	if err := now.mayChange(v.user, user, role); err != nil {
+		return chat.Membership{}, err
+	}
+	target := now.standing[user]
+	if target.Role == role {
+		return target, nil
+	}
+	at, err := f.publishRole(ctx, v.user, target, role)
+	if err != nil {
+		return chat.Membership{}, err
+	}
+	if err := f.moveTo(ctx, now, v.room.ID, at); err != nil {
+		return chat.Membership{}, err
+	}
+	if err := now.mayChange(v.user, user, role); err != nil {
+		if _, err := f.publishRole(ctx, v.user, target, now.standing[user].Role); err != nil {
+			return chat.Membership{}, err
+		}
+		return chat.Membership{}, chat.Errorf(chat.Conflict, "somebody else changed the room's roles at the same moment: %w", err)
+	}
+	target.Role = role
+	return target, nil
+}
+
+// publishRole publishes that a member has a role, and returns the place of that.
+func (f *Function) publishRole(ctx context.Context, by chat.UserID, m chat.Membership, role chat.Role) (chat.Sequence, error) {
+	e, err := newMemberEvent(by, chat.MemberUpdated, m.Room, chat.MemberData{User: m.User, Nickname: m.Nickname, Role: role, Changed: chat.ChangedRole})
+	if err != nil {
+		return 0, err
+	}
+	events := []chat.Event{e}
+	err = members.Publish(ctx, f.log, f.rooms, events...)
+	return events[0].Sequence, err
+}
+
+// ensureOwner gives a room with members an owner if it has none: because the last one
+// has left, and whoever should have seen to it has failed, or because an earlier
+// version has left it so.
+func (f *Function) ensureOwner(ctx context.Context, room chat.Room) error {
+	if room.Kind == chat.Direct {
+		return nil
+	}
+	owned, err := f.rooms.Owned(ctx, []chat.RoomID{room.ID})
+	if err != nil {
+		return fmt.Errorf("looking for an owner: %w", err)
+	}
+	if owned[room.ID] {
+		return nil
+	}
+	now, err := f.here(ctx, room.ID)
+	if err != nil {
+		return err
+	}
+	heir, ok := now.successor()
+	if !ok {
+		return nil
+	}
+	_, err = f.publishRole(ctx, heir.User, heir, chat.Owner)
+	return err
+}
+
+// owned is the visit with a role that is of a room with an owner.
+func (f *Function) owned(ctx context.Context, v visit) (visit, error) {
+	if !v.self.Active || v.self.Role == chat.Owner {
+		return v, nil
+	}
+	if err := f.ensureOwner(ctx, v.room); err != nil {
+		return v, err
+	}
+	var err error
+	v.self, err = f.membership(ctx, v.room.ID, v.user)
+	return v, err
+}

@@ -1,0 +1,70 @@
+package chattest
+
+import (
+	"testing"
+	"time"
+
+	"knatter.dev/chat"
+)
+
+var migratedAt = time.Date(2026, 5, 1, 12, 0, 1, 0, time.UTC)
+
+// MigratedRooms checks a [chat.RoomStore] that has been brought up to date from the
+// layout which knew neither stays nor removals. The adapters' testdata has what that
+// version wrote of one log, row by row: in the room "books" people joined, were
+// removed (one changed her nickname after that), left and came back, and read, one of
+// them beyond all that is there; the room "lost" was left by both of its owners.
+func MigratedRooms(t *testing.T, s chat.RoomStore) {
+	t.Helper()
+	in := func(user chat.UserID, nickname string, role chat.Role, since, sequence, read chat.Sequence) chat.Membership {
+		return chat.Membership{User: user, Nickname: nickname, Role: role, Active: true, Since: since, Sequence: sequence, Read: read}
+	}
+	out := func(user chat.UserID, nickname string, role chat.Role, removed bool, sequence chat.Sequence) chat.Membership {
+		return chat.Membership{User: user, Nickname: nickname, Role: role, Removed: removed, Sequence: sequence}
+	}
+	for room, want := range map[chat.RoomID][]chat.Membership{
+		"books": {
+			in("alice", "Alice", chat.Owner, 2, 2, 20),
+			in("bob", "bob", chat.Moderator, 3, 8, 9),
+			out("carol", "carol", chat.Plain, true, 10),
+			out("dave", "dave", chat.Plain, false, 11),
+			out("erin", "Erin the removed", chat.Plain, true, 13),
+			in("frank", "frank", chat.Plain, 19, 19, 0),
+		},
+		"lost": {
+			in("alice", "Alice", chat.Plain, 24, 24, 0),
+			out("bob", "bob", chat.Owner, false, 26),
+			out("gina", "Gina", chat.Owner, false, 25),
+		},
+	} {
+		for i := range want {
+			want[i].Room = room
+		}
+		got, err := s.Members(t.Context(), room)
+		must(t, err)
+		wantEqual(t, string(room), got, want)
+	}
+	owned, err := s.Owned(t.Context(), []chat.RoomID{"books", "lost"})
+	must(t, err)
+	wantEqual(t, "rooms with an owner", owned, map[chat.RoomID]bool{"books": true})
+	mine, err := s.RoomsOf(t.Context(), "alice")
+	must(t, err)
+	if len(mine) != 2 {
+		t.Errorf("alice's rooms: %+v", mine)
+	}
+	books, err := s.Room(t.Context(), "books")
+	must(t, err)
+	wantEqual(t, "books", books, chat.Room{ID: "books", Name: "책", Kind: chat.Group, Created: migratedAt, Sequence: 20})
+
+	// The old log may be replayed over it, a removal that came before too.
+	must(t, s.Apply(t.Context(), []chat.Event{
+		member(chat.MemberRemoved, "books", "erin", "erin", chat.Plain, 12),
+		member(chat.MemberJoined, "books", "erin", "erin", chat.Plain, 6),
+		logged(chat.ReadAdvanced, "books", "alice", "r", 15, chat.ReadData{UpTo: 1<<53 - 1}),
+	}))
+	erin, err := s.Membership(t.Context(), "books", "erin")
+	must(t, err)
+	if erin.Active || !erin.Removed || erin.Nickname != "Erin the removed" {
+		t.Errorf("erin after a replay: %+v", erin)
+	}
+}
