@@ -44,6 +44,9 @@ type Config struct {
 	MaxRequestBody  int            // of HTTP requests; default 1 MiB
 	FunctionTimeout time.Duration  // for a function's answer; default 30 s
 	TrustedProxies  []netip.Prefix // proxies in front, which are believed whom they pass on; default none
+
+	Connections           int // at once, sockets among them; default: as many as there are files for, less what the process needs itself
+	ConnectionsPerAddress int // of one address that is no trusted proxy's; default three quarters of those
 }
 
 func (c Config) withDefaults() Config {

@@ -4,6 +4,7 @@
 package connector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/auth"
+	"knatter.dev/chat/internal/listen"
 )
 
 const (
@@ -115,8 +117,35 @@ func New(cfg Config, parts Parts) (*Connector, error) {
 		NoDefaultServerHeader: true,
 		ErrorHandler:          c.badRequest,
 		Logger:                silent{},
+		ConnState:             noteIdle,
 	}
 	return c, nil
+}
+
+// listener puts the connections' limits on ln. The proxies in front have those of
+// everybody behind them.
+func (c *Connector) listener(ln net.Listener) net.Listener {
+	limits := listen.Defaults()
+	limits.Total = cmp.Or(c.cfg.Connections, limits.Total)
+	limits.PerAddress = cmp.Or(c.cfg.ConnectionsPerAddress, limits.PerAddress)
+	limits.Exempt = c.proxies.contain
+	return lingering{listen.New(ln, limits)}
+}
+
+// noteIdle tells the listener which connections may make room for others: those
+// between two requests. See also arrived.
+func noteIdle(conn net.Conn, state fasthttp.ConnState) {
+	if l, ok := conn.(lingeringConn); ok && state == fasthttp.StateIdle {
+		l.SetIdle(true)
+	}
+}
+
+// arrived tells the listener that a connection has sent a whole request: until
+// then it may make room for others, however slowly it sends one.
+func arrived(ctx *fasthttp.RequestCtx) {
+	if l, ok := ctx.Conn().(lingeringConn); ok {
+		l.SetIdle(false)
+	}
 }
 
 // silent takes what fasthttp would log: addresses, and of a request that it could
@@ -134,7 +163,7 @@ func (c *Connector) Serve(ctx context.Context, ln net.Listener) error {
 	wg.Go(c.followDeliveries)
 	wg.Go(c.sweeps)
 	failed := make(chan error, 1)
-	wg.Go(func() { failed <- c.server.Serve(lingering{ln}) })
+	wg.Go(func() { failed <- c.server.Serve(c.listener(ln)) })
 
 	var err error
 	select {

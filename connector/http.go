@@ -23,6 +23,7 @@ const subprotocol = "cloudevents.json"
 // serveHTTP answers a request. fasthttp recovers from nothing: a panic would end
 // the process.
 func (c *Connector) serveHTTP(ctx *fasthttp.RequestCtx) {
+	arrived(ctx)
 	err := guard.Call(c.ctx, c.logger, "a request", func() error {
 		c.route(ctx)
 		return nil

@@ -58,7 +58,7 @@ func newFront(t *testing.T, cfg Config, functions map[string]http.RoundTripper) 
 	}
 	f.base = ln.Addr().String()
 	served := make(chan error, 1)
-	go func() { served <- f.c.server.Serve(lingering{ln}) }()
+	go func() { served <- f.c.server.Serve(f.c.listener(ln)) }()
 	t.Cleanup(func() {
 		f.c.cancel()
 		_ = f.c.server.Shutdown()

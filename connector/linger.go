@@ -4,6 +4,8 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"knatter.dev/chat/internal/listen"
 )
 
 const (
@@ -18,23 +20,23 @@ type lingering struct{ net.Listener }
 
 func (l lingering) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
-	if tcp, ok := conn.(*net.TCPConn); ok {
-		return lingeringConn{tcp}, nil
+	if accepted, ok := conn.(*listen.Conn); ok {
+		return lingeringConn{accepted}, nil
 	}
 	return conn, err
 }
 
-type lingeringConn struct{ *net.TCPConn }
+type lingeringConn struct{ *listen.Conn }
 
 // Close ends the sending side at once and the whole when the peer has done the
 // same, or when it takes too long.
 func (c lingeringConn) Close() error {
 	if c.CloseWrite() != nil || c.SetDeadline(time.Now().Add(closeLinger)) != nil {
-		return c.TCPConn.Close() // the peer is gone, or it was closed before
+		return c.Conn.Close() // the peer is gone, or it was closed before
 	}
 	go func() {
 		_, _ = io.CopyN(io.Discard, c.TCPConn, closeLingerBytes)
-		_ = c.TCPConn.Close()
+		_ = c.Conn.Close()
 	}()
 	return nil
 }

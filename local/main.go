@@ -38,6 +38,8 @@ type config struct {
 	reindex   bool
 	origins   string
 	trusted   []netip.Prefix
+	atOnce    int // connections
+	ofOne     int // address
 	heartbeat time.Duration
 	retention int64
 	noSync    bool
@@ -60,6 +62,8 @@ func parse(args []string) (config, error) {
 	fs.BoolVar(&c.ephemeral, "ephemeral", false, "keep nothing: log and stores in memory")
 	fs.BoolVar(&c.reindex, "reindex", false, "empty the search index first and rebuild it from the stored messages and the log")
 	fs.StringVar(&c.origins, "origins", "", "`origins`, comma separated, whose pages may connect beside our own, as https://chat.example; \"*\" for all")
+	fs.IntVar(&c.atOnce, "connections", 0, "`number` of connections open at once, sockets among them; 0 for as many as there are files for, less what the process needs itself")
+	fs.IntVar(&c.ofOne, "connections-per-address", 0, "`number` of connections of one address that is no trusted proxy's; 0 for three quarters of all")
 	fs.Func("trusted-proxies", "`networks`, comma separated, of the proxies in front, as 10.0.0.0/8: they are believed whom they pass on (X-Forwarded-For or Forwarded, from the right) and by which scheme", func(s string) (err error) {
 		c.trusted, err = connector.ParseNetworks(program.Words(s))
 		return err
@@ -73,6 +77,9 @@ func parse(args []string) (config, error) {
 	}
 	if fs.NArg() > 0 {
 		return c, fmt.Errorf("unexpected argument %q; --help lists the flags", fs.Arg(0))
+	}
+	if c.atOnce < 0 || c.ofOne < 0 {
+		return c, errors.New("--connections and --connections-per-address must not be below 0")
 	}
 	if c.ephemeral && (c.store != "" || c.brokers != "") {
 		return c, errors.New("--ephemeral is about the embedded log and store: it goes with neither --brokers nor --store")

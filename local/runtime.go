@@ -61,10 +61,11 @@ func run(ctx context.Context, cfg config, start time.Time) (err error) {
 	defer func() { err = errors.Join(err, parts.close()) }()
 
 	gateway, err := connector.New(connector.Config{
-		Heartbeat: cfg.heartbeat,
-		Origins:   program.Words(cfg.origins),
-
-		TrustedProxies: cfg.trusted,
+		Heartbeat:             cfg.heartbeat,
+		Origins:               program.Words(cfg.origins),
+		TrustedProxies:        cfg.trusted,
+		Connections:           cfg.atOnce,
+		ConnectionsPerAddress: cfg.ofOne,
 	}, connector.Parts{
 		Log: parts.log,
 		Follow: func(ctx context.Context, ready func(), handle func([]chat.Delivery)) error {

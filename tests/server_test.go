@@ -29,6 +29,8 @@ type Server struct {
 
 	dir     string
 	flags   []string
+	files   int    // that it may open; 0 for what we may
+	admin   string // address; "" for none
 	cmd     *exec.Cmd
 	out     output
 	exited  chan error
@@ -64,9 +66,12 @@ func (s *Server) start() error {
 	if s.URL != "" {
 		listen = s.address()
 	}
-	args := append([]string{"--listen", listen, "--admin", "", "--data", s.dir}, s.flags...)
+	args := append([]string{"--listen", listen, "--admin", s.admin, "--data", s.dir}, s.flags...)
 	s.out = output{}
 	s.cmd = exec.Command(program, args...)
+	if s.files > 0 {
+		s.cmd = exec.Command("sh", append([]string{"-c", fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, s.files), program}, args...)...)
+	}
 	s.cmd.Stderr = &s.out
 	stdout, err := s.cmd.StdoutPipe()
 	if err != nil {

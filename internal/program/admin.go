@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"knatter.dev/chat/internal/listen"
 	"knatter.dev/chat/internal/serve"
 )
 
@@ -21,6 +22,9 @@ var AdminAddress = Setting{
 	Name: "admin", Value: "address", Default: ":8081",
 	Usage: "of /metrics, /healthz, /readyz and /debug/pprof, for those who run it; \"none\" for none",
 }
+
+// maxAdmin is how many connections the admin port has at once.
+const maxAdmin = 64
 
 // Admin is the server for those who run Knatter, apart from its users' one.
 type Admin struct {
@@ -59,7 +63,18 @@ func ListenAdmin(address string, ready func(context.Context) error, metrics ...p
 	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	return &Admin{ln: ln, server: &http.Server{Handler: serve.Guarded("the admin port", mux), MaxHeaderBytes: maxHeader, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout}}, nil
+	server := &http.Server{
+		Handler: serve.Guarded("the admin port", mux), ConnState: noteIdle,
+		MaxHeaderBytes: maxHeader, ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+	}
+	return &Admin{ln: listen.New(ln, listen.Limits{Total: maxAdmin}), server: server}, nil
+}
+
+// noteIdle tells the listener which connections may make room for others.
+func noteIdle(conn net.Conn, state http.ConnState) {
+	if c, ok := conn.(*listen.Conn); ok {
+		c.SetIdle(state == http.StateNew || state == http.StateIdle)
+	}
 }
 
 // Serve runs until ctx ends.

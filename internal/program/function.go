@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/listen"
 	"knatter.dev/chat/internal/serve"
 )
 
@@ -38,17 +39,17 @@ const (
 	stopTimeout   = 20 * time.Second // for requests that are being answered
 )
 
-// listen is where a function is served. Knative says so by a port.
+// listenAddress is where a function is served. Knative says so by a port.
 var (
-	listen = Setting{Name: "listen", Value: "address", Usage: "to be served on; if it is not set, the port below on all addresses"}
-	port   = Setting{Name: "port", Variable: "PORT", NoFlag: true, Value: "number", Default: "8080", Usage: "to be served on, as Knative sets it", Check: Number(0, 65535)}
+	listenAddress = Setting{Name: "listen", Value: "address", Usage: "to be served on; if it is not set, the port below on all addresses"}
+	port          = Setting{Name: "port", Variable: "PORT", NoFlag: true, Value: "number", Default: "8080", Usage: "to be served on, as Knative sets it", Check: Number(0, 65535)}
 )
 
 // Serve is the program that serves a function: its own paths, and for those who
 // run it /health/liveness and /health/readiness.
 func Serve(name, summary string, f Function, settings ...Setting) Program {
 	return Program{
-		Name: name, Summary: summary, Settings: slices.Concat([]Setting{listen, port}, Callers, settings),
+		Name: name, Summary: summary, Settings: slices.Concat([]Setting{listenAddress, port}, Callers, settings),
 		Run: func(ctx context.Context, c Call) error {
 			return serveFunction(ctx, c.Env, f)
 		},
@@ -61,10 +62,13 @@ func serveFunction(ctx context.Context, env Env, f Function) error {
 	address := addressOf(env)
 	ln, err := net.Listen("tcp", address)
 	if err != nil {
-		return fmt.Errorf("cannot listen on %s (%s): %w", address, listen.names(), err)
+		return fmt.Errorf("cannot listen on %s (%s): %w", address, listenAddress.names(), err)
 	}
+	limits := listen.Defaults()
+	limits.PerAddress = 0 // all come from the connector, or through one proxy
 	server := &http.Server{
 		Handler:           handler(f),
+		ConnState:         noteIdle,
 		MaxHeaderBytes:    maxHeader,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
@@ -74,7 +78,7 @@ func serveFunction(ctx context.Context, env Env, f Function) error {
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		if err := server.Serve(listen.New(ln, limits)); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("serving: %w", err)
 		}
 		return nil
@@ -104,7 +108,7 @@ func stop(server *http.Server) error {
 }
 
 func addressOf(env Env) string {
-	return cmp.Or(env[listen.Env()], ":"+env[port.Env()])
+	return cmp.Or(env[listenAddress.Env()], ":"+env[port.Env()])
 }
 
 func handler(f Function) http.Handler {

@@ -39,6 +39,8 @@ var (
 	roomBytes       = number("room-bytes-per-second", 4<<20, "written to one room through this connector; what is over that waits")
 	subscriptions   = number("subscriptions", 2000, "rooms of one socket")
 	socketsPerUser  = number("sockets-per-user", 50, "of one user, on this connector")
+	openAtOnce      = program.Setting{Name: "connections", Value: "number", Check: program.Number(1, most), Usage: "open at once, sockets among them; if it is not set, as many as there are files for, less what the process needs itself"}
+	perAddress      = program.Setting{Name: "connections-per-address", Value: "number", Check: program.Number(1, most), Usage: "of one address that is no trusted proxy's; if it is not set, three quarters of all"}
 	queueFrames     = number("queue-frames", 4096, "waiting for one socket; one with more is closed")
 	queueBytes      = number("queue-bytes", 4<<20, "waiting for one socket; one with more is closed")
 	drainTimeout    = program.Setting{Name: "drain-timeout", Value: "time", Default: "5s", Check: program.Duration(time.Second, time.Hour), Usage: "for acknowledgements when stopping; it takes at most three times as long"}
@@ -59,7 +61,7 @@ func settings() []program.Setting {
 	for _, name := range chat.RequestFunctions {
 		all = append(all, program.FunctionURL(name, true))
 	}
-	return append(all, origins, trusted, heartbeat, frameBytes, framesPerSecond, burst, messageTimeout, userFrames, userBurst, userBytes, roomBytes,
+	return append(all, origins, trusted, openAtOnce, perAddress, heartbeat, frameBytes, framesPerSecond, burst, messageTimeout, userFrames, userBurst, userBytes, roomBytes,
 		subscriptions, socketsPerUser, queueFrames, queueBytes, drainTimeout, functionTimeout)
 }
 
@@ -74,24 +76,26 @@ func configOf(env program.Env, hostname func() (string, error)) (connector.Confi
 		return connector.Config{}, err
 	}
 	return connector.Config{
-		MessageTimeout:      program.Time(env, messageTimeout),
-		UserFramesPerSecond: program.Int(env, userFrames),
-		UserBurst:           program.Int(env, userBurst),
-		UserBytesPerSecond:  program.Int(env, userBytes),
-		RoomBytesPerSecond:  program.Int(env, roomBytes),
-		Ordinal:             n,
-		Heartbeat:           program.Time(env, heartbeat),
-		FrameBytes:          program.Int(env, frameBytes),
-		FramesPerSecond:     program.Int(env, framesPerSecond),
-		Burst:               program.Int(env, burst),
-		Subscriptions:       program.Int(env, subscriptions),
-		SocketsPerUser:      program.Int(env, socketsPerUser),
-		QueueFrames:         program.Int(env, queueFrames),
-		QueueBytes:          program.Int(env, queueBytes),
-		Origins:             program.List(env, origins),
-		DrainTimeout:        program.Time(env, drainTimeout),
-		FunctionTimeout:     program.Time(env, functionTimeout),
-		TrustedProxies:      networks,
+		MessageTimeout:        program.Time(env, messageTimeout),
+		UserFramesPerSecond:   program.Int(env, userFrames),
+		UserBurst:             program.Int(env, userBurst),
+		UserBytesPerSecond:    program.Int(env, userBytes),
+		RoomBytesPerSecond:    program.Int(env, roomBytes),
+		Ordinal:               n,
+		Heartbeat:             program.Time(env, heartbeat),
+		FrameBytes:            program.Int(env, frameBytes),
+		FramesPerSecond:       program.Int(env, framesPerSecond),
+		Burst:                 program.Int(env, burst),
+		Subscriptions:         program.Int(env, subscriptions),
+		SocketsPerUser:        program.Int(env, socketsPerUser),
+		QueueFrames:           program.Int(env, queueFrames),
+		QueueBytes:            program.Int(env, queueBytes),
+		Origins:               program.List(env, origins),
+		DrainTimeout:          program.Time(env, drainTimeout),
+		FunctionTimeout:       program.Time(env, functionTimeout),
+		TrustedProxies:        networks,
+		Connections:           program.Int(env, openAtOnce),
+		ConnectionsPerAddress: program.Int(env, perAddress),
 	}, nil
 }
 

@@ -1,0 +1,14 @@
+//go:build unix
+
+package listen
+
+import "golang.org/x/sys/unix"
+
+// maxFiles is how many files the process may open; 0 for more than matters.
+func maxFiles() int {
+	var limit unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil || limit.Cur > 1<<24 {
+		return 0
+	}
+	return int(limit.Cur)
+}
