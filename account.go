@@ -18,6 +18,11 @@ type Session struct {
 	User    UserID
 	Refresh string // hash of the only refresh token that is valid now
 	Created time.Time
+	Rotated time.Time // when that token took its predecessor's place; zero for the first one
 	Expires time.Time // of the refresh token
 	Revoked bool
 }
+
+// RefreshGrace is how long a refresh token is good for its successor once more: for
+// two tabs that refresh at once, and for an answer that got lost.
+const RefreshGrace = 10 * time.Second

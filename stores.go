@@ -102,10 +102,14 @@ type SessionStore interface {
 	Session(ctx context.Context, id string) (Session, error)
 
 	// Rotate replaces the refresh hash old by its successor, atomically and
-	// durably. When old is not the current one it has been used before: the
-	// session is revoked and the error is Forbidden. A revoked or expired session
-	// is Unauthenticated, an unknown one NotFound.
-	Rotate(ctx context.Context, id, old, successor string, expires time.Time) (Session, error)
+	// durably, as of now. The same call within [RefreshGrace] of the first changes
+	// nothing and returns the same, from wherever it comes; so the successor has to
+	// follow from old.
+	//
+	// Any other hash than the current one is Forbidden; what that means is for the
+	// caller to know, and the session goes on. A revoked or expired session is
+	// Unauthenticated, an unknown one NotFound.
+	Rotate(ctx context.Context, id, old, successor string, now, expires time.Time) (Session, error)
 
 	// Revoke ends a session, durably and idempotently. Errors: NotFound.
 	Revoke(ctx context.Context, id string) error

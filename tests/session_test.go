@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -192,7 +193,19 @@ func TestRefreshTokensRotate(t *testing.T) {
 	if second.User.ID != alice.User.ID || second.RefreshToken() == first {
 		t.Errorf("refreshed: %+v", second.User)
 	}
+	again, err := c.Resume(t.Context(), first) // the answer got lost, or another tab did the same
+	if err != nil || again.RefreshToken() != second.RefreshToken() {
+		t.Errorf("refreshed again: %v", err)
+	}
 	third := second.RefreshToken()
+	session, _, _ := strings.Cut(first, ".")
+	_, err = c.Resume(t.Context(), session+".made-up")
+	wantKind(t, "a secret that was made up", err, chat.Unauthenticated)
+	next, err := c.Resume(t.Context(), third)
+	if err != nil {
+		t.Fatal(err)
+	}
+	third = next.RefreshToken()
 	_, err = c.Resume(t.Context(), first) // somebody else has it
 	if kind := chat.KindOf(err); err == nil || kind != chat.Unauthenticated && kind != chat.Forbidden {
 		t.Errorf("the used token: %v", err)

@@ -24,8 +24,8 @@ const MARGIN = 75_000; // a token with less left is replaced; above the client's
  * A login: keeps the tokens and refreshes them.
  *
  * All tabs of a browser share one login, and each refresh token is good for one
- * use: a second use looks like theft and ends the login. So tabs take turns under
- * a lock, read the storage again when it is theirs, and use what another tab has
+ * use: a second use, but for a few seconds' grace, looks like theft and ends the
+ * login. So tabs take turns under a lock, read the storage again when it is theirs, and use what another tab has
  * just fetched. The access token is stored beside the refresh token because a
  * page load would otherwise spend a refresh, and a reload in the middle of one
  * would lose its answer; it gives a thief nothing that the refresh token does not.

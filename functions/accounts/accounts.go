@@ -42,7 +42,9 @@ type Function struct {
 	verifier *auth.Verifier
 	genuine  *auth.Verifier // looks at the token alone: who has logged out may log out again
 	hasher   hasher
-	keys     []byte // the public key set
+
+	refresher refresher
+	keys      []byte // the public key set
 }
 
 // New returns a function that has yet to be started.
@@ -59,6 +61,7 @@ func (f *Function) use(accounts chat.AccountStore, sessions chat.SessionStore, a
 	f.accounts, f.sessions, f.attempts, f.rooms, f.log = accounts, sessions, attempts, rooms, log
 	f.signer, f.verifier, f.genuine = signer, v, auth.NewVerifier(signer.Keys, nil)
 	f.hasher = newHasher()
+	f.refresher = refresher{key: signer.Derive("knatter refresh tokens")}
 	f.keys, _ = json.Marshal(signer.KeySet()) // a public Ed25519 key always marshals
 	f.Use(serve.Routes(map[string]func(http.ResponseWriter, *http.Request) error{
 		"POST /v1/accounts":            f.signUp,

@@ -2,9 +2,6 @@ package accounts
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
 	"fmt"
 	"net/http"
 	"strings"
@@ -28,19 +25,6 @@ type tokens struct {
 	Refresh   string  `json:"refreshToken"`
 	ExpiresIn int     `json:"expiresIn"` // seconds, of the access token
 	User      profile `json:"user"`
-}
-
-// newRefresh makes a refresh token: the session's ID, a dot, and a secret of 256
-// random bits, of which the store holds the hash. A secret like this needs no slow
-// hash.
-func newRefresh(session string) (token, hash string) {
-	secret := base64.RawURLEncoding.EncodeToString(randomBytes(32))
-	return session + "." + secret, hashOf(secret)
-}
-
-func hashOf(secret string) string {
-	sum := sha256.Sum256([]byte(secret))
-	return hex.EncodeToString(sum[:])
 }
 
 // logIn does not tell whether an address has an account: an unknown one is
@@ -79,8 +63,8 @@ func (f *Function) logIn(w http.ResponseWriter, r *http.Request) error {
 		return chat.Errorf(chat.Unauthenticated, "the email address or the password is wrong")
 	}
 	s := chat.Session{ID: names.NewSession(), User: account.ID, Created: chat.Now(), Expires: chat.Now().Add(refreshFor)}
-	token, hash := newRefresh(s.ID)
-	s.Refresh = hash
+	token := f.refresher.first(s.ID)
+	s.Refresh = hashOf(token)
 	if err := f.sessions.Open(r.Context(), s); err != nil {
 		return fmt.Errorf("opening a session: %w", err)
 	}
@@ -104,44 +88,6 @@ func (f *Function) issue(w http.ResponseWriter, account chat.Account, session, r
 	return nil
 }
 
-// refresh replaces a refresh token by its successor. One that comes a second time
-// has been stolen, or the thief was first: the session ends. A client must
-// therefore never refresh twice at once, not from two tabs either (the web client
-// holds a lock), and one that did not get the answer has to log in again.
-func (f *Function) refresh(w http.ResponseWriter, r *http.Request) error {
-	var in struct{ RefreshToken string }
-	if err := serve.Decode(w, r, &in); err != nil {
-		return err
-	}
-	if err := f.allow(w, r, "client", client(r), f.Limits.Client, defaults.Client); err != nil {
-		return err
-	}
-	refused := chat.Errorf(chat.Unauthenticated, "the refresh token does not count (any more), log in again")
-	id, secret, _ := strings.Cut(in.RefreshToken, ".")
-	if id == "" || secret == "" || len(in.RefreshToken) > 256 {
-		return refused
-	}
-	token, hash := newRefresh(id)
-	s, err := f.sessions.Rotate(r.Context(), id, hashOf(secret), hash, chat.Now().Add(refreshFor))
-	switch chat.KindOf(err) {
-	case chat.Forbidden:
-		if err := f.ended(r.Context(), id); err != nil {
-			return err
-		}
-		return refused
-	case chat.NotFound, chat.Unauthenticated:
-		return refused
-	}
-	if err != nil {
-		return fmt.Errorf("rotating a refresh token: %w", err)
-	}
-	account, err := f.accountOf(r.Context(), s.User)
-	if err != nil {
-		return err
-	}
-	return f.issue(w, account, id, token)
-}
-
 // logOut ends the session that the access token is of. Again is as good as once.
 func (f *Function) logOut(w http.ResponseWriter, r *http.Request) error {
 	claims, err := f.genuine.Request(r)
@@ -161,11 +107,15 @@ func (f *Function) logOut(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// ended tells the connectors that a reused token has ended its session.
-func (f *Function) ended(ctx context.Context, id string) error {
+// end ends a session of which an old token was used, and tells the connectors.
+func (f *Function) end(ctx context.Context, id string) error {
+	ctx = context.WithoutCancel(ctx)
 	s, err := f.sessions.Session(ctx, id)
+	if err == nil {
+		err = f.sessions.Revoke(ctx, id)
+	}
 	if err != nil {
-		return fmt.Errorf("reading a session: %w", err)
+		return fmt.Errorf("revoking a session: %w", err)
 	}
 	return f.revoked(ctx, s.User, id)
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -114,19 +115,117 @@ func TestRefreshRotates(t *testing.T) {
 	}
 }
 
-func TestReuseRevokesTheFamily(t *testing.T) {
+func (x *fixture) refreshed(token string) (next tokens) {
+	x.Helper()
+	x.do("POST", "/v1/sessions/refresh", "", object{"refreshToken": token}).want(200).into(&next)
+	return next
+}
+
+// Two tabs refresh at once, and their requests reach different instances.
+func TestRefreshTwiceAtOnce(t *testing.T) {
 	x := setUp(t)
 	id := x.signUp("minji")
-	stolen, other := x.logIn("minji"), x.logIn("minji")
-	var next tokens
-	x.do("POST", "/v1/sessions/refresh", "", object{"refreshToken": stolen.Refresh}).want(200).into(&next)
-	x.do("POST", "/v1/sessions/refresh", "", object{"refreshToken": stolen.Refresh}).want(401)
-	x.do("POST", "/v1/sessions/refresh", "", object{"refreshToken": next.Refresh}).want(401)
-	x.do("GET", "/v1/me", next.Access, nil).want(401)
-	x.do("GET", "/v1/me", other.Access, nil).want(200)
-	session, _, _ := strings.Cut(stolen.Refresh, ".")
-	if got := x.revocations(id); len(got) != 1 || got[0] != session {
-		t.Errorf("connectors were told %v, want %s", got, session)
+	other := With(x.store.Accounts(), x.store.Sessions(), x.store.Attempts(), x.store.Rooms(), x.log, x.f.signer, x.f.verifier)
+	first := x.logIn("minji")
+	got := make([]tokens, 8)
+	var wg sync.WaitGroup
+	for i := range got {
+		wg.Go(func() {
+			y := fixture{T: t, f: []*Function{x.f, other}[i%2], store: x.store, log: x.log}
+			got[i] = y.refreshed(first.Refresh)
+		})
+	}
+	wg.Wait()
+	for _, g := range got {
+		if g.Refresh != got[0].Refresh || g.Refresh == first.Refresh {
+			t.Fatalf("one got %s, another %s", got[0].Refresh, g.Refresh)
+		}
+		x.do("GET", "/v1/me", g.Access, nil).want(200)
+	}
+	if next := x.refreshed(got[0].Refresh); next.Refresh == got[0].Refresh {
+		t.Error("the successor has none of its own")
+	}
+	if got := x.revocations(id); len(got) != 0 {
+		t.Errorf("connectors were told to close %v", got)
+	}
+}
+
+// A token that is used again when its successor has been used, or after the grace,
+// is in two hands.
+func TestReuseRevokesTheFamily(t *testing.T) {
+	for name, use := range map[string]func(x *fixture, stolen tokens) (latest string){
+		"the one before the one before": func(x *fixture, stolen tokens) string {
+			return x.refreshed(x.refreshed(stolen.Refresh).Refresh).Refresh
+		},
+		"late": func(x *fixture, stolen tokens) string {
+			session, secret, _ := strings.Cut(stolen.Refresh, ".")
+			next := x.f.refresher.next(session, secret)
+			if _, err := x.store.Sessions().Rotate(x.Context(), session, hashOf(stolen.Refresh), hashOf(next),
+				chat.Now().Add(-chat.RefreshGrace), chat.Now().Add(refreshFor)); err != nil {
+				x.Fatal(err)
+			}
+			return next
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := setUp(t)
+			id := x.signUp("minji")
+			stolen, other := x.logIn("minji"), x.logIn("minji")
+			latest := use(x, stolen)
+			for range 2 {
+				x.do("POST", "/v1/sessions/refresh", "", object{"refreshToken": stolen.Refresh}).want(401)
+			}
+			x.do("POST", "/v1/sessions/refresh", "", object{"refreshToken": latest}).want(401)
+			x.do("GET", "/v1/me", stolen.Access, nil).want(401)
+			x.do("GET", "/v1/me", other.Access, nil).want(200)
+			session, _, _ := strings.Cut(stolen.Refresh, ".")
+			if got := x.revocations(id); len(got) != 1 || got[0] != session {
+				t.Errorf("connectors were told %v, want %s", got, session)
+			}
+		})
+	}
+}
+
+// Who knows a session's ID, as its own user does of any session, cannot end it.
+func TestMadeUpRefreshTokenEndsNothing(t *testing.T) {
+	x := setUp(t)
+	id := x.signUp("minji")
+	login, other := x.logIn("minji"), x.logIn("minji")
+	session, secret, _ := strings.Cut(login.Refresh, ".")
+	_, foreign, _ := strings.Cut(other.Refresh, ".")
+	last := secret[len(secret)-1:]
+	for name, made := range map[string]string{
+		"any":             "secret",
+		"of our length":   encoding.EncodeToString(make([]byte, secretBytes+markBytes)),
+		"cut off":         secret[:len(secret)-1],
+		"with more":       secret + last,
+		"changed":         secret[:len(secret)-1] + map[bool]string{true: "B", false: "A"}[last == "A"],
+		"another's":       foreign,
+		"not base64":      strings.Repeat("!", len(secret)),
+		"of another key":  strings.TrimPrefix(refresher{key: []byte("another")}.first(session), session+"."),
+		"an access token": login.Access,
+	} {
+		if got := x.do("POST", "/v1/sessions/refresh", "", object{"refreshToken": session + "." + made}); got.Code != 401 {
+			t.Errorf("%s: %d", name, got.Code)
+		}
+	}
+	x.do("GET", "/v1/me", login.Access, nil).want(200)
+	if got := x.revocations(id); len(got) != 0 {
+		t.Errorf("connectors were told to close %v", got)
+	}
+	x.refreshed(login.Refresh)
+}
+
+// Sessions of before tokens had a mark go on.
+func TestRefreshTokenWithoutMark(t *testing.T) {
+	x := setUp(t)
+	id := x.signUp("minji")
+	old := "session.c2VjcmV0"
+	if err := x.store.Sessions().Open(t.Context(), chat.Session{ID: "session", User: id, Refresh: hashOf(old), Created: chat.Now(), Expires: chat.Now().Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	if next := x.refreshed(old); next.Refresh != x.refreshed(old).Refresh {
+		t.Error("not the same successor")
 	}
 }
 

@@ -4,7 +4,9 @@ import (
 	"context"
 	"crypto"
 	"crypto/ed25519"
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/pem"
@@ -61,6 +63,17 @@ func (s *Signer) Sign(c Claims) (string, error) {
 // KeySet is the public key, to be published.
 func (s *Signer) KeySet() jose.JSONWebKeySet {
 	return jose.JSONWebKeySet{Keys: []jose.JSONWebKey{s.private.Public()}}
+}
+
+// Derive returns a secret of 32 bytes that follows from the private key, so that all
+// who have the key have it too; each purpose has one of its own (RFC 5869).
+func (s *Signer) Derive(purpose string) []byte {
+	seed := s.private.Key.(ed25519.PrivateKey).Seed()
+	secret, err := hkdf.Key(sha256.New, seed, nil, purpose, sha256.Size)
+	if err != nil {
+		panic("auth: " + err.Error()) // 32 bytes are always to be had
+	}
+	return secret
 }
 
 // Keys is a [KeySource] for verifiers in the signer's own process.

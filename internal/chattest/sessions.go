@@ -13,7 +13,8 @@ import (
 // SessionStore checks a [chat.SessionStore].
 func SessionStore(t *testing.T, open func(t *testing.T) chat.SessionStore) {
 	ctx := t.Context()
-	expires := time.Now().Add(time.Hour).UTC().Truncate(time.Millisecond)
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	expires := now.Add(time.Hour)
 	login := chat.Session{ID: "s1", User: "alice", Refresh: "hash-0", Created: epoch, Expires: expires}
 
 	t.Run("a session comes back as it was opened", func(t *testing.T) {
@@ -33,7 +34,8 @@ func SessionStore(t *testing.T, open func(t *testing.T) chat.SessionStore) {
 		for i := range 3 {
 			want.Refresh = fmt.Sprint("hash-", i+1)
 			want.Expires = want.Expires.Add(time.Hour)
-			got, err := s.Rotate(ctx, "s1", fmt.Sprint("hash-", i), want.Refresh, want.Expires)
+			want.Rotated = now.Add(time.Duration(i) * time.Minute)
+			got, err := s.Rotate(ctx, "s1", fmt.Sprint("hash-", i), want.Refresh, want.Rotated, want.Expires)
 			must(t, err)
 			wantEqual(t, "rotated", got, want)
 			got, err = s.Session(ctx, "s1")
@@ -42,22 +44,46 @@ func SessionStore(t *testing.T, open func(t *testing.T) chat.SessionStore) {
 		}
 	})
 
-	t.Run("using an old hash again revokes the session", func(t *testing.T) {
+	t.Run("the same rotation again finds its successor, for as long as the grace lasts", func(t *testing.T) {
 		s := open(t)
 		must(t, s.Open(ctx, login))
-		_, err := s.Rotate(ctx, "s1", "hash-0", "hash-1", expires)
+		want, err := s.Rotate(ctx, "s1", "hash-0", "hash-1", now, expires)
 		must(t, err)
-		_, err = s.Rotate(ctx, "s1", "hash-0", "hash-2", expires)
+		for _, after := range []time.Duration{-time.Second, 0, chat.RefreshGrace - time.Millisecond} { // clocks differ
+			got, err := s.Rotate(ctx, "s1", "hash-0", "hash-1", now.Add(after), expires.Add(time.Hour))
+			must(t, err)
+			wantEqual(t, "rotated again", got, want)
+		}
+		_, err = s.Rotate(ctx, "s1", "hash-0", "hash-1", now.Add(chat.RefreshGrace), expires)
 		wantKind(t, err, chat.Forbidden)
+		_, err = s.Rotate(ctx, "s1", "hash-1", "hash-2", now.Add(time.Second), expires)
+		must(t, err)
+		_, err = s.Rotate(ctx, "s1", "hash-0", "hash-1", now.Add(2*time.Second), expires) // the one before the one before
+		wantKind(t, err, chat.Forbidden)
+	})
+
+	t.Run("another hash than the current one changes nothing", func(t *testing.T) {
+		s := open(t)
+		must(t, s.Open(ctx, login))
+		for _, hash := range []string{"", "hash-1", "hash-00", "HASH-0"} {
+			_, err := s.Rotate(ctx, "s1", hash, "hash-2", now, expires)
+			wantKind(t, err, chat.Forbidden)
+		}
 		got, err := s.Session(ctx, "s1")
 		must(t, err)
-		if !got.Revoked {
-			t.Fatal("not revoked")
-		}
-		for _, hash := range []string{"hash-0", "hash-1", "hash-2"} {
-			_, err = s.Rotate(ctx, "s1", hash, "hash-3", expires)
-			wantKind(t, err, chat.Unauthenticated)
-		}
+		wantEqual(t, "session", got, login)
+		_, err = s.Rotate(ctx, "s1", "hash-0", "hash-1", now, expires)
+		must(t, err)
+	})
+
+	t.Run("a session that was revoked within the grace stays so", func(t *testing.T) {
+		s := open(t)
+		must(t, s.Open(ctx, login))
+		_, err := s.Rotate(ctx, "s1", "hash-0", "hash-1", now, expires)
+		must(t, err)
+		must(t, s.Revoke(ctx, "s1"))
+		_, err = s.Rotate(ctx, "s1", "hash-0", "hash-1", now, expires)
+		wantKind(t, err, chat.Unauthenticated)
 	})
 
 	t.Run("an expired session does not rotate", func(t *testing.T) {
@@ -65,14 +91,14 @@ func SessionStore(t *testing.T, open func(t *testing.T) chat.SessionStore) {
 		old := login
 		old.Expires = time.Now().Add(-time.Second)
 		must(t, s.Open(ctx, old))
-		_, err := s.Rotate(ctx, "s1", "hash-0", "hash-1", expires)
+		_, err := s.Rotate(ctx, "s1", "hash-0", "hash-1", now, expires)
 		wantKind(t, err, chat.Unauthenticated)
 	})
 
 	t.Run("a revoked session does not rotate", func(t *testing.T) {
 		s := open(t)
 		wantKind(t, s.Revoke(ctx, "s1"), chat.NotFound)
-		_, err := s.Rotate(ctx, "s1", "hash-0", "hash-1", expires)
+		_, err := s.Rotate(ctx, "s1", "hash-0", "hash-1", now, expires)
 		wantKind(t, err, chat.NotFound)
 		other := login
 		other.ID = "s10"
@@ -80,34 +106,37 @@ func SessionStore(t *testing.T, open func(t *testing.T) chat.SessionStore) {
 		must(t, s.Open(ctx, other))
 		must(t, s.Revoke(ctx, "s1"))
 		must(t, s.Revoke(ctx, "s1"))
-		_, err = s.Rotate(ctx, "s1", "hash-0", "hash-1", expires)
+		_, err = s.Rotate(ctx, "s1", "hash-0", "hash-1", now, expires)
 		wantKind(t, err, chat.Unauthenticated)
 		got, err := s.Session(ctx, "s1")
 		must(t, err)
 		if !got.Revoked {
 			t.Fatal("not revoked")
 		}
-		_, err = s.Rotate(ctx, "s10", "hash-0", "hash-1", expires)
+		_, err = s.Rotate(ctx, "s10", "hash-0", "hash-1", now, expires)
 		must(t, err)
 	})
 
-	t.Run("of concurrent rotations with one hash one succeeds", func(t *testing.T) {
+	t.Run("concurrent rotations with one hash find one successor", func(t *testing.T) {
 		s := open(t)
 		must(t, s.Open(ctx, login))
-		var rotated atomic.Int32
-		concurrently(8, func(i int) {
-			_, err := s.Rotate(context.WithoutCancel(ctx), "s1", "hash-0", fmt.Sprint("next-", i), expires)
-			switch {
-			case err == nil:
-				rotated.Add(1)
-			case chat.KindOf(err) != chat.Forbidden && chat.KindOf(err) != chat.Unauthenticated:
-				t.Error(err)
+		var same, others atomic.Int32
+		concurrently(16, func(i int) {
+			if i%2 == 0 {
+				got, err := s.Rotate(context.WithoutCancel(ctx), "s1", "hash-0", "hash-1", now, expires)
+				if err == nil && got.Refresh == "hash-1" {
+					same.Add(1)
+				}
+				return
+			}
+			if _, err := s.Rotate(context.WithoutCancel(ctx), "s1", "guess", "hash-x", now, expires); chat.KindOf(err) == chat.Forbidden {
+				others.Add(1)
 			}
 		})
 		got, err := s.Session(ctx, "s1")
 		must(t, err)
-		if rotated.Load() != 1 || !got.Revoked {
-			t.Fatalf("%d rotated, revoked %v", rotated.Load(), got.Revoked)
+		if same.Load() != 8 || others.Load() != 8 || got.Refresh != "hash-1" || got.Revoked {
+			t.Fatalf("%d rotated, %d refused, session %+v", same.Load(), others.Load(), got)
 		}
 	})
 }

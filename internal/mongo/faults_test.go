@@ -217,7 +217,7 @@ func calls(t *testing.T, s *Store) map[string]func(context.Context) error {
 		"Open":        func(ctx context.Context) error { return s.Sessions().Open(ctx, chat.Session{ID: "s"}) },
 		"Session":     func(ctx context.Context) error { _, err := s.Sessions().Session(ctx, "none"); return err },
 		"Rotate": func(ctx context.Context) error {
-			_, err := s.Sessions().Rotate(ctx, "none", "a", "b", time.Now())
+			_, err := s.Sessions().Rotate(ctx, "none", "a", "b", time.Now(), time.Now())
 			return err
 		},
 		"Revoke": func(ctx context.Context) error { return s.Sessions().Revoke(ctx, "none") },

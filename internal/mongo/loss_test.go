@@ -120,21 +120,20 @@ func TestLostReplies(t *testing.T) {
 		if err := losing(t, "insert", func() error { return s.Sessions().Open(ctx, chat.Session{ID: "s", User: "bob"}) }); chat.KindOf(err) != chat.Conflict {
 			t.Errorf("got %v, want a conflict", err)
 		}
-		login.Refresh, login.Expires = "1", in(2*time.Hour)
+		login.Refresh, login.Rotated, login.Expires = "1", chat.Now(), in(2*time.Hour)
 		must(t, losing(t, "findAndModify", func() error {
-			got, err := s.Sessions().Rotate(ctx, "s", "0", "1", login.Expires)
+			got, err := s.Sessions().Rotate(ctx, "s", "0", "1", login.Rotated, login.Expires)
 			if err == nil && got != login {
 				t.Errorf("got %+v, want %+v", got, login)
 			}
 			return err
 		}))
-		// Nobody but the call itself may take the successor for its own.
-		_, err := s.Sessions().Rotate(ctx, "s", "0", "1", in(time.Hour))
+		_, err := s.Sessions().Rotate(ctx, "s", "0", "1", in(chat.RefreshGrace), in(time.Hour))
 		if chat.KindOf(err) != chat.Forbidden {
 			t.Errorf("a used hash: %v", err)
 		}
 		must(t, s.Sessions().Open(ctx, chat.Session{ID: "reused", Refresh: "1", Expires: in(time.Hour)}))
-		second := func() error { _, err := s.Sessions().Rotate(ctx, "reused", "0", "2", in(time.Hour)); return err }
+		second := func() error { _, err := s.Sessions().Rotate(ctx, "reused", "0", "2", in(0), in(time.Hour)); return err }
 		if err := losing(t, "findAndModify", second); chat.KindOf(err) != chat.Forbidden {
 			t.Errorf("a used hash: %v", err)
 		}

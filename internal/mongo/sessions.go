@@ -25,12 +25,13 @@ type sessionDoc struct {
 	User    chat.UserID `bson:"user"`
 	Refresh string      `bson:"refresh"`
 	Created time.Time   `bson:"created"`
+	Rotated time.Time   `bson:"rotated,omitempty"`
 	Expires time.Time   `bson:"expires"`
 	Revoked bool        `bson:"revoked"`
 }
 
 func (d *sessionDoc) session() chat.Session {
-	return chat.Session{ID: d.ID, User: d.User, Refresh: d.Refresh, Created: d.Created, Expires: d.Expires, Revoked: d.Revoked}
+	return chat.Session{ID: d.ID, User: d.User, Refresh: d.Refresh, Created: d.Created, Rotated: d.Rotated, Expires: d.Expires, Revoked: d.Revoked}
 }
 
 func millis(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
@@ -40,7 +41,7 @@ func millis(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
 func (s *Sessions) Open(ctx context.Context, session chat.Session) error {
 	doc := sessionDoc{
 		ID: session.ID, User: session.User, Refresh: session.Refresh,
-		Created: millis(session.Created), Expires: millis(session.Expires), Revoked: session.Revoked,
+		Created: millis(session.Created), Rotated: millis(session.Rotated), Expires: millis(session.Expires), Revoked: session.Revoked,
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -78,73 +79,49 @@ func (s *Sessions) one(ctx context.Context, id string) (sessionDoc, error) {
 }
 
 // Rotate implements [chat.SessionStore]. Errors: Forbidden, Unauthenticated,
-// NotFound, Unavailable, after which the session may be rotated: the hash that the
-// caller has is then an old one.
-func (s *Sessions) Rotate(ctx context.Context, id, old, successor string, expires time.Time) (chat.Session, error) {
+// NotFound, Unavailable, after which the session may be rotated: the same call again
+// then finds its successor.
+func (s *Sessions) Rotate(ctx context.Context, id, old, successor string, now, expires time.Time) (chat.Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	r := rotation{s: s, id: id, old: old, successor: successor, expires: millis(expires)}
+	r := rotation{s: s, id: id, old: old, successor: successor, now: millis(now), expires: millis(expires)}
 	var rotated sessionDoc
-	err := again(ctx, func(maybe bool) (err error) {
-		rotated, err = r.try(ctx, maybe)
+	err := again(ctx, func(bool) (err error) {
+		rotated, err = r.try(ctx)
 		return err
 	})
 	return rotated.session(), err
 }
 
 // rotation is one call of Rotate. To compare the hash and to replace it is one step
-// of the server's, and so is to find another one and to revoke.
+// of the server's.
 type rotation struct {
 	s                  *Sessions
 	id, old, successor string
-	expires            time.Time
-	revoking           bool // it may be this call that has revoked the session
+	now, expires       time.Time
 }
 
-func (r *rotation) try(ctx context.Context, maybe bool) (sessionDoc, error) {
-	now := millis(time.Now())
-	rotated, err := r.change(ctx, now, bson.D{{Key: "$eq", Value: r.old}},
-		set(bson.E{Key: "refresh", Value: r.successor}, bson.E{Key: "expires", Value: r.expires}))
+func (r *rotation) try(ctx context.Context) (doc sessionDoc, err error) {
+	current := bson.D{{Key: "_id", Value: r.id}, {Key: "refresh", Value: r.old}, {Key: "revoked", Value: false}, above("expires", r.now)}
+	err = r.s.all.FindOneAndUpdate(ctx, current,
+		set(bson.E{Key: "refresh", Value: r.successor}, bson.E{Key: "rotated", Value: r.now}, bson.E{Key: "expires", Value: r.expires}),
+		options.FindOneAndUpdate().SetReturnDocument(options.After)).Decode(&doc)
 	if !errors.Is(err, mongo.ErrNoDocuments) {
-		return rotated, err
-	}
-	valid, revoked := bson.A{r.old}, r.revoking
-	if maybe {
-		valid = append(valid, r.successor) // which this call may have put there
-	}
-	r.revoking = true
-	_, err = r.change(ctx, now, bson.D{{Key: "$nin", Value: valid}}, set(bson.E{Key: "revoked", Value: true}))
-	if err == nil {
-		return sessionDoc{}, errReused
-	}
-	if !errors.Is(err, mongo.ErrNoDocuments) {
-		return sessionDoc{}, err
+		return doc, err
 	}
 	there, err := r.s.one(ctx, r.id)
 	switch {
 	case err != nil:
-	case there.Revoked && revoked && there.Refresh != r.old:
-		err = errReused
 	case there.Revoked:
 		err = chat.Errorf(chat.Unauthenticated, "the session was revoked")
-	case !there.Expires.After(now):
+	case !there.Expires.After(r.now):
 		err = chat.Errorf(chat.Unauthenticated, "the session has expired")
-	case !maybe || there.Refresh != r.successor:
-		err = chat.Errorf(chat.Unavailable, "store: the session is just being changed")
+	case there.Refresh == r.successor && r.now.Before(there.Rotated.Add(chat.RefreshGrace)):
+		return there, nil
+	default:
+		err = chat.Errorf(chat.Forbidden, "the refresh token is not the current one")
 	}
-	if err != nil {
-		return sessionDoc{}, err
-	}
-	return there, nil
-}
-
-var errReused = chat.Errorf(chat.Forbidden, "the refresh token was used before")
-
-// change updates the session if it is valid and its hash is as said.
-func (r *rotation) change(ctx context.Context, now time.Time, refresh, update bson.D) (doc sessionDoc, err error) {
-	valid := bson.D{{Key: "_id", Value: r.id}, {Key: "refresh", Value: refresh}, {Key: "revoked", Value: false}, above("expires", now)}
-	err = r.s.all.FindOneAndUpdate(ctx, valid, update, options.FindOneAndUpdate().SetReturnDocument(options.After)).Decode(&doc)
-	return doc, err
+	return sessionDoc{}, err
 }
 
 // Revoke implements [chat.SessionStore]. Errors: NotFound, Unavailable.

@@ -72,7 +72,7 @@ func wantFilled(t *testing.T, s *Store) {
 	must(t, err)
 	friends, err := s.Accounts().Friends(ctx, "alice")
 	must(t, err)
-	_, err = s.Sessions().Rotate(ctx, "s", "h", "h", time.Now().Add(time.Hour))
+	_, err = s.Sessions().Rotate(ctx, "s", "h", "h", time.Now(), time.Now().Add(time.Hour))
 	must(t, err)
 	connectors, err := s.Routes().Connectors(ctx, []chat.RoomID{"room"})
 	must(t, err)

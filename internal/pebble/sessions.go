@@ -67,7 +67,7 @@ func (s *Sessions) session(id string) (chat.Session, error) {
 
 // Rotate implements [chat.SessionStore]. Errors: Forbidden, Unauthenticated,
 // NotFound, Unavailable.
-func (s *Sessions) Rotate(ctx context.Context, id, old, successor string, expires time.Time) (chat.Session, error) {
+func (s *Sessions) Rotate(ctx context.Context, id, old, successor string, now, expires time.Time) (chat.Session, error) {
 	if err := s.s.enter(ctx); err != nil {
 		return chat.Session{}, err
 	}
@@ -75,28 +75,27 @@ func (s *Sessions) Rotate(ctx context.Context, id, old, successor string, expire
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	session, err := s.session(id)
-	if err != nil {
+	switch {
+	case err != nil:
 		return chat.Session{}, err
-	}
-	if session.Revoked {
+	case session.Revoked:
 		return chat.Session{}, chat.Errorf(chat.Unauthenticated, "the session was revoked")
-	}
-	if !session.Expires.After(time.Now()) {
+	case !session.Expires.After(now):
 		return chat.Session{}, chat.Errorf(chat.Unauthenticated, "the session has expired")
+	case same(session.Refresh, successor) && now.Before(session.Rotated.Add(chat.RefreshGrace)):
+		return session, nil
+	case !same(session.Refresh, old):
+		return chat.Session{}, chat.Errorf(chat.Forbidden, "the refresh token is not the current one")
 	}
-	if subtle.ConstantTimeCompare([]byte(session.Refresh), []byte(old)) != 1 {
-		session.Revoked = true
-		if err := s.set(&session); err != nil {
-			return chat.Session{}, err
-		}
-		return chat.Session{}, chat.Errorf(chat.Forbidden, "the refresh token was used before")
-	}
-	session.Refresh, session.Expires = successor, expires
+	session.Refresh, session.Rotated, session.Expires = successor, now, expires
 	if err := s.set(&session); err != nil {
 		return chat.Session{}, err
 	}
 	return session, nil
 }
+
+// same compares two hashes in constant time.
+func same(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 
 // Revoke implements [chat.SessionStore]. Errors: NotFound, Unavailable.
 func (s *Sessions) Revoke(ctx context.Context, id string) error {
