@@ -76,6 +76,7 @@ type Event struct {
 	TraceParent string            // W3C trace context
 	Extensions  map[string]string // any other CloudEvents attributes, passed on as they came
 	Data        json.RawMessage   // JSON
+	Origin      *Origin           // of an event that is handled; nil where it is not known, and never passed on
 }
 
 const userSource = "/users/"

@@ -12,6 +12,10 @@ type EventStore interface {
 	// (Stream, Sequence). Of events of one stream with the same Source and ID
 	// only the one with the lowest Sequence stays, in whatever order and however
 	// often they are put. On an error any part may be stored; put all again.
+	//
+	// It never replaces another event: one whose sequence another event of the stream
+	// has is a Conflict. The log has then lost events that were stored before, and
+	// given their places again.
 	Put(ctx context.Context, events []Event) error
 
 	// Events returns stored events of a stream, oldest first, and whether there
@@ -142,6 +146,7 @@ type RouteChange struct {
 	Connector int
 	Open      bool
 	Sequence  Sequence
+	Origin    *Origin // nil where it is not known
 }
 
 // SearchIndex is the inverted index over messages: a projection of the log.
@@ -171,6 +176,7 @@ type Document struct {
 	ID       string
 	Time     time.Time
 	Terms    []string // distinct
+	Origin   *Origin  // nil where it is not known
 }
 
 // Query selects messages: in Rooms, every word matches, within the bounds.

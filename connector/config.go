@@ -79,6 +79,9 @@ type Log interface {
 	// stream, and calls done once: with nil when it is acknowledged and
 	// e.Sequence is set, or with the reason, Unavailable. It never blocks.
 	AppendAsync(ctx context.Context, e *chat.Event, done func(error))
+	// End is the least sequence that an event of the stream could get that is logged
+	// after the call. Errors: Unavailable.
+	End(ctx context.Context, stream chat.RoomID) (chat.Sequence, error)
 	// Ping tells whether the log can be reached.
 	Ping(ctx context.Context) error
 }

@@ -133,6 +133,53 @@ func TestMoreThanTheReplayIsLeftToPaging(t *testing.T) {
 	}
 }
 
+// What a client says that it has seen can be ahead of what was delivered, never of
+// the log: then the log has lost it.
+func TestResumeBeyondTheLog(t *testing.T) {
+	r := newRig(t, connector.Config{})
+	r.room("r", "alice")
+	alice := r.open("alice")
+	for step, c := range []struct {
+		after    func() chat.Sequence
+		complete bool
+	}{
+		{func() chat.Sequence { return 1 << 20 }, false}, // the route is opened
+		{func() chat.Sequence { return 1<<53 - 1 }, false},
+		{func() chat.Sequence { // acknowledged just now, and maybe not delivered
+			e, err := chat.NewEvent("latest", "alice", chat.MessagePosted, "r", chat.Posted{Text: "x"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.append(&e)
+			return e.Sequence
+		}, true},
+		{func() chat.Sequence { end, err := r.log.End(t.Context(), "r"); must(t, err); return end - 1 }, true},
+		{func() chat.Sequence { end, err := r.log.End(t.Context(), "r"); must(t, err); return end }, false},
+	} {
+		alice.send(chat.RoomSubscribe, "", fmt.Sprint("s", step), subscribe("r", c.after().String()))
+		for {
+			e, err := alice.read()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.Type == chat.MessagePosted {
+				continue
+			}
+			if e.Type != chat.RoomSubscribed || strings.Contains(string(e.Data), `"complete":true`) != c.complete {
+				t.Errorf("step %d: %s %s", step, e.Type.Short(), e.Data)
+			}
+			break
+		}
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestRefusedEvents(t *testing.T) {
 	r := newRig(t, connector.Config{})
 	r.room("r", "alice")

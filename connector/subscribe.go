@@ -148,11 +148,16 @@ func (s *session) follow(room chat.RoomID, after *chat.Sequence) error {
 		return nil
 	}
 	complete := true
-	if after != nil && *after < border {
-		if complete, err = s.replay(room, token, *after, border); err != nil {
-			s.unfollow(room)
-			return err
-		}
+	switch {
+	case after == nil:
+	case *after < border:
+		complete, err = s.replay(room, token, *after, border)
+	case *after > border:
+		complete, err = s.c.reached(room, *after)
+	}
+	if err != nil {
+		s.unfollow(room)
+		return err
 	}
 	return s.golive(st, sub, subscribedData{Room: room, Sequence: border, Complete: complete})
 }
@@ -211,6 +216,14 @@ func (s *session) replay(room chat.RoomID, token string, after, upTo chat.Sequen
 		}
 	}
 	return !more, nil
+}
+
+// reached reports whether the log is as far as a client says that it is. An ack is
+// sent before the event is delivered, so a client can be ahead of what was delivered
+// here; one that is ahead of the log has seen what the log has lost since.
+func (c *Connector) reached(room chat.RoomID, after chat.Sequence) (bool, error) {
+	end, err := c.log.End(c.ctx, room)
+	return after < end, err
 }
 
 // missed asks the history function for a room's events.

@@ -225,6 +225,9 @@ func (p *parts) openLog(ctx context.Context, cfg config) (err error) {
 			return err
 		}
 	}
+	if p.kafka, err = kafka.Reconcile(ctx, p.kafka, p.stores.Progress, p.stores.Events); err != nil {
+		return fmt.Errorf("log and store: %w", err)
+	}
 	if p.log, err = open.Log(ctx, p.kafka); err != nil {
 		return fmt.Errorf("log: %w", err)
 	}

@@ -312,6 +312,25 @@ func TestPagesWhatTheServerDoesNotRepeat(t *testing.T) {
 	}
 }
 
+// A server that has lost what was seen of a room says so; then all is new.
+func TestServerThatHasLostWhatWasSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c := newServer(t)
+		s.replay = 10
+		want := numbered(0, 300)
+		s.sayAll(want[:250])
+		conn := logIn(t, s, c, Options{})
+		if err := conn.SubscribeAfter(t.Context(), lobby, 1_000_000); err != nil {
+			t.Fatal(err)
+		}
+		s.sayAll(want[250:])
+		if got := read(t, conn, 300); !slices.Equal(got, want) {
+			t.Errorf("got %v", got)
+		}
+		nothingMore(t, conn)
+	})
+}
+
 func TestSlowReaderLosesNothingAndDelaysNoAck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, c := newServer(t)

@@ -212,7 +212,7 @@ func (s *server) subscribe(k *socket, e *chat.Event) {
 		if r.After != nil {
 			missed = s.after(r.Room, *r.After)
 		}
-		complete := len(missed) <= s.replay
+		complete := len(missed) <= s.replay && (r.After == nil || *r.After <= border)
 		for _, m := range missed[:min(s.replay, len(missed))] {
 			k.write(m.AppendFrame(nil))
 		}

@@ -186,6 +186,10 @@ func (c *Conn) subscribed(e *chat.Event) {
 	if s == nil {
 		return
 	}
+	if !data.Complete && s.known && data.Sequence < max(s.last, s.behind) {
+		// The server has lost what we have seen, and says so: what it has is all new.
+		s.last, s.behind = 0, 0
+	}
 	if s.behind > 0 || !data.Complete && s.known {
 		c.fallBehindLocked(s, data.Sequence)
 	} else {

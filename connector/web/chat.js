@@ -40,6 +40,7 @@ export class Chat {
       // Removed from the open room: it is gone.
       if (this.#conversation && !this.#rooms.get(this.#conversation.room.id)) location.hash = '#/';
     }), { signal });
+    this.#client.addEventListener('reset', () => location.reload());
     this.#client.addEventListener('closed', (event) => {
       // Not even a fresh token was taken: there is nothing left but to log in again.
       const { code } = /** @type {CustomEvent} */ (event).detail;

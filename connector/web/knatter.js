@@ -123,6 +123,7 @@ class Subscription {
  * - `event`: detail is a {@link ChatEvent} of a subscribed room; each once, in room order
  * - `state`: detail is `{state, retryAt?}`
  * - `subscribed`: detail is `{room, sequence}`; also for a room joined later
+ * - `reset`: detail is `{room}`: the server has lost what was seen of it, so what is held of it is to be loaded anew
  * - `unsubscribed`: detail is `{room}`
  * - `refused`: detail is a {@link Problem} about something other than a sent event
  * - `closed`: detail is `{code}`; it will not reconnect
@@ -473,6 +474,12 @@ export class Client extends EventTarget {
       this.#rooms.set(room, (sub = new Subscription(room)));
     }
     if (complete || sub.after === undefined) return this.#live(sub, sequence);
+    if (sub.after > sequence) {
+      // The server has lost what was seen here: what it has is to be loaded anew.
+      sub.after = undefined;
+      this.dispatchEvent(new CustomEvent('reset', { detail: { room } }));
+      return this.#live(sub, sequence);
+    }
     sub.target = sequence;
     void this.#page(sub);
   }

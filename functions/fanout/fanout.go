@@ -136,7 +136,7 @@ func routeChange(e *chat.Event) (chat.RouteChange, error) {
 	if err := e.Decode(&data); err != nil {
 		return chat.RouteChange{}, err
 	}
-	return chat.RouteChange{Room: e.Stream, Connector: data.Connector, Open: e.Type == chat.RouteOpened, Sequence: e.Sequence}, nil
+	return chat.RouteChange{Room: e.Stream, Connector: data.Connector, Open: e.Type == chat.RouteOpened, Sequence: e.Sequence, Origin: e.Origin}, nil
 }
 
 // changed is the connectors of a stream after a change.

@@ -62,7 +62,7 @@ func (f *Function) HandleEvents(ctx context.Context, events []chat.Event) error 
 		// first counts, whatever is in it.
 		docs = append(docs, chat.Document{
 			Room: e.Stream, Sequence: e.Sequence, Source: e.Source, ID: e.ID, Time: e.Time,
-			Terms: analysis.Terms(posted.Text),
+			Terms: analysis.Terms(posted.Text), Origin: e.Origin,
 		})
 	}
 	if len(docs) == 0 {

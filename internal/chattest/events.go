@@ -163,6 +163,32 @@ func EventStore(t *testing.T, open func(t *testing.T) chat.EventStore) {
 		wantEqual(t, "events", events, []chat.Event{message("room", "alice", "same", 8)})
 	})
 
+	t.Run("no event takes another's place", func(t *testing.T) {
+		s := open(t)
+		first := []chat.Event{message("room", "alice", "a", 5), logged(chat.ReadAdvanced, "room", "bob", "b", 6, chat.ReadData{UpTo: 5})}
+		must(t, s.Put(ctx, first))
+		must(t, s.Put(ctx, first)) // the same are no others
+		for name, e := range map[string]chat.Event{
+			"another id":      message("room", "alice", "c", 5),
+			"another sender":  message("room", "carol", "a", 5),
+			"another type":    message("room", "alice", "d", 6),
+			"that of a read":  logged(chat.ReadAdvanced, "room", "bob", "e", 5, chat.ReadData{UpTo: 5}),
+			"with an origin":  handled(message("room", "alice", "f", 5), 2, 5),
+			"and of no sense": handled(message("room", "alice", "g", 6), 0, 1),
+		} {
+			if err := s.Put(ctx, []chat.Event{e}); chat.KindOf(err) != chat.Conflict || err == nil {
+				t.Errorf("%s: got %v, want Conflict", name, err)
+			}
+		}
+		if err := s.Put(ctx, []chat.Event{message("room", "alice", "x", 7), message("room", "alice", "y", 7)}); chat.KindOf(err) != chat.Conflict || err == nil {
+			t.Errorf("two of one batch: got %v, want Conflict", err)
+		}
+		must(t, s.Put(ctx, []chat.Event{message("other", "alice", "c", 5)})) // it is the room's place
+		got, _, err := s.Events(ctx, "room", chat.Range{Before: 7, Limit: 10})
+		must(t, err)
+		wantEqual(t, "events", got, first)
+	})
+
 	t.Run("rooms and senders do not mix", func(t *testing.T) {
 		s := open(t)
 		log := []chat.Event{

@@ -29,8 +29,9 @@ type handling struct {
 
 // batch handles records, and returns nil when each of them is done: handled,
 // skipped, or with the dead letters. Otherwise it was stopped: ctx ends the calls
-// in flight, going ends everything between them.
-func (h *handling) batch(ctx, going context.Context, records []*kgo.Record) error {
+// in flight, going ends everything between them. low is up to where the partition
+// is done with them.
+func (h *handling) batch(ctx, going context.Context, records []*kgo.Record, low int64) error {
 	events := make([]chat.Event, 0, len(records))
 	origins := make([]*kgo.Record, 0, len(records))
 	for _, r := range records {
@@ -50,6 +51,11 @@ func (h *handling) batch(ctx, going context.Context, records []*kgo.Record) erro
 	if len(events) == 0 {
 		return nil
 	}
+	partition := records[0].Partition
+	origin := &chat.Origin{Partition: partition, Done: h.cfg.SequenceAt(partition, low)}
+	for i := range events {
+		events[i].Origin = origin
+	}
 	if len(events) > 1 {
 		err := h.try(ctx, events)
 		if err == nil {
@@ -58,6 +64,9 @@ func (h *handling) batch(ctx, going context.Context, records []*kgo.Record) erro
 		h.opts.Logger.WarnContext(ctx, "batch failed, going on one by one", slog.Int("events", len(events)), slog.Any("error", err))
 	}
 	for i := range events {
+		if i+1 < len(events) { // which is not done with this one
+			events[i].Origin = &chat.Origin{Partition: partition, Done: min(origin.Done, events[i+1].Sequence)}
+		}
 		if err := h.alone(ctx, going, events[i:i+1], origins[i]); err != nil {
 			return err
 		}

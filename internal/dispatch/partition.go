@@ -46,6 +46,7 @@ type partition struct {
 // batch is what one call of the function gets.
 type batch struct {
 	records []*kgo.Record
+	low     int64 // the partition is done below it once the batch is
 	done    bool
 }
 
@@ -119,7 +120,7 @@ func (p *partition) run() {
 		b := p.take()
 		p.wg.Go(func() {
 			defer func() { <-p.d.slots; <-p.free }()
-			if err := p.h.batch(p.ctx, p.going, b.records); err != nil {
+			if err := p.h.batch(p.ctx, p.going, b.records, b.low); err != nil {
 				return // stopped: what is not done is for the partition's next owner
 			}
 			p.finished(b)
@@ -155,7 +156,10 @@ func (p *partition) take() *batch {
 		size += next
 		n++
 	}
-	b := &batch{records: p.queue[:n:n]}
+	b := &batch{records: p.queue[:n:n], low: p.queue[n-1].Offset + 1}
+	if len(p.inFlight) > 0 { // finished drops what is done at its front
+		b.low = p.inFlight[0].records[0].Offset
+	}
 	p.queue = p.queue[n:]
 	p.size -= size
 	p.inFlight = append(p.inFlight, b)

@@ -121,3 +121,8 @@ func (b *Broker) Close() error {
 	b.cluster.Close()
 	return b.release()
 }
+
+// Trim drops what a partition of chat.rooms has below an offset.
+func (b *Broker) Trim(partition int32, offset int64) error {
+	return b.cluster.DeleteRecords(chat.TopicRooms, partition, offset)
+}

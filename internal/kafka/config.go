@@ -29,7 +29,8 @@ type Config struct {
 	Partitions         int32         // of chat.rooms and chat.signals; default: what there are, 16 when they are made
 	DeliveryPartitions int32         // of chat.deliveries, the most connectors there can be; default as above
 	Replication        int16         // default: what there is, the brokers' own when topics are made
-	Generation         int           // of the log, 0 to 31; the upper bits of every sequence
+	Generation         int           // of the log, 0 to 31, where there is no lineage; the upper bits of every sequence
+	Lineage            chat.Lineage  // the log's generations; see [Reconcile]
 	RetentionBytes     int64         // kept of each partition of chat.rooms, negative for everything; default: what is set, 256 MiB when it is made
 	Uncompressed       bool          // append without compression, for brokers that no network is between
 	Timeout            time.Duration // after which an append fails as Unavailable, at least 1 s; default 10 s
@@ -106,8 +107,16 @@ func (c Config) Event(r *kgo.Record) (chat.Event, error) {
 	if !e.Stream.Valid() || !e.Room.Valid() {
 		return chat.Event{}, chat.Errorf(chat.Invalid, "key and subject must be a room's id")
 	}
-	e.Sequence = chat.SequenceAt(c.Generation, r.Offset)
+	e.Sequence = c.SequenceAt(r.Partition, r.Offset)
 	return e, nil
+}
+
+// SequenceAt is the sequence of the record at a place in chat.rooms.
+func (c Config) SequenceAt(partition int32, offset int64) chat.Sequence {
+	if len(c.Lineage.Generations) == 0 {
+		return chat.SequenceAt(c.Generation, offset)
+	}
+	return c.Lineage.SequenceAt(partition, offset)
 }
 
 // keyed is the hash that every Kafka client uses for keys by default (murmur2),

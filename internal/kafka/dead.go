@@ -59,7 +59,7 @@ func (c Config) DeadLetter(r *kgo.Record, f Failure) *kgo.Record {
 	add(attrPartition, strconv.Itoa(int(r.Partition)))
 	add(attrOffset, strconv.FormatInt(r.Offset, 10))
 	add(attrFunction, f.Function)
-	add(attrSequence, chat.SequenceAt(c.Generation, r.Offset).String())
+	add(attrSequence, c.SequenceAt(r.Partition, r.Offset).String())
 	return dead
 }
 
@@ -109,7 +109,11 @@ func (c Config) restore(e *chat.Event, key []byte) error {
 		}
 		// Our own letters know of which generation it is.
 		if e.Sequence == 0 || e.Sequence.Offset() != n {
-			e.Sequence = chat.SequenceAt(c.Generation, n)
+			partition, err := strconv.ParseInt(e.Extensions[attrPartition], 10, 32)
+			if err != nil {
+				partition = 0
+			}
+			e.Sequence = c.SequenceAt(int32(partition), n)
 		}
 	}
 	for _, name := range []string{attrErrorDest, attrErrorCode, attrErrorData, attrPartition, attrOffset, attrFunction, auth.CallerAttribute} {

@@ -103,7 +103,7 @@ func (l *Log) Append(ctx context.Context, events ...*chat.Event) error {
 		return failure("append", err)
 	}
 	for i, r := range records {
-		events[i].Sequence = chat.SequenceAt(l.cfg.Generation, r.Offset)
+		events[i].Sequence = l.cfg.SequenceAt(r.Partition, r.Offset)
 	}
 	return nil
 }
@@ -124,7 +124,7 @@ func (l *Log) AppendAsync(ctx context.Context, e *chat.Event, done func(err erro
 			done(failure("append", err))
 			return
 		}
-		e.Sequence = chat.SequenceAt(l.cfg.Generation, r.Offset)
+		e.Sequence = l.cfg.SequenceAt(r.Partition, r.Offset)
 		done(nil)
 	})
 }

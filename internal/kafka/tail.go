@@ -57,32 +57,54 @@ func (l *Log) Tail(ctx context.Context, stream chat.RoomID) ([]chat.Event, error
 //
 // Errors: Unavailable, also when there is more of the stream than memory should
 // be spent on, which takes a persist function that has been down for long.
-func (l *Log) TailEnd(ctx context.Context, stream chat.RoomID) ([]chat.Event, chat.Sequence, error) {
+func (l *Log) TailEnd(ctx context.Context, stream chat.RoomID) (events []chat.Event, end chat.Sequence, err error) {
+	err = l.ask(ctx, "tail", func(ctx context.Context, age time.Duration) (err error) {
+		events, end, err = l.tail(ctx, stream, age)
+		return err
+	})
+	return events, end, err
+}
+
+// End is the least sequence that an event of the stream could get that is logged
+// after the call. Errors: Unavailable.
+func (l *Log) End(ctx context.Context, stream chat.RoomID) (end chat.Sequence, err error) {
+	err = l.ask(ctx, "end", func(ctx context.Context, age time.Duration) error {
+		at, err := l.place(ctx, stream, age)
+		if err != nil {
+			return err
+		}
+		offset, err := l.offset(ctx, at, atEnd)
+		end = l.cfg.SequenceAt(at.partition, offset)
+		return err
+	})
+	return end, err
+}
+
+// ask asks a partition's leader, again while there is none that knows; age is how
+// old what is known of the topic may be.
+func (l *Log) ask(ctx context.Context, what string, do func(ctx context.Context, age time.Duration) error) error {
 	ctx, cancel := l.cfg.bounded(ctx)
 	defer cancel()
 	for age, pause := metadataAge, minTailPause; ; age, pause = 1, min(2*pause, maxTailPause) {
-		events, end, err := l.tail(ctx, stream, age)
-		if err == nil {
-			return events, chat.SequenceAt(l.cfg.Generation, end), nil
-		}
+		err := do(ctx, age)
 		var own *chat.Error
-		if errors.As(err, &own) {
-			return nil, 0, err
+		if err == nil || errors.As(err, &own) {
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return nil, 0, failure("tail", err)
+			return failure(what, err)
 		case <-time.After(pause):
 		}
 	}
 }
 
-func (l *Log) tail(ctx context.Context, stream chat.RoomID, age time.Duration) (events []chat.Event, end int64, err error) {
+func (l *Log) tail(ctx context.Context, stream chat.RoomID, age time.Duration) ([]chat.Event, chat.Sequence, error) {
 	at, err := l.place(ctx, stream, age)
 	if err != nil {
 		return nil, 0, err
 	}
-	var committed int64
+	var committed, end int64
 	var both errgroup.Group
 	both.Go(func() (err error) { committed, err = l.committed(ctx, at); return err })
 	both.Go(func() (err error) { end, err = l.offset(ctx, at, atEnd); return err })
@@ -94,8 +116,8 @@ func (l *Log) tail(ctx context.Context, stream chat.RoomID, age time.Duration) (
 			return nil, 0, err
 		}
 	}
-	events, err = l.between(ctx, at, stream, committed, end)
-	return events, end, err
+	events, err := l.between(ctx, at, stream, committed, end)
+	return events, l.cfg.SequenceAt(at.partition, end), err
 }
 
 // between fetches the stream's events from an offset up to, not including, end.

@@ -20,6 +20,7 @@ import (
 type Events struct {
 	all   *mongo.Collection
 	exact *mongo.Collection
+	marks *marks
 }
 
 var _ chat.EventStore = (*Events)(nil)
@@ -35,11 +36,13 @@ type eventDoc struct {
 }
 
 // Put implements [chat.EventStore]. Errors: Invalid for an event that could not be
-// read again, TooLarge (nothing is stored then), Unavailable.
+// read again, TooLarge (nothing is stored then), Conflict, Unavailable.
 func (e *Events) Put(ctx context.Context, events []chat.Event) error {
 	var c claims
+	var moved moves
 	for i := range events {
 		ev := &events[i]
+		moved.add(ev.Origin, ev.Sequence)
 		if !kept(ev) {
 			continue
 		}
@@ -69,7 +72,10 @@ func (e *Events) Put(ctx context.Context, events []chat.Event) error {
 		}
 		c.add(claim{id: d.ID, room: d.Room, sequence: d.Sequence, doc: d})
 	}
-	return c.put(ctx, e.all)
+	if err := c.put(ctx, e.all); err != nil {
+		return err
+	}
+	return e.marks.note(ctx, moved)
 }
 
 // kept tells whether the event belongs into the stores at all.

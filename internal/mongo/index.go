@@ -16,7 +16,8 @@ import (
 // index that has an entry for each term of a message. The sender is a term too, so
 // that a search for what one person said is one more word to intersect.
 type Index struct {
-	all *mongo.Collection
+	all   *mongo.Collection
+	marks *marks
 }
 
 var _ chat.SearchIndex = (*Index)(nil)
@@ -39,8 +40,10 @@ func senderTerm(user chat.UserID) string { return senderMark + string(user) }
 // indexed, TooLarge (none is indexed then), Unavailable.
 func (x *Index) Put(ctx context.Context, docs []chat.Document) error {
 	var c claims
+	var moved moves
 	for i := range docs {
 		d := &docs[i]
+		moved.add(d.Origin, d.Sequence)
 		if strings.HasPrefix(string(d.Room), "@") {
 			continue
 		}
@@ -54,7 +57,10 @@ func (x *Index) Put(ctx context.Context, docs []chat.Document) error {
 		}
 		c.add(claim{id: doc.ID, room: doc.Room, sequence: doc.Sequence, doc: doc})
 	}
-	return c.put(ctx, x.all)
+	if err := c.put(ctx, x.all); err != nil {
+		return err
+	}
+	return x.marks.note(ctx, moved)
 }
 
 func indexable(d *chat.Document) error {
@@ -84,6 +90,9 @@ func validTerm(term string) bool {
 // in steps, each of which is bounded; the collection stays, with its indexes and
 // its shards. Errors: Unavailable.
 func (x *Index) Wipe(ctx context.Context) error {
+	if err := x.marks.forget(ctx); err != nil { // first: what is gone is to be indexed again
+		return err
+	}
 	return x.walk(ctx, func(ctx context.Context, docs []document) error {
 		var ids, rooms bson.A
 		for i := range docs {

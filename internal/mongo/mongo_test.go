@@ -55,3 +55,27 @@ func TestRoutes(t *testing.T) {
 func TestIndex(t *testing.T) {
 	chattest.SearchIndex(t, func(t *testing.T) chat.SearchIndex { return fresh(t).Index() })
 }
+
+func TestProgress(t *testing.T) {
+	chattest.ProgressStore(t, func(t *testing.T) (chattest.Projections, func() chattest.Projections) {
+		url := mongotest.Database(t)
+		s, err := Open(t.Context(), url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.Close() })
+		return projections(s), func() chattest.Projections {
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if s, err = Open(t.Context(), url); err != nil {
+				t.Fatal(err)
+			}
+			return projections(s)
+		}
+	})
+}
+
+func projections(s *Store) chattest.Projections {
+	return chattest.Projections{Events: s.Events(), Rooms: s.Rooms(), Index: s.Index(), Routes: s.Routes(), Progress: s.Progress()}
+}

@@ -16,6 +16,7 @@ import (
 type Rooms struct {
 	rooms   *mongo.Collection
 	members *mongo.Collection
+	marks   *marks
 }
 
 var _ chat.RoomStore = (*Rooms)(nil)
@@ -104,7 +105,9 @@ func (r *Rooms) Apply(ctx context.Context, events []chat.Event) error {
 	var rooms merger[roomDoc, *roomDoc]
 	var members merger[memberDoc, *memberDoc]
 	var reads reads
+	var moved moves
 	for i := range events {
+		moved.add(events[i].Origin, events[i].Sequence)
 		c, ok, err := projection.Of(&events[i])
 		switch {
 		case err != nil:
@@ -124,7 +127,10 @@ func (r *Rooms) Apply(ctx context.Context, events []chat.Event) error {
 	if err := members.apply(ctx, r.members); err != nil {
 		return err
 	}
-	return reads.apply(ctx, r.members)
+	if err := reads.apply(ctx, r.members); err != nil {
+		return err
+	}
+	return r.marks.note(ctx, moved)
 }
 
 // Room implements [chat.RoomStore]. Errors: NotFound, Unavailable.

@@ -17,6 +17,7 @@ import (
 type Routes struct {
 	all   *mongo.Collection
 	exact *mongo.Collection
+	marks *marks
 }
 
 var _ chat.RouteStore = (*Routes)(nil)
@@ -34,7 +35,9 @@ type routeDoc struct {
 func (r *Routes) Apply(ctx context.Context, changes []chat.RouteChange) error {
 	var routes []*routeDoc
 	last := make(map[string]*routeDoc)
+	var moved moves
 	for _, c := range changes {
+		moved.add(c.Origin, c.Sequence)
 		if !c.Room.Valid() || c.Connector < 0 || int64(c.Connector) >= 1<<32 {
 			return chat.Errorf(chat.Invalid, "a route needs a room and a connector")
 		}
@@ -57,7 +60,7 @@ func (r *Routes) Apply(ctx context.Context, changes []chat.RouteChange) error {
 			return err
 		}
 	}
-	return nil
+	return r.marks.note(ctx, moved)
 }
 
 func (r *Routes) apply(ctx context.Context, routes []*routeDoc) error {

@@ -24,6 +24,7 @@ type index struct {
 
 var indexes = []index{
 	{collection: "events", key: ascending("room", "message", "sequence", "sender")},
+	{collection: "events", key: ascending("room", "sequence"), unique: true}, // no event takes another's place
 	{collection: "documents", key: ascending("room", "terms", "time", "sequence")},
 	{collection: "routes", key: ascending("room", "open", "connector")},
 	{collection: "members", key: ascending("room", "user")},

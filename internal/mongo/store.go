@@ -4,7 +4,7 @@
 // # Collections
 //
 //	collection  a document is        _id               shard key  indexes besides _id
-//	events      an event             room source id    room       room, message, sequence, sender
+//	events      an event             room source id    room       room, message, sequence, sender; room, sequence (unique)
 //	documents   an indexed message   room source id    room       room, terms, time, sequence
 //	routes      a room's connector   room connector    room       room, open, connector
 //	members     a room's member      room user         room       room, user; room, owner; user, active or pending, room
@@ -13,6 +13,7 @@
 //	sessions    a login              its ID            _id
 //	attempts    a window's count     window key        _id        end
 //	accounts    an account           its ID            none       address (unique)
+//	progress    a store's mark       store partition   none       -; and the log's lineage
 //	schema      the layout's version "layout"          none
 //
 // Whatever must be unique is so by _id, except for the addresses of accounts. A
@@ -85,6 +86,7 @@ type Store struct {
 	attempts *Attempts
 	routes   *Routes
 	index    *Index
+	progress *Progress
 }
 
 // Open connects to the database that a URL names,
@@ -139,14 +141,19 @@ func (s *Store) use(ctx context.Context, database string) error {
 	if hello.SetName != "" || hello.Msg == "isdbgrid" { // a server alone has no successor, and refuses these reads
 		s.exact = s.client.Database(database, concerns, options.Database().SetReadConcern(readconcern.Linearizable()))
 	}
-	s.events = &Events{all: s.db.Collection("events"), exact: s.exact.Collection("events")}
-	s.rooms = &Rooms{rooms: s.db.Collection("rooms"), members: s.db.Collection("members")}
+	s.events = &Events{all: s.db.Collection("events"), exact: s.exact.Collection("events"), marks: s.marksOf(chat.StoreEvents)}
+	s.rooms = &Rooms{rooms: s.db.Collection("rooms"), members: s.db.Collection("members"), marks: s.marksOf(chat.StoreRooms)}
 	s.accounts = &Accounts{all: s.db.Collection("accounts"), exact: s.exact.Collection("accounts"), friends: s.db.Collection("friends")}
 	s.sessions = &Sessions{all: s.db.Collection("sessions"), exact: s.exact.Collection("sessions")}
 	s.attempts = &Attempts{all: s.db.Collection("attempts", options.Collection().SetWriteConcern(writeconcern.W1()))}
-	s.routes = &Routes{all: s.db.Collection("routes"), exact: s.exact.Collection("routes")}
-	s.index = &Index{all: s.db.Collection("documents")}
+	s.routes = &Routes{all: s.db.Collection("routes"), exact: s.exact.Collection("routes"), marks: s.marksOf(chat.StoreRoutes)}
+	s.index = &Index{all: s.db.Collection("documents"), marks: s.marksOf(chat.StoreIndex)}
+	s.progress = &Progress{all: s.db.Collection("progress")}
 	return s.prepare(ctx)
+}
+
+func (s *Store) marksOf(store string) *marks {
+	return &marks{store: store, all: s.db.Collection("progress")}
 }
 
 // Events is the event store.
@@ -170,6 +177,9 @@ func (s *Store) Routes() *Routes { return s.routes }
 // Index is the search index.
 func (s *Store) Index() *Index { return s.index }
 
+// Progress is what the store knows of the log.
+func (s *Store) Progress() *Progress { return s.progress }
+
 // Check tells whether there is a primary that answers. Errors: Unavailable.
 func (s *Store) Check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
@@ -182,5 +192,9 @@ func (s *Store) Check(ctx context.Context) error {
 func (s *Store) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
-	return failure(s.client.Disconnect(ctx))
+	var err error
+	if s.progress != nil {
+		err = s.flushMarks(ctx)
+	}
+	return errors.Join(err, failure(s.client.Disconnect(ctx)))
 }

@@ -155,7 +155,22 @@ func putClaims(ctx context.Context, to *mongo.Collection, batch []claim) error {
 		return nil
 	}
 	_, err = modify(ctx, to, updates) // those that are not found were earlier
+	if hasCode(err, codeDuplicateKey) {
+		return placeTaken()
+	}
+	if err != nil || len(first) == len(ids) {
+		return err
+	}
+	// What could not be inserted is there, or has just been made by somebody else.
+	// Otherwise another event has its place.
+	if first, err = sequences(ctx, to, ids, rooms); err == nil && len(first) < len(ids) {
+		return placeTaken()
+	}
 	return err
+}
+
+func placeTaken() error {
+	return chat.Errorf(chat.Conflict, "a sequence of the room is another event's: the log is behind the store")
 }
 
 // sequences returns the sequences of the documents with some identities, which are

@@ -22,6 +22,7 @@ type Stores struct {
 	Attempts chat.AttemptStore
 	Routes   chat.RouteStore
 	Index    chat.SearchIndex
+	Progress chat.ProgressStore
 
 	check func(context.Context) error
 	close func() error
@@ -94,7 +95,7 @@ func embedded(s *pebble.Store, err error) (*Stores, error) {
 
 // storesOf are the stores of one adapter.
 func storesOf[
-	E chat.EventStore, R chat.RoomStore, A chat.AccountStore, S chat.SessionStore, T chat.AttemptStore, W chat.RouteStore, X chat.SearchIndex,
+	E chat.EventStore, R chat.RoomStore, A chat.AccountStore, S chat.SessionStore, T chat.AttemptStore, W chat.RouteStore, X chat.SearchIndex, P chat.ProgressStore,
 ](s interface {
 	Events() E
 	Rooms() R
@@ -103,6 +104,7 @@ func storesOf[
 	Attempts() T
 	Routes() W
 	Index() X
+	Progress() P
 	Check(context.Context) error
 	Close() error
 }) *Stores {
@@ -114,6 +116,7 @@ func storesOf[
 		Attempts: s.Attempts(),
 		Routes:   s.Routes(),
 		Index:    s.Index(),
+		Progress: s.Progress(),
 		check:    s.Check,
 		close:    s.Close,
 	}

@@ -14,19 +14,22 @@ import (
 
 // Events is the event store.
 type Events struct {
-	s  *Store
-	mu sync.Mutex // first sequences are read, then written
+	s     *Store
+	mu    sync.Mutex // first sequences are read, then written
+	marks marks
 }
 
 var _ chat.EventStore = (*Events)(nil)
 
 // Put implements [chat.EventStore]. Errors: Invalid for an event that could not
-// be read again (nothing is stored then), Unavailable.
+// be read again, Conflict (nothing is stored then), Unavailable.
 func (e *Events) Put(ctx context.Context, events []chat.Event) (err error) {
 	var c claims
+	var moved moves
 	rows := make([][]byte, len(events))
 	for i := range events {
 		ev := &events[i]
+		moved.add(ev.Origin, ev.Sequence)
 		if !kept(ev) {
 			continue
 		}
@@ -49,6 +52,7 @@ func (e *Events) Put(ctx context.Context, events []chat.Event) (err error) {
 	}
 	defer finish(it, &err)
 	b := e.s.db.NewBatch()
+	places := places{s: e.s}
 	var key, value []byte
 	for _, cl := range earliest {
 		ev := &events[cl.item]
@@ -58,6 +62,11 @@ func (e *Events) Put(ctx context.Context, events []chat.Event) (err error) {
 		}
 		if first != 0 && first <= ev.Sequence {
 			continue
+		}
+		if e.marks.passed(ev.Origin, ev.Sequence) {
+			if err := places.take(ev); err != nil {
+				return errors.Join(err, b.Close())
+			}
 		}
 		if first != 0 {
 			for _, kind := range []byte{kindMessage, kindEvent} {
@@ -70,7 +79,54 @@ func (e *Events) Put(ctx context.Context, events []chat.Event) (err error) {
 		key = eventKey(key[:0], kindOf(ev.Type), ev.Stream, ev.Sequence)
 		_ = b.Set(key, rows[cl.item], nil)
 	}
-	return e.s.commit(b, pebble.Sync)
+	e.marks.put(b, moved)
+	if err := e.s.commit(b, pebble.Sync); err != nil {
+		return err
+	}
+	e.marks.keep(moved)
+	return nil
+}
+
+// places are the places in rooms that a batch takes.
+type places struct {
+	s     *Store
+	taken map[placeOfEvent]bool
+}
+
+type placeOfEvent struct {
+	room     chat.RoomID
+	sequence chat.Sequence
+}
+
+// take takes an event's place. Where another event has it, stored or of the batch,
+// the log gave a sequence again: then it had lost what was logged before. Errors:
+// Conflict, Unavailable.
+func (p *places) take(ev *chat.Event) error {
+	at := placeOfEvent{ev.Stream, ev.Sequence}
+	taken := p.taken[at]
+	for _, kind := range []byte{kindMessage, kindEvent} {
+		row, ok, err := p.s.get(eventKey(nil, kind, ev.Stream, ev.Sequence))
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		_, frame, ok := splitEvent(row)
+		other, err := chat.DecodeFrame(frame)
+		if !ok || err != nil {
+			return damaged(eventKey(nil, kind, ev.Stream, ev.Sequence))
+		}
+		taken = taken || other.Source != ev.Source || other.ID != ev.ID
+	}
+	if taken {
+		return chat.Errorf(chat.Conflict, "sequence %s of the room is another event's: the log is behind the store", ev.Sequence)
+	}
+	if p.taken == nil {
+		p.taken = make(map[placeOfEvent]bool)
+	}
+	p.taken[at] = true
+	return nil
 }
 
 func firstSequence(it *pebble.Iterator, identity []byte) (chat.Sequence, error) {

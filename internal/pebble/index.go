@@ -21,9 +21,10 @@ import (
 type Index struct {
 	s      *Store
 	mu     sync.Mutex // first places are read, then written
-	enough recents    // to be sealed
-	held   int        // bytes of all recent documents
-	most   int        // of held, above which rooms are sealed with fewer documents
+	marks  marks
+	enough recents // to be sealed
+	held   int     // bytes of all recent documents
+	most   int     // of held, above which rooms are sealed with fewer documents
 
 	view   sync.RWMutex // of recent, which only the holder of mu changes
 	recent map[chat.RoomID]*recentRoom
@@ -35,8 +36,10 @@ var _ chat.SearchIndex = (*Index)(nil)
 // be indexed (none is then), Unavailable.
 func (x *Index) Put(ctx context.Context, docs []chat.Document) (err error) {
 	var c claims
+	var moved moves
 	for i := range docs {
 		d := &docs[i]
+		moved.add(d.Origin, d.Sequence)
 		if strings.HasPrefix(string(d.Room), "@") {
 			continue
 		}
@@ -53,7 +56,7 @@ func (x *Index) Put(ctx context.Context, docs []chat.Document) (err error) {
 	defer x.s.leave()
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	full, err := x.put(ctx, docs, earliest)
+	full, err := x.put(ctx, docs, earliest, moved)
 	if err != nil {
 		return err
 	}
@@ -72,7 +75,7 @@ func (x *Index) Put(ctx context.Context, docs []chat.Document) (err error) {
 
 // put stores the documents that are not there yet, as recent ones, and returns the
 // rooms that have enough of those now.
-func (x *Index) put(ctx context.Context, docs []chat.Document, earliest []claim) (full []chat.RoomID, err error) {
+func (x *Index) put(ctx context.Context, docs []chat.Document, earliest []claim, moved moves) (full []chat.RoomID, err error) {
 	it, err := x.s.points(ctx)
 	if err != nil {
 		return nil, err
@@ -103,6 +106,7 @@ func (x *Index) put(ctx context.Context, docs []chat.Document, earliest []claim)
 		_ = b.Set(key, n.doc.value, nil)
 		come = append(come, n)
 	}
+	x.marks.put(b, moved)
 	if len(gone) > 0 { // or a search could miss both the one that goes and the one that comes
 		x.view.Lock()
 		defer x.view.Unlock()
@@ -110,6 +114,7 @@ func (x *Index) put(ctx context.Context, docs []chat.Document, earliest []claim)
 	if err := x.s.commit(b, pebble.Sync); err != nil {
 		return nil, err
 	}
+	x.marks.keep(moved)
 	if len(gone) == 0 {
 		x.view.Lock()
 		defer x.view.Unlock()
@@ -174,11 +179,14 @@ func (x *Index) Wipe(ctx context.Context) error {
 	for _, kind := range []byte{kindRecent, kindNewest, kindPosting, kindSender, kindLatePosting, kindLateSender, kindDocument, kindRemoved} {
 		_ = b.DeleteRange([]byte{kind}, []byte{kind + 1}, nil)
 	}
+	prefix := appendName(nil, kindProgress, x.marks.store)
+	_ = b.DeleteRange(prefix, after(prefix), nil)
 	x.view.Lock()
 	defer x.view.Unlock()
 	if err := x.s.commit(b, pebble.Sync); err != nil {
 		return err
 	}
+	x.marks.at = nil
 	clear(x.recent)
 	x.held = 0
 	return nil

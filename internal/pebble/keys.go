@@ -17,6 +17,9 @@ import (
 //
 //	V                                    schema version
 //
+//	L                                    JSON lineage: the log and its generations
+//	P store NUL partition4               sequence8 below which all is applied, sequence8 that is the highest applied
+//
 //	m room NUL sequence8                 message: length1 sender, frame
 //	e room NUL sequence8                 any other event: the same
 //	F id NUL room NUL source             sequence8 under which the event is stored
@@ -49,6 +52,9 @@ import (
 // has to step over joins and read marks.
 const (
 	kindSchema byte = 'V'
+
+	kindLineage  byte = 'L'
+	kindProgress byte = 'P'
 
 	kindMessage byte = 'm'
 	kindEvent   byte = 'e'

@@ -86,3 +86,27 @@ type flushedIndex struct {
 func (f flushedIndex) Put(ctx context.Context, docs []chat.Document) error {
 	return errors.Join(f.SearchIndex.Put(ctx, docs), f.s.db.Flush())
 }
+
+func TestProgress(t *testing.T) {
+	chattest.ProgressStore(t, func(t *testing.T) (chattest.Projections, func() chattest.Projections) {
+		dir := t.TempDir()
+		s, err := Open(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = s.Close() })
+		return projections(s), func() chattest.Projections {
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if s, err = Open(dir); err != nil {
+				t.Fatal(err)
+			}
+			return projections(s)
+		}
+	})
+}
+
+func projections(s *Store) chattest.Projections {
+	return chattest.Projections{Events: s.Events(), Rooms: s.Rooms(), Index: s.Index(), Routes: s.Routes(), Progress: s.Progress()}
+}

@@ -15,8 +15,9 @@ import (
 
 // Rooms is the room store.
 type Rooms struct {
-	s  *Store
-	mu sync.Mutex // rows are read, changed and written
+	s     *Store
+	mu    sync.Mutex // rows are read, changed and written
+	marks marks
 }
 
 var _ chat.RoomStore = (*Rooms)(nil)
@@ -33,12 +34,19 @@ func (r *Rooms) Apply(ctx context.Context, events []chat.Event) error {
 	// An indexed batch reads what it has written: several events of a batch may
 	// change the same row.
 	b := r.s.db.NewIndexedBatch()
+	var moved moves
 	for i := range events {
+		moved.add(events[i].Origin, events[i].Sequence)
 		if err := applyEvent(b, &events[i]); err != nil {
 			return errors.Join(err, b.Close())
 		}
 	}
-	return r.s.commit(b, pebble.Sync)
+	r.marks.put(b, moved)
+	if err := r.s.commit(b, pebble.Sync); err != nil {
+		return err
+	}
+	r.marks.keep(moved)
+	return nil
 }
 
 func applyEvent(b *pebble.Batch, e *chat.Event) error {

@@ -18,8 +18,9 @@ import (
 // Each message asks for its room's routes, so those that are open are held in
 // memory too: some 100 bytes for a room that somebody looks at.
 type Routes struct {
-	s  *Store
-	mu sync.Mutex // the last change is read, then written
+	s     *Store
+	mu    sync.Mutex // the last change is read, then written
+	marks marks
 
 	view sync.RWMutex // of open, which only the holder of mu changes
 	open map[chat.RoomID][]int
@@ -38,7 +39,9 @@ func (r *Routes) Apply(ctx context.Context, changes []chat.RouteChange) error {
 	defer r.mu.Unlock()
 	b := r.s.db.NewIndexedBatch() // a batch may change the same route twice
 	applied := make([]chat.RouteChange, 0, len(changes))
+	var moved moves
 	for _, c := range changes {
+		moved.add(c.Origin, c.Sequence)
 		if !c.Room.Valid() || c.Connector < 0 || int64(c.Connector) >= 1<<32 {
 			return errors.Join(chat.Errorf(chat.Invalid, "a route needs a room and a connector"), b.Close())
 		}
@@ -57,9 +60,11 @@ func (r *Routes) Apply(ctx context.Context, changes []chat.RouteChange) error {
 		_ = b.Set(key, append(appendSequence(nil, c.Sequence), open), nil)
 		applied = append(applied, c)
 	}
+	r.marks.put(b, moved)
 	if err := r.s.commit(b, pebble.Sync); err != nil {
 		return err
 	}
+	r.marks.keep(moved)
 	r.view.Lock()
 	defer r.view.Unlock()
 	for _, c := range applied {

@@ -40,6 +40,7 @@ type Store struct {
 	attempts *Attempts
 	routes   *Routes
 	index    *Index
+	progress *Progress
 }
 
 // Option changes how a store is opened.
@@ -102,19 +103,23 @@ func open(dir string, opts ...Option) (*Store, error) {
 		_ = lock.Close() // the first error is the one to tell
 		return nil, chat.Errorf(chat.Unavailable, "store directory %s: %w", dir, err)
 	}
-	s.events = &Events{s: s}
-	s.rooms = &Rooms{s: s}
+	s.events = &Events{s: s, marks: marks{store: chat.StoreEvents}}
+	s.rooms = &Rooms{s: s, marks: marks{store: chat.StoreRooms}}
 	s.accounts = &Accounts{s: s}
 	s.sessions = &Sessions{s: s}
 	s.attempts = &Attempts{s: s}
-	s.routes = &Routes{s: s, open: make(map[chat.RoomID][]int)}
-	s.index = &Index{s: s, enough: enough, most: mostRecent, recent: make(map[chat.RoomID]*recentRoom)}
+	s.routes = &Routes{s: s, marks: marks{store: chat.StoreRoutes}, open: make(map[chat.RoomID][]int)}
+	s.index = &Index{s: s, marks: marks{store: chat.StoreIndex}, enough: enough, most: mostRecent, recent: make(map[chat.RoomID]*recentRoom)}
+	s.progress = &Progress{s: s}
 	err = s.checkSchema()
 	if err == nil {
 		err = s.index.load()
 	}
 	if err == nil {
 		err = s.routes.load()
+	}
+	if err == nil {
+		err = s.loadMarks()
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("store directory %s: %w", dir, err), s.Close())
@@ -228,6 +233,9 @@ func (s *Store) Routes() *Routes { return s.routes }
 
 // Index is the search index.
 func (s *Store) Index() *Index { return s.index }
+
+// Progress is what the store knows of the log.
+func (s *Store) Progress() *Progress { return s.progress }
 
 // Check tells whether the store can still read and write. Errors: Unavailable.
 func (s *Store) Check(ctx context.Context) error {

@@ -1,0 +1,202 @@
+package mongo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"knatter.dev/chat"
+)
+
+// Progress is what the store knows of the log.
+type Progress struct {
+	all *mongo.Collection
+}
+
+var _ chat.ProgressStore = (*Progress)(nil)
+
+// noteEvery is the least time between two notes of how far a store is: each is a
+// write more. So a note can be late, never early.
+const noteEvery = time.Second
+
+// lineageID is the document of the lineage; those of marks have a space.
+const lineageID = "lineage"
+
+type markDoc struct {
+	ID        string        `bson:"_id"`
+	Store     string        `bson:"store"`
+	Partition int32         `bson:"partition"`
+	Done      chat.Sequence `bson:"done"`
+	Highest   chat.Sequence `bson:"highest"`
+}
+
+type lineageDoc struct {
+	ID       string       `bson:"_id"`
+	Revision int64        `bson:"revision"`
+	Lineage  chat.Lineage `bson:"lineage"`
+}
+
+// Progress implements [chat.ProgressStore]. Errors: Unavailable.
+func (p *Progress) Progress(ctx context.Context) ([]chat.Applied, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	docs, err := find[markDoc](ctx, p.all, bson.D{{Key: "_id", Value: bson.D{{Key: "$ne", Value: lineageID}}}}, options.Find())
+	if err != nil {
+		return nil, err
+	}
+	applied := make([]chat.Applied, len(docs))
+	for i, d := range docs {
+		applied[i] = chat.Applied{Store: d.Store, Partition: d.Partition, Done: d.Done, Highest: d.Highest}
+	}
+	return applied, nil
+}
+
+// Lineage implements [chat.ProgressStore]. Errors: Unavailable.
+func (p *Progress) Lineage(ctx context.Context) (chat.Lineage, error) {
+	d, err := p.lineage(ctx)
+	return d.Lineage, err
+}
+
+func (p *Progress) lineage(ctx context.Context) (lineageDoc, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	docs, err := find[lineageDoc](ctx, p.all, bson.D{{Key: "_id", Value: lineageID}}, limited(1))
+	if err != nil || len(docs) == 0 {
+		return lineageDoc{}, err
+	}
+	return docs[0], nil
+}
+
+// SetLineage implements [chat.ProgressStore]. Errors: Conflict, Unavailable.
+func (p *Progress) SetLineage(ctx context.Context, l, follows chat.Lineage) error {
+	was, err := p.lineage(ctx)
+	if err != nil {
+		return err
+	}
+	taken := chat.Errorf(chat.Conflict, "the log's generations were changed meanwhile")
+	if !was.Lineage.Equal(follows) {
+		return taken
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	next := lineageDoc{ID: lineageID, Revision: was.Revision + 1, Lineage: l}
+	if was.ID == "" {
+		_, err = p.all.InsertOne(ctx, next)
+	} else {
+		var done *mongo.UpdateResult
+		done, err = p.all.ReplaceOne(ctx, bson.D{{Key: "_id", Value: lineageID}, {Key: "revision", Value: was.Revision}}, next)
+		if err == nil && done.MatchedCount == 0 {
+			return taken
+		}
+	}
+	if hasCode(err, codeDuplicateKey) {
+		return taken
+	}
+	return failure(err)
+}
+
+// marks are how far a store is, by partition, as far as this process knows. They are
+// written after what they are about.
+type marks struct {
+	store string
+	all   *mongo.Collection
+
+	mu    sync.Mutex
+	at    map[int32]markDoc
+	dirty map[int32]bool
+	noted time.Time
+}
+
+// moves are what a batch changes of marks.
+type moves map[int32]markDoc
+
+func (m *moves) add(o *chat.Origin, s chat.Sequence) {
+	if o == nil {
+		return
+	}
+	if *m == nil {
+		*m = make(moves)
+	}
+	at := (*m)[o.Partition]
+	at.Done, at.Highest = max(at.Done, o.Done), max(at.Highest, s)
+	(*m)[o.Partition] = at
+}
+
+// note notes what was stored, now or with a later batch.
+func (m *marks) note(ctx context.Context, moved moves) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for partition, to := range moved {
+		if m.at == nil {
+			m.at, m.dirty = make(map[int32]markDoc), make(map[int32]bool)
+		}
+		was := m.at[partition]
+		m.at[partition] = markDoc{
+			ID: fmt.Sprintf("%s %d", m.store, partition), Store: m.store, Partition: partition,
+			Done: max(was.Done, to.Done), Highest: max(was.Highest, to.Highest),
+		}
+		m.dirty[partition] = m.dirty[partition] || m.at[partition] != was
+	}
+	if time.Since(m.noted) < noteEvery {
+		return nil
+	}
+	return m.flush(ctx)
+}
+
+// flush writes the marks that have moved. It is called with m.mu held.
+func (m *marks) flush(ctx context.Context) error {
+	var updates []mongo.WriteModel
+	for partition, dirty := range m.dirty {
+		if d := m.at[partition]; dirty {
+			updates = append(updates, mongo.NewUpdateOneModel().SetFilter(bson.D{{Key: "_id", Value: d.ID}}).SetUpsert(true).SetUpdate(bson.D{
+				{Key: "$max", Value: bson.D{{Key: "done", Value: d.Done}, {Key: "highest", Value: d.Highest}}},
+				{Key: "$setOnInsert", Value: bson.D{{Key: "store", Value: d.Store}, {Key: "partition", Value: d.Partition}}},
+			}))
+		}
+	}
+	if len(updates) > 0 {
+		err := again(ctx, func(bool) error {
+			ctx, cancel := context.WithTimeout(ctx, callTimeout)
+			defer cancel()
+			_, err := modify(ctx, m.all, updates)
+			if hasCode(err, codeDuplicateKey) { // somebody made one at the same time; now it is there
+				_, err = modify(ctx, m.all, updates)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	clear(m.dirty)
+	m.noted = time.Now()
+	return nil
+}
+
+// forget deletes the marks.
+func (m *marks) forget(ctx context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	_, err := m.all.DeleteMany(ctx, bson.D{{Key: "store", Value: m.store}})
+	clear(m.at)
+	clear(m.dirty)
+	return failure(err)
+}
+
+// flushMarks notes how far the stores are, when they close.
+func (s *Store) flushMarks(ctx context.Context) (err error) {
+	for _, m := range []*marks{s.events.marks, s.rooms.marks, s.index.marks, s.routes.marks} {
+		m.mu.Lock()
+		err = errors.Join(err, m.flush(ctx))
+		m.mu.Unlock()
+	}
+	return err
+}
