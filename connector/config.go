@@ -41,7 +41,9 @@ type Config struct {
 	WriteTimeout    time.Duration  // a peer that takes nothing for so long is gone; default 10 s
 	Origins         []string       // allowed beside the page's own, e.g. "https://chat.example"; "*" allows all
 	DrainTimeout    time.Duration  // for acks in flight when stopping; default 5 s
-	MaxRequestBody  int            // of HTTP requests; default 1 MiB
+	MaxRequestBody  int            // of POST /v1/events; default 1 MiB. Other requests have serve.MaxRequest
+	BodyBytes       int            // of all requests' bodies together; default 32 MiB, of which one address may hold a quarter
+	BodyTimeout     time.Duration  // for a request's body to come; default 30 s
 	FunctionTimeout time.Duration  // for a function's answer; default 30 s
 	TrustedProxies  []netip.Prefix // proxies in front, which are believed whom they pass on; default none
 
@@ -67,6 +69,8 @@ func (c Config) withDefaults() Config {
 	c.WriteTimeout = cmp.Or(c.WriteTimeout, 10*time.Second)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 5*time.Second)
 	c.MaxRequestBody = cmp.Or(c.MaxRequestBody, 1<<20)
+	c.BodyBytes = cmp.Or(c.BodyBytes, 32<<20)
+	c.BodyTimeout = cmp.Or(c.BodyTimeout, 30*time.Second)
 	c.FunctionTimeout = cmp.Or(c.FunctionTimeout, 30*time.Second)
 	return c
 }

@@ -31,6 +31,7 @@ const (
 	followRetry      = time.Second
 	pingTimeout      = 2 * time.Second
 	headerBytes      = 8 << 10
+	headerTimeout    = 10 * time.Second
 )
 
 // Connector is one gateway process's state.
@@ -47,6 +48,7 @@ type Connector struct {
 	assets    map[string]asset
 	origins   origins
 	proxies   proxies
+	bodies    *bodies
 	sent      *sent
 	server    *fasthttp.Server
 	hub       *hub
@@ -95,6 +97,7 @@ func New(cfg Config, parts Parts) (*Connector, error) {
 		started:   time.Now(),
 		origins:   allowed,
 		proxies:   cfg.TrustedProxies,
+		bodies:    newBodies(cfg.BodyBytes),
 		sent:      newSent(),
 		replays:   make(chan struct{}, parallelReplays),
 		sessions:  make(map[*session]struct{}),
@@ -105,19 +108,23 @@ func New(cfg Config, parts Parts) (*Connector, error) {
 	c.hub = newHub(c)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.server = &fasthttp.Server{
-		Handler:               c.serveHTTP,
-		Name:                  "knatter",
-		KeepHijackedConns:     true,
-		MaxRequestBodySize:    cfg.MaxRequestBody,
-		ReadBufferSize:        headerBytes,
-		ReadTimeout:           30 * time.Second,
-		WriteTimeout:          30 * time.Second,
-		IdleTimeout:           2 * time.Minute,
-		CloseOnShutdown:       true,
-		NoDefaultServerHeader: true,
-		ErrorHandler:          c.badRequest,
-		Logger:                silent{},
-		ConnState:             noteIdle,
+		Handler:            c.serveHTTP,
+		Name:               "knatter",
+		KeepHijackedConns:  true,
+		StreamRequestBody:  true, // bodies are read when it is known whose and how large they are
+		MaxRequestBodySize: 1,    // read before that
+		HeaderReceived:     c.bodyConfig,
+
+		DisablePreParseMultipartForm: true,
+		ReadBufferSize:               headerBytes,
+		ReadTimeout:                  headerTimeout,
+		WriteTimeout:                 30 * time.Second,
+		IdleTimeout:                  2 * time.Minute,
+		CloseOnShutdown:              true,
+		NoDefaultServerHeader:        true,
+		ErrorHandler:                 c.badRequest,
+		Logger:                       silent{},
+		ConnState:                    noteIdle,
 	}
 	return c, nil
 }

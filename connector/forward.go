@@ -1,7 +1,6 @@
 package connector
 
 import (
-	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -11,6 +10,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/serve"
 )
 
 // Headers that are not passed on: those of one connection only, and those that say
@@ -24,7 +24,6 @@ var (
 // and the query alone, though the whole URL may stand in its first line, and with
 // the client's one address as X-Forwarded-For.
 func (c *Connector) request(rctx context.Context, ctx *fasthttp.RequestCtx) (*http.Request, error) {
-	body := bytes.Clone(ctx.PostBody())
 	target := url.URL{Scheme: "http", Host: string(ctx.Host()), RawQuery: string(ctx.URI().QueryString())}
 	path, err := url.PathUnescape(string(ctx.URI().PathOriginal()))
 	if err != nil {
@@ -34,11 +33,8 @@ func (c *Connector) request(rctx context.Context, ctx *fasthttp.RequestCtx) (*ht
 	r := (&http.Request{
 		Method: string(ctx.Method()), URL: &target, Host: target.Host, RemoteAddr: ctx.RemoteAddr().String(),
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Header: make(http.Header),
-		Body: io.NopCloser(bytes.NewReader(body)), ContentLength: int64(len(body)),
+		Body: http.NoBody,
 	}).WithContext(rctx)
-	if len(body) == 0 {
-		r.Body = http.NoBody
-	}
 	for k, v := range ctx.Request.Header.All() {
 		r.Header.Add(string(k), string(v))
 	}
@@ -59,23 +55,27 @@ func (c *Connector) request(rctx context.Context, ctx *fasthttp.RequestCtx) (*ht
 
 // forward passes a request to a function and its answer back.
 func (c *Connector) forward(ctx *fasthttp.RequestCtx, function string) {
-	rctx, cancel := context.WithTimeout(c.ctx, c.cfg.FunctionTimeout)
+	rctx, cancel := context.WithTimeout(c.ctx, c.cfg.BodyTimeout+c.cfg.FunctionTimeout)
 	defer cancel()
 	r, err := c.request(rctx, ctx)
+	if err == nil {
+		err = c.withBody(ctx, r, serve.MaxRequest, func(r *http.Request) error { return c.passOn(ctx, function, r) })
+	}
 	if err != nil {
 		c.problem(ctx, err)
-		return
 	}
+}
+
+// passOn calls a function and answers as it does.
+func (c *Connector) passOn(ctx *fasthttp.RequestCtx, function string, r *http.Request) error {
 	resp, err := c.roundTrip(function, r)
 	if err != nil {
-		c.problem(ctx, err)
-		return
+		return err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
-		c.problem(ctx, chat.Errorf(chat.Unavailable, "%s: %w", function, err))
-		return
+		return chat.Errorf(chat.Unavailable, "%s: %w", function, err)
 	}
 	for k, values := range resp.Header {
 		for _, v := range values {
@@ -90,6 +90,7 @@ func (c *Connector) forward(ctx *fasthttp.RequestCtx, function string) {
 	}
 	ctx.SetStatusCode(resp.StatusCode)
 	ctx.SetBody(body)
+	return nil
 }
 
 // keys answers with the public keys by which tokens are checked here, as accounts

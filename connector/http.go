@@ -23,7 +23,9 @@ const subprotocol = "cloudevents.json"
 // serveHTTP answers a request. fasthttp recovers from nothing: a panic would end
 // the process.
 func (c *Connector) serveHTTP(ctx *fasthttp.RequestCtx) {
-	arrived(ctx)
+	if !hasBody(&ctx.Request.Header) {
+		arrived(ctx)
+	}
 	err := guard.Call(c.ctx, c.logger, "a request", func() error {
 		c.route(ctx)
 		return nil
@@ -31,6 +33,9 @@ func (c *Connector) serveHTTP(ctx *fasthttp.RequestCtx) {
 	if err != nil {
 		ctx.Response.ResetBody()
 		c.problem(ctx, err)
+	}
+	if hasBody(&ctx.Request.Header) && ctx.UserValue(bodyRead) == nil {
+		ctx.SetConnectionClose() // what may still come of it is nobody's
 	}
 }
 
@@ -115,18 +120,31 @@ func (c *Connector) events(ctx *fasthttp.RequestCtx) {
 		c.notAllowed(ctx, http.MethodPost)
 		return
 	}
-	rctx, cancel := context.WithTimeout(c.ctx, c.cfg.FunctionTimeout)
+	rctx, cancel := context.WithTimeout(c.ctx, c.cfg.BodyTimeout+c.cfg.FunctionTimeout)
 	defer cancel()
 	r, err := c.request(rctx, ctx)
 	if err != nil {
 		c.problem(ctx, err)
 		return
 	}
-	c.publishHTTP(ctx, r)
+	claims, err := c.verifier.Request(r) // before the body is read: who holds much of our memory must have logged in
+	if err == nil {
+		err = c.withBody(ctx, r, c.cfg.MaxRequestBody, func(r *http.Request) error { return c.publishHTTP(ctx, r, claims) })
+	}
+	if err != nil {
+		c.problem(ctx, err)
+	}
 }
 
 func (c *Connector) problem(ctx *fasthttp.RequestCtx, err error) {
+	if errors.Is(err, errSlowBody) {
+		c.refuse(ctx, serve.TooSlow)
+		return
+	}
 	p := serve.ProblemOf(err)
+	if p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable {
+		ctx.Response.Header.Set("Retry-After", "1")
+	}
 	if p.Status >= 500 {
 		c.logger.Warn("request failed", "method", string(ctx.Method()), "path", string(ctx.Path()), "error", err)
 	}
@@ -143,10 +161,6 @@ func (c *Connector) badRequest(ctx *fasthttp.RequestCtx, err error) {
 	c.shareWithOrigin(ctx)
 	if tooLong := (*fasthttp.ErrSmallBuffer)(nil); errors.As(err, &tooLong) {
 		c.refuse(ctx, serve.HeadersTooLarge)
-		return
-	}
-	if errors.Is(err, fasthttp.ErrBodyTooLarge) {
-		c.problem(ctx, chat.Errorf(chat.TooLarge, "the body is over %d bytes", c.cfg.MaxRequestBody))
 		return
 	}
 	if slow := (net.Error)(nil); errors.As(err, &slow) && slow.Timeout() {

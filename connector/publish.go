@@ -103,29 +103,22 @@ func (c *Connector) prepare(e *chat.Event, user chat.UserID, member bool) error 
 
 // publishHTTP is POST /v1/events, the CloudEvents HTTP binding. Events are logged
 // in their order; when one is against the rules none is.
-func (c *Connector) publishHTTP(ctx *fasthttp.RequestCtx, r *http.Request) {
-	claims, err := c.verifier.Request(r)
-	if err != nil {
-		c.problem(ctx, err)
-		return
-	}
+func (c *Connector) publishHTTP(ctx *fasthttp.RequestCtx, r *http.Request, claims auth.Claims) error {
 	events, err := serve.DecodeEvents(r)
 	if err != nil {
-		c.problem(ctx, err)
-		return
+		return err
 	}
 	if len(events) > 0 {
 		if err := c.allowHTTP(r.Context(), claims.User, len(events), int(r.ContentLength)); err != nil {
-			c.problem(ctx, err)
-			return
+			return err
 		}
 	}
 	acks, err := c.appendAll(r, claims, events)
 	if err != nil {
-		c.problem(ctx, err)
-		return
+		return err
 	}
 	c.json(ctx, http.StatusAccepted, map[string]any{"acks": acks})
+	return nil
 }
 
 func (c *Connector) appendAll(r *http.Request, claims auth.Claims, events []chat.Event) ([]ackData, error) {

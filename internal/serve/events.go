@@ -80,7 +80,7 @@ func DecodeEvents(r *http.Request) ([]chat.Event, error) {
 func bodyError(err error) error {
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
-		return chat.Errorf(chat.TooLarge, "the body is over %d bytes", MaxBody)
+		return chat.Errorf(chat.TooLarge, "the body is over %d bytes", tooLarge.Limit)
 	}
 	return chat.Errorf(chat.Malformed, "the body cannot be read: %w", err)
 }

@@ -100,13 +100,17 @@ func write(w http.ResponseWriter, contentType string, status int, v any) {
 	_ = enc.Encode(v) // the client is gone: nobody to tell
 }
 
-// MaxBody is the largest request body that the functions read, in bytes.
-const MaxBody = 1 << 20
+// The largest request bodies that functions read, in bytes: of events, in batches
+// too, and of other requests.
+const (
+	MaxBody    = 1 << 20
+	MaxRequest = 64 << 10
+)
 
 // Decode reads the request's body, one JSON value, into v. Errors: Malformed,
 // TooLarge, or what v's own unmarshalling says.
 func Decode(w http.ResponseWriter, r *http.Request, v any) error {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxRequest))
 	if err != nil {
 		return bodyError(err)
 	}
