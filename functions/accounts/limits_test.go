@@ -2,6 +2,7 @@ package accounts
 
 import (
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"testing"
 	"time"
@@ -40,8 +41,69 @@ func TestClient(t *testing.T) {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.RemoteAddr = "203.0.113.9:4711"
 		r.Header.Set("X-Forwarded-For", forwarded)
-		if got := client(r); got != want {
-			t.Errorf("client of %q = %q, want %q", forwarded, got, want)
+		believed(r, func(r *http.Request) {
+			if got := client(r); got != want {
+				t.Errorf("client of %q = %q, want %q", forwarded, got, want)
+			}
+		})
+		if got := client(r); got != "203.0.113.9" {
+			t.Errorf("%q is believed from anybody", forwarded)
 		}
+	}
+}
+
+// Guesses from many addresses get slow, for every address, and lock nobody out.
+func TestGuessesFromManyAddressesGetSlow(t *testing.T) {
+	x := setUpWithLog(t, nil)
+	x.signUp("minji")
+	x.signUp("other")
+	const delay = 500 * time.Millisecond
+	x.f.Limits = Limits{Account: Rate{5, time.Hour}, Delay: delay}
+	logIn := func(address, nickname, with string) answer {
+		return x.from(address, "POST", "/v1/sessions", "", object{"email": nickname + "@example.org", "password": with})
+	}
+	tried := 0
+	for i := range 15 {
+		switch a := logIn(fmt.Sprintf("192.0.2.%d", i), "minji", "wrong password"); a.Code {
+		case 401:
+			tried++
+		case 429:
+			if a.Header().Get("Retry-After") != "1" {
+				t.Errorf("Retry-After %q", a.Header().Get("Retry-After"))
+			}
+		default:
+			t.Errorf("guess %d: %d", i, a.Code)
+		}
+	}
+	if tried != 5 {
+		t.Errorf("%d of 15 guesses were tried, want 5", tried)
+	}
+	logIn("198.51.100.1", "other", password).want(200) // it is this account's alone
+
+	// Its owner has to wait, not longer than it is said, however busy the others are.
+	logIn("198.51.100.1", "minji", password).want(429)
+	time.Sleep(delay)
+	logIn("203.0.113.1", "minji", "wrong password")
+	logIn("198.51.100.1", "minji", password).want(200)
+	logIn("198.51.100.1", "minji", password).want(429) // the next in the next window
+}
+
+// One address that has guessed too often is slow as well, and not shut out.
+func TestGuessesFromOneAddressGetSlow(t *testing.T) {
+	x := setUpWithLog(t, nil)
+	x.signUp("minji")
+	const delay = 500 * time.Millisecond
+	x.f.Limits = Limits{Login: Rate{3, time.Hour}, Delay: delay}
+	logIn := func(with string) int {
+		return x.do("POST", "/v1/sessions", "", object{"email": "minji@example.org", "password": with}).Code
+	}
+	for _, want := range []int{401, 401, 401, 429, 429} {
+		if got := logIn("wrong password"); got != want {
+			t.Fatalf("%d, want %d", got, want)
+		}
+	}
+	time.Sleep(delay)
+	if got := logIn(password); got != 200 {
+		t.Errorf("the right password after the wait: %d", got)
 	}
 }

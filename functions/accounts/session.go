@@ -42,7 +42,7 @@ func (f *Function) logIn(w http.ResponseWriter, r *http.Request) error {
 	if !valid {
 		email = in.Email
 	}
-	if err := f.allow(w, r, "login", client(r)+" "+folded(email), f.Limits.Login, defaults.Login); err != nil {
+	if err := f.delay(w, r, folded(email)); err != nil {
 		return err
 	}
 	account := chat.Account{PasswordHash: decoy}
