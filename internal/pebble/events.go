@@ -17,6 +17,8 @@ type Events struct {
 	s     *Store
 	mu    sync.Mutex // first sequences are read, then written
 	marks marks
+
+	blocks *blocks
 }
 
 var _ chat.EventStore = (*Events)(nil)
@@ -53,6 +55,8 @@ func (e *Events) Put(ctx context.Context, events []chat.Event) (err error) {
 	defer finish(it, &err)
 	b := e.s.db.NewBatch()
 	places := places{s: e.s}
+	var changed []inRoom                        // messages that come or go
+	defer func() { e.blocks.change(changed) }() // when it is committed, or might be
 	var key, value []byte
 	for _, cl := range earliest {
 		ev := &events[cl.item]
@@ -68,7 +72,11 @@ func (e *Events) Put(ctx context.Context, events []chat.Event) (err error) {
 				return errors.Join(err, b.Close())
 			}
 		}
+		if ev.Type == chat.MessagePosted {
+			changed = append(changed, inRoom{ev.Stream, ev.Sequence})
+		}
 		if first != 0 {
+			changed = append(changed, inRoom{ev.Stream, first})
 			for _, kind := range []byte{kindMessage, kindEvent} {
 				key = eventKey(key[:0], kind, ev.Stream, first)
 				_ = b.Delete(key, nil)
@@ -376,35 +384,4 @@ func (e *Events) Firsts(ctx context.Context, events []chat.Event) (firsts []chat
 		}
 	}
 	return firsts, nil
-}
-
-// Unread implements [chat.EventStore]. Errors: Unavailable.
-func (e *Events) Unread(ctx context.Context, room chat.RoomID, after chat.Sequence, user chat.UserID, limit int) (n int, err error) {
-	if !room.Valid() {
-		return 0, nil
-	}
-	if err := e.s.enter(ctx); err != nil {
-		return 0, err
-	}
-	defer e.s.leave()
-	from, to := bounds(kindMessage, room, after, 0)
-	it, err := e.s.iterateRange(ctx, from, to)
-	if err != nil {
-		return 0, err
-	}
-	defer finish(it, &err)
-	for ok := it.First(); ok && n < limit; ok = it.Next() {
-		v, err := it.ValueAndErr()
-		if err != nil {
-			return 0, unavailable(err)
-		}
-		sender, _, ok := splitEvent(v)
-		if !ok {
-			return 0, damaged(it.Key())
-		}
-		if string(sender) != string(user) {
-			n++
-		}
-	}
-	return n, nil
 }

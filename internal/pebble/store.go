@@ -103,7 +103,7 @@ func open(dir string, opts ...Option) (*Store, error) {
 		_ = lock.Close() // the first error is the one to tell
 		return nil, chat.Errorf(chat.Unavailable, "store directory %s: %w", dir, err)
 	}
-	s.events = &Events{s: s, marks: marks{store: chat.StoreEvents}}
+	s.events = &Events{s: s, blocks: newBlocks(), marks: marks{store: chat.StoreEvents}}
 	s.rooms = &Rooms{s: s, marks: marks{store: chat.StoreRooms}}
 	s.accounts = &Accounts{s: s}
 	s.sessions = &Sessions{s: s}
