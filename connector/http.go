@@ -142,7 +142,7 @@ func (c *Connector) problem(ctx *fasthttp.RequestCtx, err error) {
 		return
 	}
 	p := serve.ProblemOf(err)
-	if p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable {
+	if (p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable) && len(ctx.Response.Header.Peek("Retry-After")) == 0 {
 		ctx.Response.Header.Set("Retry-After", "1")
 	}
 	if p.Status >= 500 {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"runtime"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/auth"
@@ -36,10 +37,11 @@ type Function struct {
 	accounts chat.AccountStore
 	log      chat.Log
 	verifier *auth.Verifier
+	reads    serve.Reads
 }
 
 // New returns a function that has yet to be started.
-func New() *Function { return &Function{} }
+func New() *Function { return &Function{reads: serve.Reads{AtOnce: runtime.NumCPU()}} }
 
 // With returns a function over what is open already.
 func With(rooms chat.RoomStore, events chat.EventStore, accounts chat.AccountStore, log chat.Log, v *auth.Verifier) *Function {
@@ -52,7 +54,7 @@ func (f *Function) use(rooms chat.RoomStore, events chat.EventStore, accounts ch
 	f.rooms, f.events, f.accounts, f.log, f.verifier = rooms, events, accounts, log, v
 	f.Use(serve.Routes(map[string]func(http.ResponseWriter, *http.Request) error{
 		"POST /v1/rooms":                         f.create,
-		"GET /v1/rooms":                          f.list,
+		"GET /v1/rooms":                          f.reads.Limited(v, func(*http.Request) int { return 1 }, f.list),
 		"GET /v1/rooms/{room}":                   f.show,
 		"PATCH /v1/rooms/{room}":                 f.rename,
 		"GET /v1/rooms/{room}/members":           f.listMembers,

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -40,6 +41,7 @@ type Function struct {
 	events   chat.EventStore
 	rooms    chat.RoomStore
 	verifier *auth.Verifier
+	reads    serve.Reads
 }
 
 // New returns a function that has yet to be started.
@@ -55,9 +57,12 @@ func With(index chat.SearchIndex, events chat.EventStore, rooms chat.RoomStore, 
 func (f *Function) use(index chat.SearchIndex, events chat.EventStore, rooms chat.RoomStore, v *auth.Verifier, stop func() error) {
 	f.index, f.events, f.rooms, f.verifier = index, events, rooms, v
 	f.Use(serve.Routes(map[string]func(http.ResponseWriter, *http.Request) error{
-		"GET /v1/search": f.search,
+		"GET /v1/search": f.reads.Limited(v, cost, f.search),
 	}), stop)
 }
+
+// cost is what a search takes of its user's reads: more with many words.
+func cost(r *http.Request) int { return 1 + len(strings.Fields(r.URL.Query().Get("q")))/4 }
 
 // answer is a page of hits, newest first.
 type answer struct {

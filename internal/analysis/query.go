@@ -111,9 +111,9 @@ func ways(word []rune) [][]morpheme {
 // Limits on what the index is asked. What they leave out makes it answer with
 // more messages than match; [Query.Match] looks at the whole query.
 const (
-	maxPairs      = 16  // of one segment
-	maxMorphemes  = 8   // morphemes of one segment
-	maxQueryTerms = 200 // of all words; those behind are not asked for
+	maxPairs      = 16 // of one segment
+	maxMorphemes  = 8  // morphemes of one segment
+	maxQueryTerms = 64 // of all words; those behind are not asked for
 )
 
 // Words are the query as the index takes it: each segment is a word that must

@@ -1,0 +1,117 @@
+package serve
+
+import (
+	"cmp"
+	"context"
+	"net/http"
+	"runtime"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"knatter.dev/chat"
+	"knatter.dev/chat/internal/auth"
+)
+
+// Reads bounds what reading costs, where a request may cost much: a rate for each
+// user, and how many are answered at once. The zero value is usable.
+type Reads struct {
+	Rate   float64       // a second of one user; default 50
+	Burst  int           // at once of one user; default 200
+	AtOnce int           // of all users; default half as many as there are processors, which are left to others
+	Wait   time.Duration // for the others' reads; default 5 s
+	Time   time.Duration // that one may take; default 5 s
+
+	once  sync.Once
+	slots chan struct{}
+
+	mu    sync.Mutex
+	users map[chat.UserID]*reader
+	swept time.Time
+}
+
+type reader struct {
+	limit *rate.Limiter
+	now   int // of the user's reads, under way or waiting
+}
+
+const (
+	readsAtOnce = 8 // of one user, under way or waiting
+	readersFor  = time.Minute
+)
+
+func (r *Reads) init() {
+	r.once.Do(func() {
+		r.Rate, r.Burst = cmp.Or(r.Rate, 50), cmp.Or(r.Burst, 200)
+		r.Wait, r.Time = cmp.Or(r.Wait, 5*time.Second), cmp.Or(r.Time, 5*time.Second)
+		r.slots = make(chan struct{}, cmp.Or(r.AtOnce, max(1, runtime.NumCPU()/2)))
+		r.users = make(map[chat.UserID]*reader)
+	})
+}
+
+// Limited is handle for who has logged in, within the limits. cost says how many
+// tokens a request takes.
+func (r *Reads) Limited(v *auth.Verifier, cost func(*http.Request) int, handle func(http.ResponseWriter, *http.Request) error) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, req *http.Request) error {
+		claims, err := v.Request(req)
+		if err != nil {
+			return err
+		}
+		return r.Do(req.Context(), claims.User, cost(req), func(ctx context.Context) error { return handle(w, req.WithContext(ctx)) })
+	}
+}
+
+// Do lets a user read, which costs as many tokens as is said, once it is its turn.
+// f's context ends when it takes too long. Errors: TooMany, Unavailable; f's.
+func (r *Reads) Do(ctx context.Context, user chat.UserID, cost int, f func(context.Context) error) error {
+	r.init()
+	if !r.enter(user, cost) {
+		return chat.Errorf(chat.TooMany, "too many reads, try again in a second")
+	}
+	defer r.leave(user)
+	waiting, cancel := context.WithTimeout(ctx, r.Wait)
+	defer cancel()
+	select {
+	case r.slots <- struct{}{}:
+	case <-waiting.Done():
+		return chat.Errorf(chat.Unavailable, "others are reading: %w", waiting.Err())
+	}
+	defer func() { <-r.slots }()
+	reading, stop := context.WithTimeout(ctx, r.Time)
+	defer stop()
+	err := f(reading)
+	if err != nil && reading.Err() != nil && ctx.Err() == nil {
+		return chat.Errorf(chat.Unavailable, "this takes too long: %w", err)
+	}
+	return err
+}
+
+func (r *Reads) enter(user chat.UserID, cost int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if now := time.Now(); now.Sub(r.swept) > readersFor {
+		r.swept = now
+		for id, u := range r.users {
+			if u.now == 0 && u.limit.TokensAt(now) >= float64(r.Burst) {
+				delete(r.users, id)
+			}
+		}
+	}
+	u := r.users[user]
+	if u == nil {
+		u = &reader{limit: rate.NewLimiter(rate.Limit(r.Rate), r.Burst)}
+		r.users[user] = u
+	}
+	if u.now >= readsAtOnce || !u.limit.AllowN(time.Now(), min(cost, r.Burst)) {
+		return false
+	}
+	u.now++
+	return true
+}
+
+func (r *Reads) leave(user chat.UserID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.users[user].now--
+}
