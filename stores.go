@@ -44,6 +44,7 @@ type Range struct {
 	After  Sequence // exclusive
 	Before Sequence // exclusive; 0 means no bound
 	Limit  int      // at most this many; required
+	Bytes  int      // at most so many of their frames, but one event at least; 0 means no bound
 	Newest bool     // the newest of the range instead of the oldest; still answered oldest first
 }
 

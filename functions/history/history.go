@@ -19,7 +19,12 @@ import (
 const (
 	defaultMessages, maxMessages = 50, 200
 	defaultEvents, maxEvents     = 200, 1000
+	maxBytes                     = 1 << 20
 )
+
+// pagesAtOnce is how many pages are being put together at once, each of which takes
+// some megabytes; others wait.
+const pagesAtOnce = 8
 
 // headerMore says whether there is more in the direction of the request: a batch
 // of CloudEvents has no place for it.
@@ -33,10 +38,11 @@ type Function struct {
 	rooms    chat.RoomStore
 	log      chat.Log
 	verifier *auth.Verifier
+	pages    chan struct{} // held while a page is put together
 }
 
 // New returns a function that has yet to be started.
-func New() *Function { return &Function{} }
+func New() *Function { return &Function{pages: make(chan struct{}, pagesAtOnce)} }
 
 // With returns a function over what is open already.
 func With(events chat.EventStore, rooms chat.RoomStore, log chat.Log, v *auth.Verifier) *Function {
@@ -169,7 +175,7 @@ func (f *Function) request(r *http.Request, limit, most int) (chat.RoomID, chat.
 // parse reads the parameters. Without a beginning the newest events are meant,
 // with one those that follow it.
 func parse(q url.Values, limit, most int) (chat.Range, error) {
-	r := chat.Range{Limit: limit, Newest: !q.Has("after")}
+	r := chat.Range{Limit: limit, Bytes: maxBytes, Newest: !q.Has("after")}
 	var err error
 	if q.Has("after") {
 		if r.After, err = chat.ParseSequence(q.Get("after")); err != nil {

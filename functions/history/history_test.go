@@ -482,16 +482,7 @@ func (x *fixture) persistSome(random *rand.Rand, logged []chat.Event) {
 	if err := x.persisting(x.Context(), put); err != nil {
 		x.Fatal(err)
 	}
-	client, err := kgo.NewClient(x.config.Options()...)
-	if err != nil {
-		x.Fatal(err)
-	}
-	defer client.Close()
-	offsets := make(kadm.Offsets)
-	offsets.AddOffset(chat.TopicRooms, 0, logged[at].Sequence.Offset(), -1)
-	if err := kadm.NewClient(client).CommitAllOffsets(x.Context(), chat.EventFunctions[0].Group, offsets); err != nil {
-		x.Fatal(err)
-	}
+	x.commits(logged[at])
 }
 
 func TestWithoutTheLogHistoryIsUnavailable(t *testing.T) {
@@ -517,5 +508,74 @@ func TestFunctionThatIsNotStarted(t *testing.T) {
 	}
 	if err := f.Stop(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// Pages are bound by bytes too, and who pages by sequence gets everything once, whether
+// the store has it, the log alone, or both.
+func TestPagesOfLargeMessages(t *testing.T) {
+	const stored, both, all = 100, 20, 160
+	x := setUp(t)
+	var logged []chat.Event
+	var want []string
+	for i := range all {
+		text := strings.Repeat("🍜", 4000)
+		if i >= stored { // small ones would still fit behind a page that the store has cut
+			text = "small"
+		}
+		e := x.event(room, fmt.Sprint(i), "alice", chat.MessagePosted, chat.Posted{Text: text})
+		x.append(e)
+		logged = append(logged, *e)
+		want = append(want, e.ID)
+	}
+	if err := x.persisting(t.Context(), logged[:stored+both]); err != nil {
+		t.Fatal(err)
+	}
+	x.commits(logged[stored])
+
+	var got []string
+	for after, more := chat.Sequence(0), true; more; {
+		w := x.get("alice", "/v1/rooms/room/events?limit=1000&after="+after.String())
+		if n := w.Body.Len(); n > 1<<20 {
+			t.Fatalf("a page of %d bytes", n)
+		}
+		events, err := chat.DecodeBatch(w.Body.Bytes())
+		if err != nil || len(events) == 0 {
+			t.Fatalf("%d events, %v", len(events), err)
+		}
+		for _, e := range events {
+			if e.Type == chat.MessagePosted {
+				got = append(got, e.ID)
+			}
+		}
+		after, more = events[len(events)-1].Sequence, w.Header().Get("Knatter-More") == "true"
+	}
+	x.equal("events", got, want)
+
+	got = nil
+	for query, more := "limit=200", true; more; {
+		w := x.get("alice", "/v1/rooms/room/messages?"+query)
+		if n := w.Body.Len(); n > 1<<20 {
+			t.Fatalf("a page of %d bytes", n)
+		}
+		ids, page := x.messages(query)
+		got = append(ids, got...)
+		query, more = "limit=200&before="+page.Messages[0].Sequence.String(), page.More
+	}
+	x.equal("messages", got, want)
+}
+
+// commits makes persist done with everything before an event.
+func (x *fixture) commits(before chat.Event) {
+	x.Helper()
+	client, err := kgo.NewClient(x.config.Options()...)
+	if err != nil {
+		x.Fatal(err)
+	}
+	defer client.Close()
+	offsets := make(kadm.Offsets)
+	offsets.AddOffset(chat.TopicRooms, 0, before.Sequence.Offset(), -1)
+	if err := kadm.NewClient(client).CommitAllOffsets(x.Context(), chat.EventFunctions[0].Group, offsets); err != nil {
+		x.Fatal(err)
 	}
 }

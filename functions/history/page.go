@@ -23,6 +23,12 @@ func keyOf(e *chat.Event) key { return key{e.Source, e.ID} }
 // read is EventStore.Events or EventStore.Messages.
 type read func(context.Context, chat.RoomID, chat.Range) ([]chat.Event, bool, error)
 
+const (
+	firstsAtOnce = 256 // events whose firsts are looked for together
+	attributes   = 512 // bytes of an event's frame, or of a message, beside what weight counts
+	escaped      = 6   // bytes that JSON may take for one
+)
+
 // page reads from the log what the store may not hold yet, then from the store.
 // In this order nothing falls between: what persist commits meanwhile is in both,
 // and told apart by its sequence. What is logged meanwhile is left out, as the
@@ -31,6 +37,12 @@ type read func(context.Context, chat.RoomID, chat.Range) ([]chat.Event, bool, er
 //
 // Of an event that was sent again only the first counts, wherever that is.
 func (f *Function) page(ctx context.Context, room chat.RoomID, r chat.Range, stored read, wanted func(chat.Type) bool) (page, error) {
+	select {
+	case f.pages <- struct{}{}:
+		defer func() { <-f.pages }()
+	case <-ctx.Done():
+		return page{}, chat.Errorf(chat.Unavailable, "waiting for other pages: %w", ctx.Err())
+	}
 	tail, end, err := f.log.TailEnd(ctx, room)
 	if err != nil {
 		return page{}, err
@@ -63,6 +75,11 @@ func (f *Function) page(ctx context.Context, room chat.RoomID, r chat.Range, sto
 	if err != nil {
 		return page{}, fmt.Errorf("reading events: %w", err)
 	}
+	// Between the last of a full page and the tail the store has more, which the page
+	// must not pass over.
+	if more && !r.Newest && len(tail) > 0 && old[len(old)-1].Sequence < tail[0].Sequence {
+		fresh = nil
+	}
 	known := make(map[chat.Sequence]bool, len(old))
 	for i := range old {
 		known[old[i].Sequence] = true
@@ -85,29 +102,53 @@ func (f *Function) page(ctx context.Context, room chat.RoomID, r chat.Range, sto
 		return cmp.Compare(a.Sequence, b.Sequence)
 	})
 
-	unknown := slices.DeleteFunc(slices.Clone(all), func(e chat.Event) bool { return known[e.Sequence] })
-	firsts, err := f.events.Firsts(ctx, unknown)
+	p, err := f.cut(ctx, all, known, r)
 	if err != nil {
-		return page{}, fmt.Errorf("looking for events' firsts: %w", err)
+		return page{}, err
 	}
-	again := make(map[chat.Sequence]bool)
-	for i := range unknown {
-		again[unknown[i].Sequence] = firsts[i] != 0 && firsts[i] < unknown[i].Sequence
-	}
-	p := page{events: make([]chat.Event, 0, r.Limit), more: more}
-	for i := range all {
-		e := &all[i]
-		if again[e.Sequence] {
-			continue
-		}
-		if len(p.events) == r.Limit {
-			p.more = true
-			break
-		}
-		p.events = append(p.events, *e)
-	}
+	p.more = p.more || more
 	if r.Newest {
 		slices.Reverse(p.events)
 	}
 	return p, nil
+}
+
+// cut takes events, in the order of the range's direction, until the page is full. Of
+// those that the store was not known to have, repeats are left out.
+func (f *Function) cut(ctx context.Context, all []chat.Event, known map[chat.Sequence]bool, r chat.Range) (page, error) {
+	p := page{events: make([]chat.Event, 0, min(len(all), r.Limit))}
+	size := 0
+	for chunk := range slices.Chunk(all, firstsAtOnce) {
+		unknown := slices.DeleteFunc(slices.Clone(chunk), func(e chat.Event) bool { return known[e.Sequence] })
+		firsts, err := f.events.Firsts(ctx, unknown)
+		if err != nil {
+			return page{}, fmt.Errorf("looking for events' firsts: %w", err)
+		}
+		again := make(map[chat.Sequence]bool)
+		for i := range unknown {
+			again[unknown[i].Sequence] = firsts[i] != 0 && firsts[i] < unknown[i].Sequence
+		}
+		for i := range chunk {
+			e := &chunk[i]
+			if again[e.Sequence] {
+				continue
+			}
+			size += weight(e)
+			if len(p.events) == r.Limit || len(p.events) > 0 && size > r.Bytes {
+				p.more = true
+				return p, nil
+			}
+			p.events = append(p.events, *e)
+		}
+	}
+	return p, nil
+}
+
+// weight is what an event takes in an answer, at most: its attributes and its data.
+func weight(e *chat.Event) int {
+	n := attributes + len(e.ID)*escaped + len(e.Data)
+	for name, value := range e.Extensions {
+		n += len(name) + len(value)*escaped + attributes
+	}
+	return n
 }

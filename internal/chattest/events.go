@@ -225,6 +225,24 @@ func EventStore(t *testing.T, open func(t *testing.T) chat.EventStore) {
 		}
 	})
 
+	t.Run("pages are bound by bytes", func(t *testing.T) {
+		s := open(t)
+		rnd := rand.New(rand.NewPCG(1, 1))
+		var log []chat.Event
+		for i := range 40 {
+			e := logged(chat.MessagePosted, "room", "alice", fmt.Sprint(i), chat.Sequence(1+2*i), chat.Posted{Text: strings.Repeat("글", 1+rnd.IntN(4000))})
+			log = append(log, e, logged(chat.ReadAdvanced, "room", "bob", fmt.Sprint("r", i), e.Sequence+1, chat.ReadData{UpTo: e.Sequence}))
+		}
+		must(t, s.Put(ctx, log))
+		for _, bytes := range []int{1, 1000, 12_000, 100_000, 300_000, 1 << 20} {
+			for _, limit := range []int{1, 7, 100} {
+				for _, newest := range []bool{false, true} {
+					wantPage(t, s, "room", log, chat.Range{After: 3, Before: 77, Limit: limit, Bytes: bytes, Newest: newest})
+				}
+			}
+		}
+	})
+
 	t.Run("pages of messages do not read the other events", func(t *testing.T) {
 		s := open(t)
 		log := []chat.Event{message("room", "alice", "old", 1)}
@@ -358,11 +376,12 @@ func wantPage(t *testing.T, s chat.EventStore, room chat.RoomID, stored []chat.E
 				want = append(want, e)
 			}
 		}
-		wantMore := len(want) > r.Limit
+		n := wantLength(want, r)
+		wantMore := len(want) > n
 		if wantMore && r.Newest {
-			want = want[len(want)-r.Limit:]
+			want = want[len(want)-n:]
 		} else if wantMore {
-			want = want[:r.Limit]
+			want = want[:n]
 		}
 		read := s.Events
 		if messages {
@@ -374,6 +393,22 @@ func wantPage(t *testing.T, s chat.EventStore, room chat.RoomID, stored []chat.E
 			t.Fatalf("%s, messages only %v, %+v:\n got %v %s\nwant %v %s", room, messages, r, more, describe(got), wantMore, describe(want))
 		}
 	}
+}
+
+// wantLength is how many of the events fit into a page, from the end that it is of.
+func wantLength(events []chat.Event, r chat.Range) int {
+	size := 0
+	for n := range events {
+		e := &events[n]
+		if r.Newest {
+			e = &events[len(events)-1-n]
+		}
+		size += len(e.AppendFrame(nil))
+		if n == r.Limit || r.Bytes > 0 && n > 0 && size > r.Bytes {
+			return n
+		}
+	}
+	return len(events)
 }
 
 // firstOf asks for one event's first sequence.

@@ -112,35 +112,55 @@ func (e *Events) page(ctx context.Context, room chat.RoomID, r chat.Range, messa
 	if r.Newest {
 		order = descending("sequence")
 	}
-	events, err = e.read(ctx, e.exact,
-		bson.D{{Key: "room", Value: room}, among("message", message), {Key: "sequence", Value: sequences}},
-		limited(r.Limit+1).SetSort(order))
+	events, more, err = e.read(ctx, e.exact,
+		bson.D{{Key: "room", Value: room}, among("message", message), {Key: "sequence", Value: sequences}}, order, r.Limit, r.Bytes)
 	if err != nil {
 		return nil, false, err
 	}
-	more = len(events) > r.Limit
-	events = events[:min(len(events), r.Limit)]
 	if r.Newest {
 		slices.Reverse(events)
 	}
 	return events, more, nil
 }
 
-// read returns the events that a query has, in its order.
-func (e *Events) read(ctx context.Context, from *mongo.Collection, filter bson.D, opts *options.FindOptionsBuilder) ([]chat.Event, error) {
-	frames, err := find[struct {
-		Frame string `bson:"frame"`
-	}](ctx, from, filter, opts.SetProjection(bson.D{{Key: "frame", Value: 1}, {Key: "_id", Value: 0}}))
+// readBatch is how many events of a page with a bound in bytes come in one answer of
+// the server, so that what is beyond the bound is not sent.
+const readBatch = 64
+
+// read returns the events that a query has, in its order: at most limit, and one or
+// more of at most so many bytes, unless that is 0; and whether there are more.
+func (e *Events) read(ctx context.Context, from *mongo.Collection, filter bson.D, order bson.D, limit, bytes int) (events []chat.Event, more bool, err error) {
+	opts := limited(limit + 1)
+	if bytes > 0 {
+		opts.SetBatchSize(int32(min(limit+1, readBatch)))
+	}
+	cursor, err := from.Find(ctx, filter, opts.SetSort(order).SetProjection(bson.D{{Key: "frame", Value: 1}, {Key: "_id", Value: 0}}))
 	if err != nil {
-		return nil, err
+		return nil, false, failure(err)
 	}
-	events := make([]chat.Event, len(frames))
-	for i, f := range frames {
-		if events[i], err = chat.DecodeFrame([]byte(f.Frame)); err != nil {
-			return nil, chat.Errorf(chat.Internal, "store: an event is damaged: %w", err)
+	defer func() { _ = cursor.Close(context.WithoutCancel(ctx)) }()
+	size := 0
+	for cursor.Next(ctx) {
+		var row struct {
+			Frame string `bson:"frame"`
 		}
+		if err := cursor.Decode(&row); err != nil {
+			return nil, false, failure(err)
+		}
+		size += len(row.Frame)
+		if len(events) == limit || bytes > 0 && len(events) > 0 && size > bytes {
+			return events, true, nil
+		}
+		event, err := chat.DecodeFrame([]byte(row.Frame))
+		if err != nil {
+			return nil, false, chat.Errorf(chat.Internal, "store: an event is damaged: %w", err)
+		}
+		events = append(events, event)
 	}
-	return events, nil
+	if err := cursor.Err(); err != nil {
+		return nil, false, failure(err)
+	}
+	return events, false, nil
 }
 
 // Firsts implements [chat.EventStore]. Errors: Unavailable.
@@ -216,5 +236,6 @@ func (e *Events) Scan(ctx context.Context, f func([]chat.Event) error) error {
 func (e *Events) scan(ctx context.Context, where bson.D) ([]chat.Event, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return e.read(ctx, e.all, where, limited(scanBatch).SetSort(ascending("room", "sequence")))
+	events, _, err := e.read(ctx, e.all, where, ascending("room", "sequence"), scanBatch, 0)
+	return events, err
 }

@@ -229,16 +229,22 @@ func (e *Events) page(ctx context.Context, room chat.RoomID, r chat.Range, kinds
 			return nil, false, err
 		}
 	}
+	size := 0
 	for {
 		row := nearest(rows, r.Newest)
 		if row == nil {
 			break
 		}
-		if len(events) == r.Limit {
+		frame, err := row.frame()
+		if err != nil {
+			return nil, false, err
+		}
+		size += len(frame)
+		if len(events) == r.Limit || r.Bytes > 0 && len(events) > 0 && size > r.Bytes {
 			more = true
 			break
 		}
-		ev, err := row.event()
+		ev, err := row.event(frame)
 		if err != nil {
 			return nil, false, err
 		}
@@ -299,15 +305,20 @@ func (r *eventRows) move() error {
 	return nil
 }
 
-func (r *eventRows) event() (chat.Event, error) {
+// frame is the row's frame, which is good until the rows move.
+func (r *eventRows) frame() ([]byte, error) {
 	v, err := r.it.ValueAndErr()
 	if err != nil {
-		return chat.Event{}, unavailable(err)
+		return nil, unavailable(err)
 	}
 	_, frame, ok := splitEvent(v)
 	if !ok {
-		return chat.Event{}, damaged(r.it.Key())
+		return nil, damaged(r.it.Key())
 	}
+	return frame, nil
+}
+
+func (r *eventRows) event(frame []byte) (chat.Event, error) {
 	e, err := chat.DecodeFrame(slices.Clone(frame))
 	if err != nil {
 		return chat.Event{}, damaged(r.it.Key())
@@ -343,7 +354,11 @@ func (e *Events) Scan(ctx context.Context, f func([]chat.Event) error) (err erro
 	rows := &eventRows{it: it}
 	batch := make([]chat.Event, 0, scanBatch)
 	for ok := it.First(); ok; ok = it.Next() {
-		message, err := rows.event()
+		frame, err := rows.frame()
+		if err != nil {
+			return err
+		}
+		message, err := rows.event(frame)
 		if err != nil {
 			return err
 		}
