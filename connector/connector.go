@@ -55,7 +55,8 @@ type Connector struct {
 	shares    *shares
 	accounts  Accounts
 	started   time.Time
-	replays   chan struct{} // held while a replay is in memory
+	pages     *pages
+	reads     chan struct{} // held while a page is read
 	writers   *writers      // while serving
 
 	ctx      context.Context // of everything that outlives a request
@@ -99,7 +100,8 @@ func New(cfg Config, parts Parts) (*Connector, error) {
 		proxies:   cfg.TrustedProxies,
 		bodies:    newBodies(cfg.BodyBytes),
 		sent:      newSent(),
-		replays:   make(chan struct{}, parallelReplays),
+		pages:     newPages(),
+		reads:     make(chan struct{}, parallelReads),
 		sessions:  make(map[*session]struct{}),
 	}
 	if c.logger == nil {

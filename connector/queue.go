@@ -63,13 +63,30 @@ func (q *queue) len() int {
 
 // pushWait is push for a sender that can wait, as a replay does: it goes on when
 // the queue is less than half full. It returns false when done is closed first.
-func (q *queue) pushWait(frame []byte, done <-chan struct{}) bool {
+func (q *queue) pushWait(frame []byte, done <-chan struct{}) (ok bool) {
+	return q.await(done, func() bool {
+		if !q.closed && (len(q.frames) >= q.maxFrames/2 || q.bytes >= q.maxBytes/2) {
+			return false
+		}
+		ok = q.pushLocked([][]byte{frame})
+		return true
+	}) && ok
+}
+
+// drained waits until next to nothing waits to be written: what the next write takes.
+// It returns false when done is closed first.
+func (q *queue) drained(done <-chan struct{}) bool {
+	return q.await(done, func() bool { return q.closed || q.bytes <= writeBytes })
+}
+
+// await waits until ready, which is called with q.mu held. It returns false when done
+// is closed first.
+func (q *queue) await(done <-chan struct{}, ready func() bool) bool {
 	for {
 		q.mu.Lock()
-		if q.closed || len(q.frames) < q.maxFrames/2 && q.bytes < q.maxBytes/2 {
-			ok := q.pushLocked([][]byte{frame})
+		if ready() {
 			q.mu.Unlock()
-			return ok
+			return true
 		}
 		if q.room == nil {
 			q.room = make(chan struct{})

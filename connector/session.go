@@ -46,6 +46,7 @@ type session struct {
 	pinged  atomic.Int64 // of the last ping
 	begun   atomic.Int64 // of the first byte of a message that is not complete; 0 when there is none
 	waits   atomic.Bool  // the reader waits for us, not for the peer
+	pending atomic.Int64 // bytes of live frames that wait for replays to end
 	frames  atomic.Uint64
 	done    chan struct{} // closed when the session ends: from then on input is dropped
 	flushed chan struct{} // closed when the last frame is written

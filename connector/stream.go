@@ -103,10 +103,12 @@ type subscription struct {
 	at       int      // in the stream's subs
 	replay   bool     // history is still being sent: live frames wait in pending
 	pending  [][]byte //
+	bytes    int64    // of those
 	canceled bool     // ended; a replay that is under way stops
 }
 
-// maxPending bounds the live frames that wait for a replay to end.
+// maxPending bounds the live frames that wait for a replay to end; a session's queue
+// also bounds their bytes.
 const maxPending = 8192
 
 // subscribe adds a subscriber and returns the border: everything up to it is
@@ -184,7 +186,8 @@ func (sub *subscription) endLocked() {
 	if sub.canceled {
 		return
 	}
-	sub.canceled, sub.pending = true, nil
+	sub.session.pending.Add(-sub.bytes)
+	sub.canceled, sub.pending, sub.bytes = true, nil, 0
 	subs := sub.stream.subs
 	last := len(subs) - 1
 	subs[sub.at] = subs[last]
@@ -236,11 +239,13 @@ func (h *hub) deliver(d *chat.Delivery) {
 			}
 			continue
 		}
-		if len(sub.pending) >= maxPending {
+		n := int64(len(wire))
+		if len(sub.pending) >= maxPending || s.pending.Add(n) > int64(h.c.cfg.QueueBytes) {
 			s.close(CloseTooSlow, "too slow")
 			continue
 		}
 		sub.pending = append(sub.pending, wire)
+		sub.bytes += n
 	}
 	if d.Type == chat.MemberLeft || d.Type == chat.MemberRemoved {
 		h.c.expel(st, d)

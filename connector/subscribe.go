@@ -2,13 +2,7 @@ package connector
 
 import (
 	"cmp"
-	"context"
-	"encoding/json"
-	"fmt"
-	"net/http"
-	"net/url"
 	"slices"
-	"strconv"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -17,11 +11,8 @@ import (
 )
 
 const (
-	maxReplay       = 1000             // missed events that are sent; what is beyond the client pages
-	replayTimeout   = 30 * time.Second // for the missed events of one room
-	parallelFollows = 8                // rooms of one session at once
-	parallelReplays = 64               // of the whole connector, to bound its memory
-	ownRetry        = time.Second      // between tries to follow the user's own stream
+	parallelFollows = 8           // rooms of one session at once
+	ownRetry        = time.Second // between tries to follow the user's own stream
 )
 
 // subscribeData is the data of room.subscribe and room.unsubscribe.
@@ -116,7 +107,7 @@ func (s *session) subscribe(event string, data *subscribeData) {
 // Unavailable.
 func (s *session) follow(room chat.RoomID, after *chat.Sequence) error {
 	s.mu.Lock()
-	user, token, sub := s.claims.User, s.token, s.subscription(room)
+	user, sub := s.claims.User, s.subscription(room)
 	count := len(s.rooms)
 	s.mu.Unlock()
 	if !sleep(reserve(s.c.shares.of(user).lookups, 1), s.done) {
@@ -151,7 +142,7 @@ func (s *session) follow(room chat.RoomID, after *chat.Sequence) error {
 	switch {
 	case after == nil:
 	case *after < border:
-		complete, err = s.replay(room, token, *after, border)
+		complete, err = s.replay(missing{room: room, user: user, after: *after, upTo: border})
 	case *after > border:
 		complete, err = s.c.reached(room, *after)
 	}
@@ -173,13 +164,14 @@ func (s *session) confirm(st *stream) error {
 // golive ends a replay: room.subscribed, the live events that came meanwhile, and
 // from then on what is delivered.
 func (s *session) golive(st *stream, sub *subscription, data subscribedData) error {
-	frames := [][]byte{s.frame(chat.RoomSubscribed, data)}
+	frames, bytes := [][]byte{s.frame(chat.RoomSubscribed, data)}, int64(0)
 	for {
 		for _, f := range frames {
 			if !s.out.pushWait(f, s.done) {
 				return nil
 			}
 		}
+		s.pending.Add(-bytes)
 		st.mu.Lock()
 		if sub.canceled {
 			st.mu.Unlock()
@@ -190,32 +182,10 @@ func (s *session) golive(st *stream, sub *subscription, data subscribedData) err
 			st.mu.Unlock()
 			return nil
 		}
-		frames, sub.pending = sub.pending, nil
+		frames, bytes = sub.pending, sub.bytes
+		sub.pending, sub.bytes = nil, 0
 		st.mu.Unlock()
 	}
-}
-
-// replay sends the events after one sequence up to another from history, which is
-// complete up to every acknowledged event. It tells whether that was all.
-func (s *session) replay(room chat.RoomID, token string, after, upTo chat.Sequence) (complete bool, err error) {
-	select {
-	case s.c.replays <- struct{}{}:
-		defer func() { <-s.c.replays }()
-	case <-s.done:
-		return true, nil
-	}
-	ctx, cancel := context.WithTimeout(s.c.ctx, replayTimeout)
-	defer cancel()
-	frames, more, err := s.c.missed(ctx, room, token, after, upTo)
-	if err != nil {
-		return false, err
-	}
-	for _, f := range frames {
-		if !s.out.pushWait(wireFrame(opText, f), s.done) {
-			return false, nil
-		}
-	}
-	return !more, nil
 }
 
 // reached reports whether the log is as far as a client says that it is. An ack is
@@ -224,32 +194,6 @@ func (s *session) replay(room chat.RoomID, token string, after, upTo chat.Sequen
 func (c *Connector) reached(room chat.RoomID, after chat.Sequence) (bool, error) {
 	end, err := c.log.End(c.ctx, room)
 	return after < end, err
-}
-
-// missed asks the history function for a room's events.
-func (c *Connector) missed(ctx context.Context, room chat.RoomID, token string, after, upTo chat.Sequence) (frames []json.RawMessage, more bool, err error) {
-	query := url.Values{
-		"after":  {after.String()},
-		"before": {(upTo + 1).String()},
-		"limit":  {strconv.Itoa(maxReplay)},
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://history/v1/rooms/"+string(room)+"/events?"+query.Encode(), nil)
-	if err != nil {
-		return nil, false, fmt.Errorf("history request: %w", err)
-	}
-	req.Header.Set("Authorization", "Bearer "+token)
-	resp, err := c.roundTrip("history", req)
-	if err != nil {
-		return nil, false, err
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
-		return nil, false, chat.Errorf(chat.Unavailable, "history answered %d", resp.StatusCode)
-	}
-	if err := json.NewDecoder(resp.Body).Decode(&frames); err != nil {
-		return nil, false, chat.Errorf(chat.Unavailable, "history: %w", err)
-	}
-	return frames, resp.Header.Get("Knatter-More") == "true", nil
 }
 
 func (s *session) unsubscribeFrame(e *chat.Event) {
