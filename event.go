@@ -121,9 +121,6 @@ func NewEvent(id string, user UserID, typ Type, room RoomID, data any) (Event, e
 	return Event{ID: id, Source: SourceOf(user), Type: typ, Room: room, Stream: room, Time: Now(), Data: raw}, nil
 }
 
-// Now is the current time as events carry it: UTC, milliseconds.
-func Now() time.Time { return time.Now().UTC().Truncate(time.Millisecond) }
-
 // Sequence is an event's place in its room: generation << 48 | offset of the
 // record in the log, below 2^53. It rises strictly within a room, with gaps. In
 // JSON and in headers it is 16 decimal digits, zero-padded. 0 is before every

@@ -86,6 +86,9 @@ type Log interface {
 	// End is the least sequence that an event of the stream could get that is logged
 	// after the call. Errors: Unavailable.
 	End(ctx context.Context, stream chat.RoomID) (chat.Sequence, error)
+	// Latest is the latest time of the last events of all partitions; zero when there
+	// are none. Errors: Unavailable.
+	Latest(ctx context.Context) (time.Time, error)
 	// Ping tells whether the log can be reached.
 	Ping(ctx context.Context) error
 }

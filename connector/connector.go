@@ -207,7 +207,9 @@ func (c *Connector) Ready(ctx context.Context) error {
 }
 
 func (c *Connector) followDeliveries() {
+	set := false
 	for c.ctx.Err() == nil {
+		set = set || c.setClock()
 		begun := false
 		err := c.follow(c.ctx, func() {
 			begun = true
@@ -217,6 +219,7 @@ func (c *Connector) followDeliveries() {
 			c.metrics.delivered.Add(float64(len(deliveries)))
 			if e, err := chat.DecodeFrame(deliveries[0].Frame); err == nil {
 				c.metrics.delays.Observe(max(time.Since(e.Time), 0).Seconds())
+				chat.Saw(e.Time) // of any connector's, whose clock may be ahead
 			}
 			for i := range deliveries {
 				c.hub.deliver(&deliveries[i])
@@ -235,6 +238,18 @@ func (c *Connector) followDeliveries() {
 		case <-c.ctx.Done():
 		}
 	}
+}
+
+// setClock makes times go on from those at the log's end, whoever gave them; false when
+// they are not to be had.
+func (c *Connector) setClock() bool {
+	latest, err := c.log.Latest(c.ctx)
+	if err != nil {
+		c.logger.Warn("reading the times at the log's end", "error", err)
+		return false
+	}
+	chat.Saw(latest)
+	return true
 }
 
 // drain lets clients go without a loss: each close frame waits for its acks.

@@ -494,3 +494,23 @@ func TestDrain(t *testing.T) {
 	r.routes("r", 0)
 	r.routes("@alice", 0)
 }
+
+// Times are in the order of the log also when another connector's clock is ahead of ours.
+func TestTimesGoOnFromWhatIsDelivered(t *testing.T) {
+	r := newRig(t, connector.Config{})
+	r.room("r", "alice", "bob")
+	alice := r.open("alice")
+	alice.send(chat.RoomSubscribe, "", "s", `{"rooms":[{"room":"r"}]}`)
+	alice.next(chat.RoomSubscribed)
+	ahead, err := chat.NewEvent("ahead", "bob", chat.MessagePosted, "r", chat.Posted{Text: "ahead"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ahead.Time = ahead.Time.Add(5 * time.Second)
+	r.append(&ahead)
+	alice.hears("ahead")
+	alice.say("r", "later")
+	if e := alice.hears("later"); e.Time.Before(ahead.Time) {
+		t.Errorf("%v comes after %v in the room", e.Time, ahead.Time)
+	}
+}
