@@ -56,8 +56,7 @@ type Connector struct {
 	accounts  Accounts
 	started   time.Time
 	pages     *pages
-	reads     chan struct{} // held while a page is read
-	writers   *writers      // while serving
+	writers   *writers // while serving
 
 	ctx      context.Context // of everything that outlives a request
 	cancel   context.CancelFunc
@@ -101,7 +100,6 @@ func New(cfg Config, parts Parts) (*Connector, error) {
 		bodies:    newBodies(cfg.BodyBytes),
 		sent:      newSent(),
 		pages:     newPages(),
-		reads:     make(chan struct{}, parallelReads),
 		sessions:  make(map[*session]struct{}),
 	}
 	if c.logger == nil {

@@ -2,7 +2,6 @@ package connector
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -73,7 +72,7 @@ func (c *Connector) passOn(ctx *fasthttp.RequestCtx, function string, r *http.Re
 		return err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(resp.Body)
+	body, err := readAll(resp)
 	if err != nil {
 		return chat.Errorf(chat.Unavailable, "%s: %w", function, err)
 	}
@@ -89,7 +88,7 @@ func (c *Connector) passOn(ctx *fasthttp.RequestCtx, function string, r *http.Re
 		ctx.Response.Header.SetNoDefaultContentType(true)
 	}
 	ctx.SetStatusCode(resp.StatusCode)
-	ctx.SetBody(body)
+	ctx.Response.SetBodyRaw(body)
 	return nil
 }
 

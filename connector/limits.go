@@ -15,8 +15,10 @@ const (
 	longestWait = time.Minute // for a rate; nobody waits so long
 	refusalTime = time.Minute // over which refusals count
 
-	lookupsPerSecond = 1000 // rooms that one user's subscriptions name; what is over that waits
-	refusalsOfUser   = 5    // times the refusals of a socket
+	lookupsAtOnce    = 200
+	lookupsPerSecond = 2000 // rooms that one user's subscriptions name; what is over that waits
+	opensPerSecond   = 10   // sessions of one user; what is over that waits
+	refusalsOfUser   = 2    // times the refusals of a socket
 )
 
 // shares are what users may take of this connector, each over all of their sockets
@@ -35,6 +37,7 @@ type share struct {
 	frames   *rate.Limiter
 	bytes    *rate.Limiter
 	lookups  *rate.Limiter
+	opens    *rate.Limiter
 	refusals *rate.Limiter
 }
 
@@ -56,7 +59,8 @@ func (s *shares) ofLocked(user chat.UserID) *share {
 		u = &share{
 			frames:   rate.NewLimiter(rate.Limit(s.cfg.UserFramesPerSecond), s.cfg.UserBurst),
 			bytes:    rate.NewLimiter(rate.Limit(s.cfg.UserBytesPerSecond), max(s.cfg.UserBytesPerSecond, s.cfg.FrameBytes+frameCost)),
-			lookups:  rate.NewLimiter(lookupsPerSecond, 2*s.cfg.Subscriptions),
+			lookups:  rate.NewLimiter(lookupsPerSecond, lookupsAtOnce),
+			opens:    rate.NewLimiter(opensPerSecond, s.cfg.SocketsPerUser),
 			refusals: rate.NewLimiter(rate.Limit(float64(refusals)/refusalTime.Seconds()), refusals),
 		}
 		s.users[user] = u
@@ -97,7 +101,7 @@ func (s *shares) sweep() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for user, u := range s.users {
-		if u.sockets == 0 && full(u.frames) && full(u.bytes) && full(u.lookups) && full(u.refusals) {
+		if u.sockets == 0 && full(u.frames) && full(u.bytes) && full(u.lookups) && full(u.opens) && full(u.refusals) {
 			delete(s.users, user)
 		}
 	}

@@ -407,3 +407,25 @@ func TestOneCloseFrame(t *testing.T) {
 		})
 	}
 }
+
+// A user who opens sockets again and again, as one who is closed for flooding, waits
+// longer and longer; nobody else does.
+func TestSessionsOfAUserThatAreOpenedAgainAndAgain(t *testing.T) {
+	r := newRig(t, connector.Config{SocketsPerUser: 5})
+	token := r.token("alice", time.Hour)
+	begin := time.Now()
+	for range 10 {
+		s := r.dial(token)
+		s.next(chat.SessionOpened)
+		_ = s.raw(closeOf2)
+		s.closed(connector.CloseNormal)
+	}
+	if took := time.Since(begin); took < 400*time.Millisecond {
+		t.Errorf("10 sessions in %v", took)
+	}
+	begin = time.Now()
+	r.open("bob")
+	if took := time.Since(begin); took > 400*time.Millisecond {
+		t.Errorf("bob waits %v", took)
+	}
+}

@@ -40,3 +40,9 @@ func (c lingeringConn) Close() error {
 	}()
 	return nil
 }
+
+// hangUp ends the connection at once: what the peer still sends is not read.
+func (c lingeringConn) hangUp() {
+	_ = c.SetLinger(0)
+	_ = c.Conn.Close()
+}

@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -16,11 +17,11 @@ import (
 const (
 	maxReplay     = 1000             // missed events that are sent; what is beyond the client pages
 	replayTimeout = 30 * time.Second // for one page of them
-	parallelReads = 8                // of history, by this connector
+	maxAnswer     = 8 << 20          // bytes that are made room for at once
 
 	// Pages of missed events, of at most a mebibyte each, that are being read or wait
 	// in queues: of one user, of one user when there are many, and of all.
-	userPages    = 4
+	userPages    = 3
 	manyPages    = 48
 	crowdedPages = 1
 	allPages     = 96
@@ -121,15 +122,9 @@ func (s *session) replayPage(m *missing, limit int) (n int, more bool, err error
 	return n, s.out.drained(s.done) && more, nil
 }
 
-// readMissed asks history for a page. Only so many are being read at once, none of which
-// waits for a peer.
+// readMissed asks history for a page, which bounds how many it makes at once and how much
+// of them for one user.
 func (s *session) readMissed(m *missing, limit int) (frames []json.RawMessage, more bool, err error) {
-	select {
-	case s.c.reads <- struct{}{}:
-		defer func() { <-s.c.reads }()
-	case <-s.done:
-		return nil, false, nil
-	}
 	ctx, cancel := context.WithTimeout(s.c.ctx, replayTimeout)
 	defer cancel()
 	s.mu.Lock()
@@ -158,8 +153,23 @@ func (c *Connector) missed(ctx context.Context, m *missing, token string, limit 
 	if resp.StatusCode != http.StatusOK {
 		return nil, false, chat.Errorf(chat.Unavailable, "history answered %d", resp.StatusCode)
 	}
-	if err := json.NewDecoder(resp.Body).Decode(&frames); err != nil {
+	body, err := readAll(resp)
+	if err == nil {
+		err = json.Unmarshal(body, &frames)
+	}
+	if err != nil {
 		return nil, false, chat.Errorf(chat.Unavailable, "history: %w", err)
 	}
 	return frames, resp.Header.Get("Knatter-More") == "true", nil
+}
+
+// readAll reads the body of a function's answer, into memory of the right size where it
+// says how large it is.
+func readAll(resp *http.Response) ([]byte, error) {
+	var body bytes.Buffer
+	if n := resp.ContentLength; n > 0 && n <= maxAnswer {
+		body.Grow(int(n) + bytes.MinRead)
+	}
+	_, err := body.ReadFrom(resp.Body)
+	return body.Bytes(), err
 }

@@ -21,7 +21,7 @@ import (
 
 const (
 	lingerTime  = 3 * time.Second // for the peer to answer a close frame
-	lingerBytes = 1 << 20         // that it may send before
+	lingerBytes = 256 << 10       // that it may send before; who sends more is hung up on
 )
 
 // session is one socket. It has one goroutine, which reads; others come and go
@@ -159,7 +159,7 @@ func (s *session) Frame(payload int) error {
 	if !s.limit.Allow() || s.share != nil && !s.share.frames.Allow() {
 		s.over = true
 		if !s.countRefusal() {
-			return errTooMany
+			return nil
 		}
 	}
 	if s.share != nil {
@@ -265,6 +265,7 @@ func (s *session) authenticate(token string) {
 			s.close(CloseTooMany, "too many sockets")
 			return
 		}
+		s.pause(reserve(s.share.opens, 1))
 		// The user's own stream tells of revocation and of new rooms.
 		s.task(s.followOwn)
 	}
@@ -447,5 +448,9 @@ func (s *session) leave() {
 	}
 	s.c.drop(s)
 	<-s.flushed
+	if l, ok := s.net.(lingeringConn); ok && s.late < 0 {
+		l.hangUp() // it had time enough to see the close frame
+		return
+	}
 	_ = s.net.Close()
 }

@@ -23,8 +23,8 @@ const (
 )
 
 // pagesAtOnce is how many pages are being put together at once, each of which takes
-// some megabytes; others wait.
-const pagesAtOnce = 8
+// some megabytes and some ten milliseconds of a processor if it is large; others wait.
+const pagesAtOnce = 4
 
 // headerMore says whether there is more in the direction of the request: a batch
 // of CloudEvents has no place for it.
@@ -39,6 +39,7 @@ type Function struct {
 	log      chat.Log
 	verifier *auth.Verifier
 	pages    chan struct{} // held while a page is put together
+	rates    rates
 }
 
 // New returns a function that has yet to be started.
@@ -75,7 +76,7 @@ type message struct {
 const timeFormat = "2006-01-02T15:04:05.000Z"
 
 func (f *Function) listMessages(w http.ResponseWriter, r *http.Request) error {
-	room, selection, err := f.request(r, defaultMessages, maxMessages)
+	user, room, selection, err := f.request(r, defaultMessages, maxMessages)
 	if err != nil {
 		return err
 	}
@@ -83,19 +84,20 @@ func (f *Function) listMessages(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	f.rates.read(user, page.weight())
 	nicknames := make(map[chat.UserID]string)
 	messages := make([]message, 0, len(page.events))
 	for i := range page.events {
 		e := &page.events[i]
-		user := e.User()
-		nickname, known := nicknames[user]
+		sender := e.User()
+		nickname, known := nicknames[sender]
 		if !known {
-			m, err := f.rooms.Membership(r.Context(), room, user)
+			m, err := f.rooms.Membership(r.Context(), room, sender)
 			if err != nil && chat.KindOf(err) != chat.NotFound {
 				return fmt.Errorf("reading a membership: %w", err)
 			}
 			nickname = m.Nickname
-			nicknames[user] = nickname
+			nicknames[sender] = nickname
 		}
 		var data chat.Posted
 		if err := e.Decode(&data); err != nil {
@@ -104,7 +106,7 @@ func (f *Function) listMessages(w http.ResponseWriter, r *http.Request) error {
 		messages = append(messages, message{
 			Sequence:    e.Sequence,
 			ID:          e.ID,
-			User:        user,
+			User:        sender,
 			Nickname:    nickname,
 			Text:        data.Text,
 			Time:        e.Time.UTC().Format(timeFormat),
@@ -121,7 +123,7 @@ func (f *Function) listMessages(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (f *Function) listEvents(w http.ResponseWriter, r *http.Request) error {
-	room, selection, err := f.request(r, defaultEvents, maxEvents)
+	user, room, selection, err := f.request(r, defaultEvents, maxEvents)
 	if err != nil {
 		return err
 	}
@@ -129,47 +131,51 @@ func (f *Function) listEvents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	f.rates.read(user, page.weight())
 	w.Header().Set("Content-Type", "application/cloudevents-batch+json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set(headerMore, strconv.FormatBool(page.more))
-	_, _ = w.Write(chat.AppendBatch(nil, page.events)) // the client is gone: nobody to tell
+	_, _ = w.Write(chat.AppendBatch(make([]byte, 0, page.weight()), page.events)) // the client is gone: nobody to tell
 	return nil
 }
 
 // request reads which events of which room are asked for, by somebody who may
-// see them.
+// see them, and waits for that user's rate.
 //
 // Errors: Unauthenticated; NotFound for a room that doesn't exist, or is the
 // direct room of others; Forbidden for those who are not in the room now; Invalid
-// parameters.
-func (f *Function) request(r *http.Request, limit, most int) (chat.RoomID, chat.Range, error) {
+// parameters; Unavailable when the rate takes too long.
+func (f *Function) request(r *http.Request, limit, most int) (chat.UserID, chat.RoomID, chat.Range, error) {
 	var selection chat.Range
 	claims, err := f.verifier.Request(r)
 	if err != nil {
-		return "", selection, err
+		return "", "", selection, err
 	}
 	room := chat.RoomID(r.PathValue("room"))
 	errNoRoom := chat.Errorf(chat.NotFound, "no such room")
 	if _, stream := room.Stream(); stream || !room.Valid() {
-		return "", selection, errNoRoom
+		return "", "", selection, errNoRoom
 	}
 	found, err := f.rooms.Room(r.Context(), room)
 	if chat.KindOf(err) == chat.NotFound {
-		return "", selection, errNoRoom
+		return "", "", selection, errNoRoom
 	} else if err != nil {
-		return "", selection, fmt.Errorf("reading a room: %w", err)
+		return "", "", selection, fmt.Errorf("reading a room: %w", err)
 	}
 	self, err := f.rooms.Membership(r.Context(), room, claims.User)
 	switch {
 	case err != nil && chat.KindOf(err) != chat.NotFound:
-		return "", selection, fmt.Errorf("reading a membership: %w", err)
+		return "", "", selection, fmt.Errorf("reading a membership: %w", err)
 	case err != nil && found.Kind == chat.Direct:
-		return "", selection, errNoRoom
+		return "", "", selection, errNoRoom
 	case !self.Active:
-		return "", selection, chat.Errorf(chat.Forbidden, "you are not in this room")
+		return "", "", selection, chat.Errorf(chat.Forbidden, "you are not in this room")
 	}
 	selection, err = parse(r.URL.Query(), limit, most)
-	return room, selection, err
+	if err == nil {
+		err = f.rates.wait(r.Context(), claims.User)
+	}
+	return claims.User, room, selection, err
 }
 
 // parse reads the parameters. Without a beginning the newest events are meant,

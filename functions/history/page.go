@@ -144,6 +144,15 @@ func (f *Function) cut(ctx context.Context, all []chat.Event, known map[chat.Seq
 	return p, nil
 }
 
+// weight is what the page takes as an answer, at most.
+func (p *page) weight() int {
+	n := attributes
+	for i := range p.events {
+		n += weight(&p.events[i])
+	}
+	return n
+}
+
 // weight is what an event takes in an answer, at most: its attributes and its data.
 func weight(e *chat.Event) int {
 	n := attributes + len(e.ID)*escaped + len(e.Data)
