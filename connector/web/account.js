@@ -74,7 +74,7 @@ export class AccountView {
     const joining = this.#kind === 'signUp';
     const email = field(t('email'), { name: 'email', type: 'email', autocomplete: joining ? 'email' : 'username', maxlength: 254 });
     const password = field(t('password'), {
-      name: 'password', type: 'password', minlength: joining ? 8 : 1, maxlength: 256,
+      name: 'password', type: 'password', minlength: joining ? 8 : 1, maxlength: 1000,
       autocomplete: joining ? 'new-password' : 'current-password',
     }, joining ? t('passwordHint') : undefined);
     const nickname = joining && field(t('nickname'), { name: 'nickname', autocomplete: 'nickname', maxlength: 40 }, t('nicknameHint'));

@@ -106,7 +106,7 @@ func (f *Function) signUp(w http.ResponseWriter, r *http.Request) error {
 	}
 	hash, err := f.hasher.hash(r.Context(), in.Password)
 	if err != nil {
-		return err
+		return busy(w, err)
 	}
 	account := chat.Account{ID: names.NewUser(), Email: email, Nickname: nickname, PasswordHash: hash, Created: chat.Now()}
 	err = f.accounts.Create(r.Context(), account)

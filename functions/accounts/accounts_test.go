@@ -168,7 +168,9 @@ func TestSignUpRefuses(t *testing.T) {
 		"email with a header": {valid(object{"email": "a@example.org\r\nBcc: b@example.org"}), 422},
 		"long email":          {valid(object{"email": strings.Repeat("a", 250) + "@b.org"}), 422},
 		"short password":      {valid(object{"password": "1234567"}), 422},
-		"long password":       {valid(object{"password": strings.Repeat("가", 129)}), 422},
+		"long password":       {valid(object{"password": strings.Repeat("가나", 501)}), 422},
+		"common password":     {valid(object{"password": "Password1"}), 422},
+		"blank password":      {valid(object{"password": "          "}), 422},
 		"no nickname":         {valid(object{"nickname": "  "}), 422},
 		"long nickname":       {valid(object{"nickname": strings.Repeat("가", 33)}), 422},
 		"control characters":  {valid(object{"nickname": "a\u0007"}), 422},
@@ -179,7 +181,7 @@ func TestSignUpRefuses(t *testing.T) {
 			x.do("POST", "/v1/accounts", "", c.body).want(c.status)
 		})
 	}
-	x.do("POST", "/v1/accounts", "", valid(object{"password": strings.Repeat("가", 8)})).want(201)
+	x.do("POST", "/v1/accounts", "", valid(object{"password": "가나다라마바사아"})).want(201)
 }
 
 func TestKeysArePublished(t *testing.T) {

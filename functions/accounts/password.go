@@ -7,7 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"runtime"
+	"net/http"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -19,10 +19,12 @@ import (
 )
 
 // A password's length, in code points. There are no rules about what must be in
-// it (NIST SP 800-63B).
+// it, but that it is not one of the usual ones (NIST SP 800-63B).
 const (
 	minPassword = 8
-	maxPassword = 128
+	maxPassword = 1000
+
+	maxPasswordBytes = 32 << 10 // as it comes: looked at no further
 )
 
 // cost is how much work a hash is: OWASP's parameters for argon2id.
@@ -42,8 +44,10 @@ const (
 	saltBytes = 16
 	hashBytes = 32
 
-	// hashWait is how long a request waits for its turn at hashing.
-	hashWait = 10 * time.Second
+	// hashQueue is how many requests wait for their turn at hashing, each about
+	// 20 ms, and hashWait how long one does. What is over that comes again.
+	hashQueue = 64
+	hashWait  = 10 * time.Second
 )
 
 // decoy is the hash that a login with an unknown address is verified against, so
@@ -51,52 +55,101 @@ const (
 // hash is random.
 var decoy = current.encode(randomBytes(saltBytes), randomBytes(hashBytes))
 
-// hasher hashes passwords, not more at a time than there are processors: more
-// would take memory, 19 MiB each, without being faster.
-type hasher struct{ slots chan struct{} }
+// hasher hashes passwords, one at a time, so that however many people sign up or
+// log in at once, it takes one processor's work and 19 MiB. After each it rests for
+// twice as long as it took when others wait: hashing is all processor time, and nobody's
+// messages should wait behind a crowd at the door.
+type hasher struct {
+	turn  chan struct{} // held by the one who hashes
+	queue chan struct{} // held by those who wait or hash
+}
 
-func newHasher() hasher { return hasher{slots: make(chan struct{}, runtime.GOMAXPROCS(0))} }
+func newHasher() hasher {
+	return hasher{turn: make(chan struct{}, 1), queue: make(chan struct{}, hashQueue+1)}
+}
 
-func (h hasher) enter(ctx context.Context) error {
+// do calls hash when it is its turn. Errors: Unavailable when too many wait, or it
+// would have to wait too long.
+func (h hasher) do(ctx context.Context, hash func()) error {
+	select {
+	case h.queue <- struct{}{}:
+		defer func() { <-h.queue }()
+	default:
+		return chat.Errorf(chat.Unavailable, "%d passwords wait to be hashed", hashQueue)
+	}
 	ctx, cancel := context.WithTimeout(ctx, hashWait)
 	defer cancel()
 	select {
-	case h.slots <- struct{}{}:
-		return nil
+	case h.turn <- struct{}{}:
 	case <-ctx.Done():
 		return chat.Errorf(chat.Unavailable, "waiting to hash a password: %w", ctx.Err())
 	}
+	begin := time.Now()
+	hash()
+	if len(h.queue) == 1 {
+		<-h.turn
+		return nil
+	}
+	time.AfterFunc(2*time.Since(begin), func() { <-h.turn })
+	return nil
 }
 
-// hash returns the PHC string of a password. Errors: Invalid for a password that
-// is too short or too long, Unavailable when it would have to wait too long.
-func (h hasher) hash(ctx context.Context, password string) (string, error) {
-	password = norm.NFC.String(password) // what a keyboard composes differs between systems
-	if n := utf8.RuneCountInString(password); n < minPassword || n > maxPassword {
-		return "", chat.Errorf(chat.Invalid, "password must have %d to %d characters", minPassword, maxPassword)
+// busy tells a client that could not be waited for when to come again: when those
+// before it will be done.
+func busy(w http.ResponseWriter, err error) error {
+	if chat.KindOf(err) == chat.Unavailable {
+		w.Header().Set("Retry-After", "4")
 	}
-	if err := h.enter(ctx); err != nil {
+	return err
+}
+
+// hash returns the PHC string of a password. Errors: Invalid for a password that is
+// too short, too long or too common; Unavailable as do.
+func (h hasher) hash(ctx context.Context, password string) (phc string, err error) {
+	if password, err = clean(password); err != nil {
 		return "", err
 	}
-	defer func() { <-h.slots }()
 	salt := randomBytes(saltBytes)
-	return current.encode(salt, current.derive(password, salt, hashBytes)), nil
+	err = h.do(ctx, func() { phc = current.encode(salt, current.derive(password, salt, hashBytes)) })
+	return phc, err
+}
+
+// clean returns a password in its one form: what a keyboard composes differs
+// between systems. Errors: Invalid.
+func clean(password string) (string, error) {
+	if len(password) <= maxPasswordBytes {
+		password = norm.NFKC.String(password)
+	}
+	switch n := utf8.RuneCountInString(password); {
+	case n < minPassword || n > maxPassword:
+		return "", chat.Errorf(chat.Invalid, "password must have %d to %d characters", minPassword, maxPassword)
+	case blank(password):
+		return "", chat.Errorf(chat.Invalid, "password must have something in it that can be seen")
+	case common(password):
+		return "", chat.Errorf(chat.Invalid, "password is one of the most common ones: anybody would try it")
+	}
+	return password, nil
 }
 
 // verify tells whether a password is the one of a PHC string; the string says at
-// which cost it was hashed. Errors: Unavailable as hash; Internal for a string
-// that is none.
-func (h hasher) verify(ctx context.Context, phc, password string) (bool, error) {
+// which cost it was hashed. Errors: Unavailable as do; Internal for a string that
+// is none.
+func (h hasher) verify(ctx context.Context, phc, password string) (ok bool, err error) {
 	c, salt, want, err := decode(phc)
 	if err != nil {
 		return false, fmt.Errorf("stored password hash: %w", err)
 	}
-	if err := h.enter(ctx); err != nil {
-		return false, err
+	if len(password) > maxPasswordBytes { // nobody's, and takes as long as another one
+		password = ""
 	}
-	defer func() { <-h.slots }()
-	got := c.derive(norm.NFC.String(password), salt, len(want))
-	return subtle.ConstantTimeCompare(got, want) == 1, nil
+	composed, before := norm.NFKC.String(password), norm.NFC.String(password)
+	err = h.do(ctx, func() {
+		ok = subtle.ConstantTimeCompare(c.derive(composed, salt, len(want)), want) == 1
+		if !ok && before != composed { // as hashes were made once
+			ok = subtle.ConstantTimeCompare(c.derive(before, salt, len(want)), want) == 1
+		}
+	})
+	return ok && err == nil, err
 }
 
 func (c cost) derive(password string, salt []byte, length int) []byte {

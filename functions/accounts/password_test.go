@@ -3,9 +3,15 @@ package accounts
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
+
+	"golang.org/x/text/unicode/norm"
 
 	"knatter.dev/chat"
 )
@@ -66,12 +72,10 @@ func TestVerifyRefusesDamagedHashes(t *testing.T) {
 func TestHashingIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHasher()
-		for range cap(h.slots) {
-			h.slots <- struct{}{}
-		}
+		h.turn <- struct{}{}
 		_, err := h.hash(t.Context(), password) // gives up by itself
 		if chat.KindOf(err) != chat.Unavailable {
-			t.Errorf("all slots taken: %v", err)
+			t.Errorf("somebody hashes on and on: %v", err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
@@ -79,4 +83,98 @@ func TestHashingIsBounded(t *testing.T) {
 			t.Errorf("the caller gave up: %v", err)
 		}
 	})
+}
+
+// Of a crowd as many wait as the queue takes; the others are told so at once.
+func TestHashingHasAShortQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHasher()
+		const crowd = 200
+		var running, most, done, refused atomic.Int32
+		var wg sync.WaitGroup
+		for range crowd {
+			wg.Go(func() {
+				err := h.do(t.Context(), func() {
+					most.Store(max(most.Load(), running.Add(1)))
+					time.Sleep(20 * time.Millisecond)
+					running.Add(-1)
+				})
+				if err == nil {
+					done.Add(1)
+				} else if chat.KindOf(err) == chat.Unavailable {
+					refused.Add(1)
+				}
+			})
+		}
+		begin := time.Now()
+		synctest.Wait()
+		if refused.Load() != crowd-hashQueue-1 {
+			t.Errorf("%d are refused at once", refused.Load())
+		}
+		wg.Wait()
+		if most.Load() != 1 || done.Load() != hashQueue+1 {
+			t.Errorf("%d at a time, %d done", most.Load(), done.Load())
+		}
+		// Twice as much rest as work, so that it is not all of a processor.
+		if d := time.Since(begin); d < 3*hashQueue*20*time.Millisecond || d > 4*hashQueue*20*time.Millisecond {
+			t.Errorf("it took %v", d)
+		}
+		time.Sleep(time.Second)
+		if len(h.turn)+len(h.queue) != 0 {
+			t.Error("somebody still has the turn")
+		}
+	})
+}
+
+func TestCleanPassword(t *testing.T) {
+	long := strings.Repeat("가나다라마바사아자차", 100)
+	for name, c := range map[string]struct {
+		password string
+		ok       bool
+	}{
+		"eight":                       {"qx7 mnop", true},
+		"seven":                       {"qx7 mno", false},
+		"eight in Korean":             {"나의 비밀번호는", true},
+		"a thousand":                  {long, true},
+		"a thousand and one":          {long + "가", false},
+		"a thousand as jamo":          {norm.NFD.String(long), true},
+		"eight that are four":         {"ｶﾞｷﾞｸﾞｹﾞ", false},
+		"none":                        {"", false},
+		"spaces":                      {"            ", false},
+		"spaces of many kinds":        {"\u00a0\u2003\u3000	 \u2009\u2002\u1680 ", false},
+		"what is not seen":            {"\u200b\u200c\u200d\u2060\ufeff\u3164\u115f\u2800\u00ad", false},
+		"common":                      {"password", false},
+		"common, spelt otherwise":     {"PassWord1", false},
+		"common, in full width":       {"ｐａｓｓｗｏｒｄ", false},
+		"common, with spaces about":   {"  password123  ", false},
+		"common on a keyboard":        {"1q2w3e4r5t", false},
+		"one character over and over": {"ㅋㅋㅋㅋㅋㅋㅋㅋㅋㅋ", false},
+		"a phrase":                    {"correct horse battery staple", true},
+		"common among others":         {"password of mine", true},
+		"bytes without end":           {strings.Repeat("ﷺ", 100_000), false},
+	} {
+		if _, err := clean(c.password); (err == nil) != c.ok || err != nil && chat.KindOf(err) != chat.Invalid {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if !slices.IsSorted(commonPasswords()) || len(commonPasswords()) < 5000 {
+		t.Errorf("%d passwords, sorted: %v", len(commonPasswords()), slices.IsSorted(commonPasswords()))
+	}
+}
+
+// A password that was hashed before compatible characters were one is still good.
+func TestVerifyTakesWhatWasHashedOnce(t *testing.T) {
+	const typed = "ｐａｓｓ phrase ①"
+	salt := randomBytes(saltBytes)
+	old := current.encode(salt, current.derive(typed, salt, hashBytes))
+	if ok, err := newHasher().verify(t.Context(), old, typed); err != nil || !ok {
+		t.Errorf("verify = %v, %v", ok, err)
+	}
+	hash, err := newHasher().hash(t.Context(), typed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if ok, err := newHasher().verify(t.Context(), hash, "pass phrase 1"); err != nil || !ok {
+		t.Errorf("typed otherwise: %v, %v", ok, err)
+	}
 }

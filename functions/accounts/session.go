@@ -57,7 +57,7 @@ func (f *Function) logIn(w http.ResponseWriter, r *http.Request) error {
 	}
 	ok, err := f.hasher.verify(r.Context(), account.PasswordHash, in.Password)
 	if err != nil {
-		return err
+		return busy(w, err)
 	}
 	if !ok {
 		return chat.Errorf(chat.Unauthenticated, "the email address or the password is wrong")
