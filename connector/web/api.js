@@ -74,6 +74,8 @@ const path = encodeURIComponent;
 
 /** The HTTP interface, as the user of a session. */
 export class API {
+  /** @type {Map<string, string>} by address: who came to the friends when it was added */ #befriended = new Map();
+
   /** @param {import('./session.js').Session} session */
   constructor(session) {
     this.session = session;
@@ -153,8 +155,19 @@ export class API {
     return (await this.#call('GET', '/v1/me/friends')).friends;
   }
 
-  /** @param {string} email @returns {Promise<Friend>} */
-  befriend(email) {
-    return this.#call('POST', '/v1/me/friends', { email });
+  /**
+   * Adds whoever has an account with the address to the friends. The server does not
+   * say whether anybody has; who has just come to the list it must have been.
+   * @param {string} email @returns {Promise<Friend>} a problem of status 404 when nobody came
+   */
+  async befriend(email) {
+    const address = email.trim().toLowerCase();
+    const before = new Set((await this.friends()).map(({ id }) => id));
+    await this.#call('POST', '/v1/me/friends', { email });
+    const after = await this.friends();
+    const friend = after.find(({ id }) => !before.has(id)) ?? after.find(({ id }) => id === this.#befriended.get(address));
+    if (!friend) throw new Problem(404);
+    this.#befriended.set(address, friend.id);
+    return friend;
   }
 }

@@ -27,6 +27,19 @@ function open(title, content) {
 }
 
 /**
+ * Fills a list with the friends, to choose one.
+ * @param {Element} list @param {import('./api.js').API} api
+ * @param {(friend: import('./api.js').Friend) => Promise<any>} choose
+ * @param {(friend: import('./api.js').Friend) => boolean} [wanted]
+ */
+export async function listFriends(list, api, choose, wanted = () => true) {
+  const friends = await api.friends().catch(() => []);
+  fill(list, friends.filter(wanted).map((friend) => h('li', {},
+    h('button', { type: 'button', onclick: () => choose(friend) },
+      avatar(friend.id, friend.nickname), h('span', { class: 'name' }, friend.nickname)))));
+}
+
+/**
  * Creating a room, joining one, or writing to one person.
  * @param {{api: import('./api.js').API, code?: string, onroom: (room: string) => Promise<void>}} options
  */
@@ -39,12 +52,9 @@ export function openNewChat({ api, code = '', onroom }) {
     };
     const trouble = h('p', { class: 'trouble', role: 'alert' });
     const friends = h('ul', { class: 'people', role: 'list', 'aria-label': t('friends') });
-    void api.friends().then((list) => fill(friends, list.map((friend) => h('li', {},
-      h('button', {
-        type: 'button',
-        onclick: () => api.direct(friend.id).then(({ id }) => enter(id))
-          .catch((err) => fill(trouble, explain(err))),
-      }, avatar(friend.id, friend.nickname), h('span', { class: 'name' }, friend.nickname))))), () => {});
+    const list = () => listFriends(friends, api, (friend) => api.direct(friend.id).then(({ id }) => enter(id))
+      .catch((err) => fill(trouble, explain(err))));
+    void list();
     const create = actionForm({
       label: t('createRoom'), class: 'inline', submit: t('create'),
       fields: [field(t('roomName'), { name: 'name', maxlength: 80, autocomplete: 'off' })],
@@ -62,7 +72,10 @@ export function openNewChat({ api, code = '', onroom }) {
     const direct = actionForm({
       label: t('directChat'), class: 'inline', submit: t('start'), problems: { 404: t('personNotFound') },
       fields: [field(t('email'), { name: 'email', type: 'email', maxlength: 254, autocomplete: 'off' }, t('directHint'))],
-      action: async ({ email }) => enter((await api.direct((await api.befriend(email)).id)).id),
+      action: async ({ email }) => {
+        const friend = await api.befriend(email).finally(list);
+        await enter((await api.direct(friend.id)).id);
+      },
     });
     return [
       h('section', {}, h('h3', {}, t('createRoom')), create),

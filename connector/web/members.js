@@ -1,11 +1,11 @@
 // @ts-check
 import { actionForm, field } from './account.js';
 import { avatar } from './avatar.js';
-import { confirm } from './dialogs.js';
+import { confirm, listFriends } from './dialogs.js';
 import { copy, fill, framed, h } from './dom.js';
 import { icon } from './icons.js';
 import { t } from './settings.js';
-import { announce } from './status.js';
+import { announce, explain } from './status.js';
 
 const RANK = { owner: 0, moderator: 1, member: 2 };
 
@@ -33,6 +33,15 @@ export class MembersPanel {
             () => api.remove(room.id, member.user)),
         }, icon('close')))));
     };
+    // Who is asked for by an address and was a friend before can be chosen here.
+    const friends = h('ul', { class: 'people', role: 'list', 'aria-label': t('friends') });
+    /** @param {import('./api.js').Friend} friend */
+    const invite = async ({ id, nickname }) => {
+      await api.invite(room.id, id);
+      announce(t('invited', nickname), true);
+    };
+    const listOthers = () => listFriends(friends, api, (friend) => invite(friend).then(listOthers, (err) => announce(explain(err), true)),
+      ({ id }) => !room.members.has(id));
     this.root = h('aside', { class: 'panel', 'aria-label': t('members') },
       h('header', { class: 'bar' }, h('h2', {}, t('members')),
         h('button', { type: 'button', class: 'quiet', onclick: onclose, 'aria-label': t('close'), title: t('close') }, icon('close'))),
@@ -47,12 +56,14 @@ export class MembersPanel {
             label: t('invite'), class: 'inline', submit: t('invite'), problems: { 404: t('personNotFound') },
             fields: [field(t('email'), { name: 'email', type: 'email', maxlength: 254, autocomplete: 'off', placeholder: t('email') })],
             action: async ({ email }, form) => {
-              const { id, nickname } = await api.befriend(email);
-              await api.invite(room.id, id);
+              await invite(await api.befriend(email).catch(async (err) => {
+                await listOthers();
+                throw err;
+              }));
               form.reset();
-              announce(t('invited', nickname), true);
             },
-          })),
+          }),
+          friends),
         list,
         h('button', {
           type: 'button', class: 'secondary leave',

@@ -32,6 +32,7 @@ type Limits struct {
 	SignUp   Rate // of one client; default 1,000 an hour
 	Nickname Rate // changes by one user, each of which is an event in all rooms; default 30 an hour
 	Friend   Rate // additions by one user; default 100 an hour
+	Friends  Rate // additions by one client; default 300 an hour
 
 	Delay time.Duration // of logins over their rates, and six times that far over them; default 10 s
 }
@@ -44,6 +45,7 @@ var defaults = Limits{
 	SignUp:   Rate{1000, time.Hour},
 	Nickname: Rate{30, time.Hour},
 	Friend:   Rate{100, time.Hour},
+	Friends:  Rate{300, time.Hour},
 }
 
 // allow counts an attempt at what, by who, and sets Retry-After on w if it is one

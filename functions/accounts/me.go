@@ -3,7 +3,6 @@ package accounts
 import (
 	"fmt"
 	"net/http"
-	"slices"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/members"
@@ -102,8 +101,9 @@ func (f *Function) friends(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// befriend adds a person to the caller's list, and to nobody else's: 201, or 200
-// if the person is there already.
+// befriend adds whoever has the address to the caller's list, and to nobody else's.
+// Whether somebody has it the answer does not say, nor the time it takes. The list
+// does, of as many addresses as the rates allow.
 func (f *Function) befriend(w http.ResponseWriter, r *http.Request) error {
 	claims, err := f.verifier.Request(r)
 	if err != nil {
@@ -120,30 +120,31 @@ func (f *Function) befriend(w http.ResponseWriter, r *http.Request) error {
 	if err := f.allow(w, r, "friend", string(claims.User), f.Limits.Friend, defaults.Friend); err != nil {
 		return err
 	}
-	account, err := f.accounts.ByEmail(r.Context(), email)
-	switch {
-	case chat.KindOf(err) == chat.NotFound:
-		return chat.Errorf(chat.NotFound, "there is no account with this email address")
-	case err != nil:
-		return fmt.Errorf("reading an account: %w", err)
-	case account.ID == claims.User:
-		return chat.Errorf(chat.Invalid, "this is your own email address")
+	if err := f.allow(w, r, "friends", client(r), f.Limits.Friends, defaults.Friends); err != nil {
+		return err
 	}
 	ids, err := f.accounts.Friends(r.Context(), claims.User)
 	if err != nil {
 		return fmt.Errorf("listing friends: %w", err)
 	}
-	status := http.StatusOK
-	if !slices.Contains(ids, account.ID) {
-		if len(ids) >= maxFriends {
-			return chat.Errorf(chat.Invalid, "a list has at most %d friends", maxFriends)
-		}
-		if err := f.accounts.Befriend(r.Context(), claims.User, account.ID); err != nil {
-			return fmt.Errorf("adding a friend: %w", err)
-		}
-		status = http.StatusCreated
+	if len(ids) >= maxFriends {
+		return chat.Errorf(chat.Invalid, "a list has at most %d friends", maxFriends)
 	}
-	serve.JSON(w, status, friend{ID: account.ID, Nickname: account.Nickname})
+	account, err := f.accounts.ByEmail(r.Context(), email)
+	switch {
+	case chat.KindOf(err) == chat.NotFound: // a write as well
+		err = f.accounts.Unfriend(r.Context(), claims.User, names.NewUser())
+	case err != nil:
+		return fmt.Errorf("reading an account: %w", err)
+	case account.ID == claims.User:
+		return chat.Errorf(chat.Invalid, "this is your own email address")
+	default:
+		err = f.accounts.Befriend(r.Context(), claims.User, account.ID)
+	}
+	if err != nil {
+		return fmt.Errorf("adding a friend: %w", err)
+	}
+	serve.JSON(w, http.StatusAccepted, struct{}{})
 	return nil
 }
 

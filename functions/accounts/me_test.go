@@ -3,6 +3,7 @@ package accounts
 import (
 	"fmt"
 	"testing"
+	"time"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/members"
@@ -60,16 +61,16 @@ func TestFriends(t *testing.T) {
 	if got := list(); got != `{"friends":[]}`+"\n" {
 		t.Errorf("friends %s", got)
 	}
-	for _, status := range []int{201, 200} {
-		if got := x.do("POST", "/v1/me/friends", token, object{"email": "Bob@example.org"}).want(status).body(); got["id"] != string(bob) || len(got) != 2 {
-			t.Errorf("friend %v", got)
+	// The answer is the same whether or not anybody has the address, or is a friend.
+	for _, email := range []string{"Bob@example.org", "nobody@example.org", "bob@example.org"} {
+		if got := x.do("POST", "/v1/me/friends", token, object{"email": email}).want(202); got.Body.String() != "{}\n" || len(got.Header()) != 2 {
+			t.Errorf("%s: %v %s", email, got.Header(), got.Body)
 		}
 	}
 	if got := list(); got != fmt.Sprintf(`{"friends":[{"id":%q,"nickname":"bob"}]}`+"\n", bob) {
 		t.Errorf("friends %s", got)
 	}
 	x.do("POST", "/v1/me/friends", token, object{"email": "alice@example.org"}).want(422)
-	x.do("POST", "/v1/me/friends", token, object{"email": "nobody@example.org"}).want(404)
 	x.do("POST", "/v1/me/friends", "", object{"email": "bob@example.org"}).want(401)
 	for range 2 {
 		x.do("DELETE", "/v1/me/friends/"+string(bob), token, nil).want(204)
@@ -77,5 +78,22 @@ func TestFriends(t *testing.T) {
 	x.do("DELETE", "/v1/me/friends/a%2Fb", token, nil).want(404)
 	if got := list(); got != `{"friends":[]}`+"\n" {
 		t.Errorf("friends %s", got)
+	}
+}
+
+// One client gets no further with many users of its own.
+func TestFriendsAreLimited(t *testing.T) {
+	x := setUpWithLog(t, nil)
+	x.f.Limits = Limits{Friend: Rate{2, time.Hour}, Friends: Rate{3, time.Hour}}
+	x.signUp("alice")
+	x.signUp("bob")
+	for _, c := range []struct {
+		address, who string
+		status       int
+	}{{"192.0.2.1", "alice", 202}, {"192.0.2.1", "alice", 202}, {"192.0.2.2", "alice", 429}, {"192.0.2.1", "bob", 202}, {"192.0.2.1", "bob", 429}, {"192.0.2.3", "bob", 429}} {
+		got := x.from(c.address, "POST", "/v1/me/friends", x.logIn(c.who).Access, object{"email": "nobody@example.org"}).want(c.status)
+		if c.status == 429 && got.Header().Get("Retry-After") == "" {
+			t.Error("429 without Retry-After")
+		}
 	}
 }
