@@ -95,7 +95,7 @@ func TestComposeHoldsTogether(t *testing.T) {
 				t.Errorf("%s is open to the network at %s", name, p)
 			}
 		}
-		if binary(s) == "" && !regexp.MustCompile(`:v?\d+\.\d+\.\d+(-\w+)?$`).MatchString(text(s, "image")) {
+		if binary(s) == "" && !regexp.MustCompile(`:v?\d+\.\d+\.\d+(-\w+)?(@sha256:[0-9a-f]{64})?$`).MatchString(text(s, "image")) {
 			t.Errorf("%s: %s is not one version", name, text(s, "image"))
 		}
 	}

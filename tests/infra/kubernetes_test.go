@@ -229,6 +229,23 @@ func TestWorkloadsAreConfined(t *testing.T) {
 	}
 }
 
+// Nothing runs in the namespace that is not confined, whoever makes it.
+func TestNamespaceIsRestricted(t *testing.T) {
+	namespace := ofKind(stream(t, "base"), "Namespace")["knatter"]
+	if members(namespace, "metadata", "labels")["pod-security.kubernetes.io/enforce"] != "restricted" {
+		t.Errorf("labels %v", at(namespace, "metadata", "labels"))
+	}
+	pod := at(ofKind(stream(t, "components/mongodb"), "MongoDBCommunity")["mongodb"], "spec", "statefulSet", "spec", "template", "spec")
+	if at(pod, "securityContext", "runAsNonRoot") != true || text(pod, "securityContext", "seccompProfile", "type") != "RuntimeDefault" {
+		t.Errorf("MongoDB's pods: %v", at(pod, "securityContext"))
+	}
+	for _, c := range append(list(pod, "initContainers"), list(pod, "containers")...) {
+		if at(c, "securityContext", "allowPrivilegeEscalation") != false || text(c, "securityContext", "capabilities", "drop", 0) != "ALL" {
+			t.Errorf("MongoDB's %s: %v", text(c, "name"), at(c, "securityContext"))
+		}
+	}
+}
+
 // There are never more connectors than partitions of the deliveries.
 func TestConnectorsHavePartitions(t *testing.T) {
 	most, err := strconv.Atoi(text(settings(t), "KNATTER_DELIVERY_PARTITIONS"))
