@@ -2,6 +2,7 @@ package mongo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -52,7 +53,7 @@ func descending(fields ...string) (key bson.D) {
 
 // prepare makes what is missing in the database, unless it belongs to another
 // version. Any number of processes may do so at once: creating an index that is
-// there does nothing.
+// there does nothing. Who may only read relies on those who may write.
 func (s *Store) prepare(ctx context.Context) error {
 	found, err := s.findLayout(ctx)
 	if err != nil {
@@ -68,6 +69,9 @@ func (s *Store) prepare(ctx context.Context) error {
 				model.Options = options.Index().SetUnique(true)
 			}
 			_, err := s.db.Collection(i.collection).Indexes().CreateOne(ctx, model)
+			if hasCode(err, codeUnauthorized) {
+				return nil
+			}
 			return err
 		})
 		if err != nil {
@@ -90,11 +94,21 @@ func (s *Store) findLayout(ctx context.Context) (string, error) {
 	}
 	ours, found := version{ID: "layout", Version: layout}, version{}
 	schema := s.db.Collection("schema")
-	err := again(ctx, func(bool) error {
+	find := func(bool) error {
+		err := schema.FindOne(ctx, bson.D{{Key: "_id", Value: ours.ID}}).Decode(&found)
+		if errors.Is(err, mongo.ErrNoDocuments) {
+			return nil
+		}
+		return err
+	}
+	if err := again(ctx, find); err != nil || found.Version != "" {
+		return found.Version, err
+	}
+	err := again(ctx, func(maybe bool) error {
 		if _, err := insertNew(ctx, schema, []any{ours}); err != nil {
 			return err
 		}
-		return schema.FindOne(ctx, bson.D{{Key: "_id", Value: ours.ID}}).Decode(&found)
+		return find(maybe)
 	})
 	return found.Version, err
 }

@@ -191,7 +191,7 @@ func (c *Cluster) secret(ctx context.Context, store string) error {
 		return err
 	}
 	_, err = c.kubectl(ctx, "create", "secret", "generic", "knatter", "--from-file="+keys,
-		"--from-literal=KNATTER_STORE="+store, "--from-literal=KNATTER_SASL_PASSWORD=", "--from-literal=KNATTER_CALLER_SECRET="+rand.Text())
+		"--from-literal=KNATTER_STORE="+store, "--from-literal=KNATTER_STORE_READ="+store, "--from-literal=KNATTER_SASL_PASSWORD=", "--from-literal=KNATTER_CALLER_SECRET="+rand.Text())
 	return err
 }
 

@@ -108,7 +108,7 @@ func TestFunctionsFindTheirEnvironment(t *testing.T) {
 			}
 		}
 		for _, m := range regexp.MustCompile(`\{\{ *secret:([\w-]+)(?::([\w.]+))? *\}\}`).FindAllStringSubmatch(file, -1) {
-			if m[1] != "knatter" || !slices.Contains([]string{"KNATTER_STORE", "KNATTER_SASL_PASSWORD", "KNATTER_CALLER_SECRET", "keys.pem"}, m[2]) {
+			if m[1] != "knatter" || !slices.Contains([]string{"KNATTER_STORE", "KNATTER_STORE_READ", "KNATTER_SASL_PASSWORD", "KNATTER_CALLER_SECRET", "keys.pem"}, m[2]) {
 				t.Errorf("%s: README.md makes no %s in the Secret %s", name, m[2], m[1])
 			}
 		}
