@@ -13,6 +13,7 @@ var stories = []struct {
 	tell  func(*testing.T)
 }{
 	{"Talk", 2 * time.Minute, talk},
+	{"Doors", 3 * time.Minute, doors},
 	{"Idle", 2 * time.Minute, idle},
 	{"ColdStart", 4 * time.Minute, coldStart},
 	{"FunctionKilled", 90 * time.Second, functionKilled},
