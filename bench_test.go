@@ -19,6 +19,33 @@ func BenchmarkDecodeFrame(b *testing.B) {
 	}
 }
 
+// What nearly all messages are: nothing but text.
+func BenchmarkPlainMessage(b *testing.B) {
+	e, err := chat.NewEvent("0198c0de-7000-7000-8000-000000000001", "alice", chat.MessagePosted, "abcd-efgh-jkmn", chat.Posted{Text: "회의록을 공유해 주세요"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	frame, headers := e.AppendFrame(nil), e.Headers()
+	b.Run("sent", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			e, err := chat.DecodeSent(frame)
+			if err != nil || chat.CheckSent(&e) != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("logged", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			e, err := chat.DecodeRecord(headers, e.Data)
+			if err != nil || chat.CheckLogged(&e) != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
 func BenchmarkAppendFrame(b *testing.B) {
 	e := posted(b, "회의록을 공유해 주세요")
 	e.Extensions = nil

@@ -5,14 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"mime"
-	"net/url"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2/event"
 	"github.com/cloudevents/sdk-go/v2/types"
@@ -27,27 +21,62 @@ const (
 
 const timeLength = len("2006-01-02T15:04:05.000Z")
 
-// What an event may carry beside the known attributes: from a client, and when
-// carriers of the log have added theirs. Without the difference a client could
-// send an event that is accepted and then too much for a function.
-const (
-	maxExtensions        = 16
-	maxCarriedExtensions = maxExtensions + 8
-)
-
-// DecodeFrame reads one structured-mode JSON event, as WebSocket frames, HTTP
-// requests and stored events hold it. Unknown attributes are kept.
+// DecodeFrame reads one structured-mode JSON event, as connectors deliver it and as
+// stores keep it. Unknown attributes are kept.
 //
 // The SDK's reader is not used: it panics on some input (a number as
 // data_base64), stops at an empty member name, and quotes what it cannot read,
 // message text included, in its errors.
 //
-// Errors: Malformed when b is not a CloudEvent 1.0 with JSON data.
+// Errors: Malformed when b is not a CloudEvent 1.0 with JSON data, Invalid when its
+// extensions are too many or too large.
 func DecodeFrame(b []byte) (Event, error) {
-	if !utf8.Valid(b) || !json.Valid(b) {
+	if !readable(b) {
 		return Event{}, Errorf(Malformed, "not JSON")
 	}
-	var r reader
+	return decodeJSON(b, new(reader))
+}
+
+// DecodeSent is DecodeFrame for what a client sends. All of it must be interoperable,
+// see [CheckJSON]. What the connector sets itself is not looked at: source must be a
+// string that is not empty, and time, partitionkey and sequence may be anything.
+//
+// Errors: as DecodeFrame; with Invalid, the event has the ID that was sent, if one can
+// be told.
+func DecodeSent(b []byte) (Event, error) {
+	if err := CheckJSON(b); KindOf(err) == Invalid {
+		id, noObject := sentID(b)
+		if noObject != nil {
+			err = noObject
+		}
+		return Event{ID: id}, err
+	} else if err != nil {
+		return Event{}, err
+	}
+	e, err := decodeJSON(b, &reader{sent: true})
+	if err != nil {
+		return Event{ID: e.ID}, err
+	}
+	return e, nil
+}
+
+// sentID is the ID in a JSON frame that is not read any further. Errors: Malformed if
+// it is not an object.
+func sentID(b []byte) (id string, err error) {
+	err = members(b, func(name string, value json.RawMessage) error {
+		if name == "id" && value[0] == '"' {
+			id, _ = unquote(value)
+		}
+		return nil
+	})
+	if checkID(id) != nil {
+		id = ""
+	}
+	return id, err
+}
+
+// decodeJSON reads a frame that is known to be JSON.
+func decodeJSON(b []byte, r *reader) (Event, error) {
 	var encoded json.RawMessage
 	err := members(b, func(name string, value json.RawMessage) error {
 		switch name {
@@ -73,14 +102,14 @@ func DecodeFrame(b []byte) (Event, error) {
 	return r.eventWith(data)
 }
 
-// DecodeBatch reads a JSON array of events. Errors: Malformed.
+// DecodeBatch reads a JSON array of events. Errors: as DecodeFrame.
 func DecodeBatch(b []byte) ([]Event, error) {
-	var raw []json.RawMessage
-	if json.Unmarshal(b, &raw) != nil || raw == nil {
-		return nil, Errorf(Malformed, "not a JSON array of CloudEvents")
+	frames, err := SplitBatch(b)
+	if err != nil {
+		return nil, err
 	}
-	events := make([]Event, 0, len(raw))
-	for i, frame := range raw {
+	events := make([]Event, 0, len(frames))
+	for i, frame := range frames {
 		e, err := DecodeFrame(frame)
 		if err != nil {
 			return nil, fmt.Errorf("event %d: %w", i, err)
@@ -88,6 +117,16 @@ func DecodeBatch(b []byte) ([]Event, error) {
 		events = append(events, e)
 	}
 	return events, nil
+}
+
+// SplitBatch returns the frames in a JSON array of events, unread. Errors: Malformed.
+func SplitBatch(b []byte) ([][]byte, error) {
+	if scan(b, 0).malformed || b[skipSpace(b, 0)] != '[' {
+		return nil, Errorf(Malformed, "not a JSON array of CloudEvents")
+	}
+	var frames [][]byte
+	walk(b, func(_, frame []byte) { frames = append(frames, frame) })
+	return frames, nil
 }
 
 // FromCloudEvent converts the SDK's event. Errors: Malformed when it is not a
@@ -119,187 +158,6 @@ func FromCloudEvent(ce *cloudevents.Event) (Event, error) {
 	return r.eventWith(ce.Data())
 }
 
-// reader puts an event together from its attributes, whatever they come in.
-type reader struct {
-	Event
-	version     string
-	contentType string
-}
-
-// set takes one attribute. An empty value is as an absent one.
-func (r *reader) set(name, value string) error {
-	if value == "" {
-		return nil
-	}
-	if !plain(value) {
-		return Errorf(Malformed, "an attribute has control characters or is not UTF-8")
-	}
-	switch name {
-	case "specversion":
-		r.version = value
-	case "datacontenttype":
-		r.contentType = value
-	case "id":
-		r.ID = value
-	case "source":
-		r.Source = value
-	case "type":
-		r.Type = Type(value)
-	case "subject":
-		r.Room = RoomID(value)
-	case "time":
-		t, err := time.Parse(time.RFC3339Nano, value)
-		if err != nil {
-			return Errorf(Malformed, "time must be an RFC 3339 timestamp")
-		}
-		return r.setTime(t)
-	case extPartitionKey:
-		r.Stream = RoomID(value)
-	case extSequence:
-		// A client's sequence is ignored, whatever it is; the log's is set by us.
-		if s, err := ParseSequence(value); err == nil {
-			r.Sequence = s
-		}
-	case extTraceParent:
-		r.TraceParent = value
-	default:
-		return r.setExtension(name, value)
-	}
-	return nil
-}
-
-// setJSON takes one attribute of a JSON event.
-func (r *reader) setJSON(name string, raw json.RawMessage) error {
-	switch raw[0] {
-	case '"':
-		value, err := unquote(raw)
-		if err != nil {
-			return err
-		}
-		return r.set(name, value)
-	case 'n': // null: as absent
-		return nil
-	case 't', 'f':
-		return r.setExtension(name, string(raw))
-	default:
-		if _, err := strconv.ParseInt(string(raw), 10, 32); err != nil {
-			return Errorf(Malformed, "an attribute must be a string, a boolean or an integer of 32 bits")
-		}
-		return r.setExtension(name, string(raw))
-	}
-}
-
-func (r *reader) setExtension(name, value string) error {
-	switch name {
-	case "id", "source", "type", "subject", "time", "specversion", "datacontenttype":
-		return Errorf(Malformed, "%s must be a string", name)
-	case extPartitionKey, extSequence, extTraceParent:
-		return nil // ignored unless it is a string
-	case "data":
-		return Errorf(Malformed, "data is no attribute")
-	case "dataschema":
-		if u, err := url.Parse(value); err != nil || !u.IsAbs() {
-			return Errorf(Malformed, "dataschema must be a URI")
-		}
-	}
-	if name == "" || strings.ContainsFunc(name, func(c rune) bool { return (c < 'a' || c > 'z') && (c < '0' || c > '9') }) {
-		return Errorf(Malformed, "attributes' names must be lower-case ASCII letters and digits")
-	}
-	if r.Extensions == nil {
-		r.Extensions = make(map[string]string)
-	}
-	r.Extensions[name] = value
-	if len(r.Extensions) > maxCarriedExtensions {
-		return Errorf(Malformed, "more than %d extension attributes", maxCarriedExtensions)
-	}
-	return nil
-}
-
-// setTime takes the time as events carry it. Years beyond four digits, which a
-// time zone can make, would not be RFC 3339 any more.
-func (r *reader) setTime(t time.Time) error {
-	t = t.UTC().Truncate(time.Millisecond)
-	if t.Year() < 1 || t.Year() > 9999 {
-		return Errorf(Malformed, "time must be in the years 1 to 9999")
-	}
-	r.Time = t
-	return nil
-}
-
-// event is the whole, its attributes checked.
-func (r *reader) event() (Event, error) {
-	if r.version != cloudevents.CloudEventsVersionV1 {
-		return Event{}, Errorf(Malformed, "specversion must be 1.0")
-	}
-	if blank(r.ID) || blank(r.Source) || blank(string(r.Type)) {
-		return Event{}, Errorf(Malformed, "id, source and type are required")
-	}
-	if !path(r.Source) {
-		if _, err := url.Parse(r.Source); err != nil {
-			return Event{}, Errorf(Malformed, "source must be a URI reference")
-		}
-	}
-	if r.contentType != "" && !isJSON(r.contentType) {
-		return Event{}, Errorf(Malformed, "the data's content type must be JSON")
-	}
-	return r.Event, nil
-}
-
-// eventWith is the whole with data that is not known to be JSON yet.
-func (r *reader) eventWith(data []byte) (Event, error) {
-	if _, ok := onlyText(data); !ok && len(data) > 0 && (!utf8.Valid(data) || !json.Valid(data)) {
-		return Event{}, Errorf(Malformed, "data must be JSON")
-	}
-	r.Data = data
-	return r.event()
-}
-
-func blank(s string) bool { return strings.TrimSpace(s) == "" }
-
-// path tells whether s has nothing but what a path may have anyway, as our own
-// sources do: a URI reference that needs no parsing.
-func path(s string) bool {
-	for i := range len(s) {
-		switch c := s[i]; {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '/', c == '-', c == '_', c == '.', c == '~':
-		default:
-			return false
-		}
-	}
-	return true
-}
-
-// plain tells whether s is a CloudEvents string: UTF-8 without control
-// characters, which no header could carry.
-func plain(s string) bool {
-	ascii := true
-	for i := range len(s) {
-		if s[i] < 0x20 || s[i] == 0x7f {
-			return false
-		}
-		ascii = ascii && s[i] < 0x80
-	}
-	return ascii || utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
-}
-
-// unquote is the string of a valid JSON string.
-func unquote(raw []byte) (string, error) {
-	if bytes.IndexByte(raw, '\\') < 0 {
-		return string(raw[1 : len(raw)-1]), nil
-	}
-	var s string
-	err := json.Unmarshal(raw, &s)
-	return s, err
-}
-
-func isJSON(contentType string) bool {
-	if contentType == "application/json" {
-		return true
-	}
-	media, _, err := mime.ParseMediaType(contentType)
-	return err == nil && (media == "application/json" || media == "text/json" || strings.HasSuffix(media, "+json"))
-}
-
 // Check tells whether the event's frame can be read again, as the same event.
 // Errors: Invalid.
 func (e *Event) Check() error {
@@ -320,6 +178,19 @@ func (e *Event) Check() error {
 }
 
 func named(s string) bool { return s != "" && path(s) }
+
+// FrameWithin reports whether the event's frame has at most n bytes. It counts the
+// sequence, also of an event that has none yet.
+func (e *Event) FrameWithin(n int) bool {
+	const quoted, rest = len(`\u0000`), 256 // what a byte takes at most; what is in every frame
+	most := rest + len(e.Data) + quoted*(len(e.ID)+len(e.Source)+len(e.Type)+len(e.Room)+len(e.Stream)+len(e.TraceParent))
+	if most <= n && len(e.Extensions) == 0 {
+		return true // as nearly all are
+	}
+	placed := *e
+	placed.Sequence = maxSequence
+	return len(placed.AppendFrame(nil)) <= n
+}
 
 // AppendFrame appends the event in structured mode: the finished frame.
 func (e *Event) AppendFrame(dst []byte) []byte {
@@ -364,7 +235,6 @@ func (e *Event) AppendFrame(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// extensionNames is sorted, so that one event has one encoding.
 // appendTime appends RFC 3339 in UTC, always with milliseconds. RFC 3339 itself is
 // the one layout that the library writes without interpreting it.
 func appendTime(dst []byte, t time.Time) []byte {
@@ -374,6 +244,7 @@ func appendTime(dst []byte, t time.Time) []byte {
 	return append(dst[:len(dst)-1], '.', byte('0'+milli/100), byte('0'+milli/10%10), byte('0'+milli%10), 'Z')
 }
 
+// extensionNames is sorted, so that one event has one encoding.
 func (e *Event) extensionNames() []string {
 	if len(e.Extensions) == 0 {
 		return nil

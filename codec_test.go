@@ -185,12 +185,6 @@ func TestDecodeFrame(t *testing.T) {
 }
 
 func TestDecodeFrameRefuses(t *testing.T) {
-	many := func(n int) (members string) {
-		for i := range n {
-			members += fmt.Sprintf(`,"x%d":"y"`, i)
-		}
-		return members
-	}
 	for name, in := range map[string]string{
 		"nothing":              "",
 		"null":                 "null",
@@ -231,7 +225,6 @@ func TestDecodeFrameRefuses(t *testing.T) {
 		"no base64":            frame(`,"data_base64":"%%"`),
 		"base64 of no JSON":    frame(`,"data_base64":"eyI="`),
 		"data twice":           frame(`,"data":{},"data_base64":"e30="`),
-		"too many extensions":  frame(many(25)),
 		"too deep":             frame(`,"data":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000)),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -244,6 +237,62 @@ func TestDecodeFrameRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestDecodeSent(t *testing.T) {
+	with := func(old, new string) string { return strings.Replace(frame(`,"data":{"text":"hi"}`), old, new, 1) }
+	for name, c := range map[string]struct {
+		in   string
+		want chat.Kind // Internal: none
+		id   string
+	}{
+		"least":                    {frame(""), chat.Internal, "1"},
+		"source with a percent":    {with("/x", "100%"), chat.Internal, "1"},
+		"source with a colon":      {with("/x", ":foo"), chat.Internal, "1"},
+		"source of space":          {with("/x", " "), chat.Internal, "1"},
+		"source of two lines":      {with("/x", `a\nb`), chat.Internal, "1"},
+		"source not ASCII":         {with("/x", "앨리스"), chat.Internal, "1"},
+		"no source":                {with("/x", ""), chat.Malformed, ""},
+		"source a number":          {with(`"/x"`, "7"), chat.Malformed, ""},
+		"source null":              {with(`"/x"`, "null"), chat.Malformed, ""},
+		"time without a zone":      {frame(`,"time":"2026-03-01T09:30:00"`), chat.Internal, "1"},
+		"time of words":            {frame(`,"time":"yesterday"`), chat.Internal, "1"},
+		"time a number":            {frame(`,"time":1770000000`), chat.Internal, "1"},
+		"time with a line break":   {frame(`,"time":"\n"`), chat.Internal, "1"},
+		"time an object":           {frame(`,"time":{}`), chat.Internal, "1"},
+		"sequence of an array":     {frame(`,"sequence":[1],"partitionkey":1.5`), chat.Internal, "1"},
+		"many extensions":          {frame(`,"x":1,` + strings.Join(numbered(40, `"x%d":"y"`), ",")), chat.Invalid, "1"},
+		"a surrogate in text":      {frame(`,"data":{"text":"\ud800"}`), chat.Invalid, "1"},
+		"in an unknown member":     {frame(`,"data":{"text":"hi","more":{"x":"\udc00"}}`), chat.Invalid, "1"},
+		"in an extension":          {frame(`,"x":"\ud800"`), chat.Invalid, "1"},
+		"in the source":            {with("/x", `\ud800`), chat.Invalid, "1"},
+		"in the id":                {strings.Replace(frame(""), `"id":"1"`, `"id":"\ud800"`, 1), chat.Invalid, ""},
+		"a huge number":            {frame(`,"data":{"text":"hi","attachments":[1e999]}`), chat.Invalid, "1"},
+		"a huge number, extension": {frame(`,"x":1e999`), chat.Invalid, "1"},
+		"5,001 digits":             {frame(`,"data":{"text":"hi","attachments":[` + strings.Repeat("7", 5001) + `]}`), chat.Invalid, "1"},
+		"5,000 levels":             {frame(`,"data":{"text":"hi","attachments":` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000) + `}`), chat.Invalid, "1"},
+		"20,000 levels":            {frame(`,"data":` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000)), chat.Invalid, "1"},
+		"a name twice":             {frame(`,"data":{"text":"a","text":"b"}`), chat.Invalid, "1"},
+		"an attribute twice":       {frame(`,"source":"/y"`), chat.Invalid, "1"},
+		"an array":                 {"[1e999]", chat.Malformed, ""},
+		"not JSON":                 {`{"x":"\ud800"`, chat.Malformed, ""},
+		"an object as attribute":   {frame(`,"x":{}`), chat.Malformed, ""},
+	} {
+		e, err := chat.DecodeSent([]byte(c.in))
+		if kind := chat.KindOf(err); kind != c.want || (err == nil) != (c.want == chat.Internal) || e.ID != c.id && c.want != chat.Malformed {
+			t.Errorf("%s: %q, %v, want kind %d and id %q", name, e.ID, err, c.want, c.id)
+		}
+		if err == nil && (e.Source != "/" || !e.Time.IsZero() || e.Sequence != 0 || e.Stream != "") {
+			t.Errorf("%s: %+v", name, e)
+		}
+	}
+}
+
+func numbered(n int, format string) (list []string) {
+	for i := range n {
+		list = append(list, fmt.Sprintf(format, i))
+	}
+	return list
 }
 
 // The event must not change when the buffer that it was read from is used again.

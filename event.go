@@ -93,8 +93,8 @@ func (e *Event) User() UserID {
 	return UserID(user)
 }
 
-// Decode reads the event's data into v, a pointer to one of the data structs.
-// Errors: Invalid.
+// Decode reads the event's data into v, a pointer to one of the data structs, as
+// [Unmarshal] does. Errors: Invalid.
 func (e *Event) Decode(v any) error {
 	if len(e.Data) == 0 {
 		return Errorf(Invalid, "%s needs data", e.Type.Short())
@@ -105,7 +105,7 @@ func (e *Event) Decode(v any) error {
 			return nil
 		}
 	}
-	if err := json.Unmarshal(e.Data, v); err != nil {
+	if err := Unmarshal(e.Data, v); err != nil {
 		return Errorf(Invalid, "data of %s: %w", e.Type.Short(), err)
 	}
 	return nil

@@ -3,33 +3,48 @@ package chat
 import "encoding/json"
 
 // members calls f with each member of the JSON object b, as it stands in b. It
-// reads what [json.Valid] has passed, so it looks for the ends of things only:
+// reads what [CheckJSON] has passed, so it looks for the ends of things only:
 // every frame of every client comes through here, and decoding into a map takes
 // more than twice the time and the allocations.
 func members(b []byte, f func(name string, value json.RawMessage) error) error {
-	i := skipSpace(b, 0)
-	if b[i] != '{' {
+	if b[skipSpace(b, 0)] != '{' {
 		return Errorf(Malformed, "not a JSON object")
 	}
-	i = skipSpace(b, i+1)
-	for b[i] != '}' {
-		end := valueEnd(b, i)
-		name, err := unquote(b[i:end])
+	var failed error
+	walk(b, func(quoted, value []byte) {
+		if failed != nil {
+			return
+		}
+		name, err := unquote(quoted)
 		if err != nil {
-			return Errorf(Malformed, "not a JSON object: %w", err)
+			failed = Errorf(Malformed, "not a JSON object: %w", err)
+			return
 		}
-		i = skipSpace(b, end) // the colon
-		i = skipSpace(b, i+1) // the value
-		end = valueEnd(b, i)
-		if err := f(name, json.RawMessage(b[i:end])); err != nil {
-			return err
+		failed = f(name, value)
+	})
+	return failed
+}
+
+// walk calls f with each member of the object b, or with each element of the array b
+// and no name. Both lie in b.
+func walk(b []byte, f func(name, value []byte)) {
+	i := skipSpace(b, 0)
+	object := b[i] == '{'
+	for i = skipSpace(b, i+1); b[i] != '}' && b[i] != ']'; {
+		var name []byte
+		if object {
+			end := valueEnd(b, i)
+			name = b[i:end]
+			i = skipSpace(b, end) // the colon
+			i = skipSpace(b, i+1) // the value
 		}
+		end := valueEnd(b, i)
+		f(name, b[i:end])
 		i = skipSpace(b, end)
 		if b[i] == ',' {
 			i = skipSpace(b, i+1)
 		}
 	}
-	return nil
 }
 
 func skipSpace(b []byte, i int) int {

@@ -70,49 +70,28 @@ func CheckSent(e *Event) error {
 	if _, stream := e.Room.Stream(); stream || !e.Room.Valid() {
 		return Errorf(Invalid, "subject must be a room's id")
 	}
-	if len(e.Extensions) > maxExtensions {
-		return Errorf(Invalid, "more than %d extension attributes", maxExtensions)
+	if err := checkExtensions(e); err != nil {
+		return err
 	}
 	var data any
+	var err error
 	switch e.Type {
 	case MessagePosted:
 		if text, ok := onlyText(e.Data); ok {
-			return checkText(utf8.RuneCount(text))
+			return checkText(text)
 		}
-		var d Posted
-		if err := e.Decode(&d); err != nil {
-			return err
-		}
-		if err := checkText(utf8.RuneCountInString(d.Text)); err != nil {
-			return err
-		}
-		if d.ReplyTo < 0 {
-			return Errorf(Invalid, "replyTo must be a sequence")
-		}
-		for _, u := range d.Mentions {
-			if !u.Valid() {
-				return Errorf(Invalid, "mentions must be users' ids")
-			}
-		}
-		if len(d.Attachments) > 0 && d.Attachments[0] != '[' {
-			return Errorf(Invalid, "attachments must be an array")
-		}
-		data = d
+		data, err = postedOf(e)
 	case ReadAdvanced:
-		var d ReadData
-		if err := e.Decode(&d); err != nil {
-			return err
-		}
-		if d.UpTo <= 0 {
-			return Errorf(Invalid, "upTo must be a sequence")
-		}
-		data = d
+		data, err = readOf(e)
 	case MemberJoined, MemberLeft, MemberRemoved, MemberUpdated, RoomCreated, RoomUpdated:
 		return Errorf(Forbidden, "%s is sent by the rooms function; use the HTTP interface", e.Type.Short())
 	case RouteOpened, RouteClosed, SessionRevoked, MemberInvited, MemberDeclined:
 		return Errorf(Forbidden, "clients may not send %s", e.Type.Short())
 	default:
 		return Errorf(Invalid, "unknown event type")
+	}
+	if err != nil {
+		return err
 	}
 	canonical, err := marshal(data)
 	if err != nil {
@@ -122,9 +101,73 @@ func CheckSent(e *Event) error {
 	return nil
 }
 
-func checkText(characters int) error {
-	if characters == 0 || characters > MaxText {
-		return Errorf(Invalid, "text must have 1 to %d characters, it has %d", MaxText, characters)
+// CheckLogged checks that a logged event has the data that its type is to have, so
+// that nothing that follows the log can stumble over what another program wrote
+// there. Events of types that are not known here may have any. The data must be JSON
+// already, as all decoders see to.
+//
+// Errors: Invalid.
+func CheckLogged(e *Event) (err error) {
+	switch e.Type {
+	case MessagePosted:
+		if text, ok := quotedText(e.Data); ok { // decoders have looked at the characters
+			return checkText(text)
+		}
+		_, err = postedOf(e)
+	case ReadAdvanced:
+		_, err = readOf(e)
+	case MemberJoined, MemberLeft, MemberRemoved, MemberUpdated:
+		var d MemberData
+		if err = e.Decode(&d); err == nil && !d.User.Valid() {
+			err = Errorf(Invalid, "user must be a user's id")
+		}
+	case RoomCreated, RoomUpdated:
+		err = e.Decode(new(RoomData))
+	case RouteOpened, RouteClosed:
+		err = e.Decode(new(RouteData))
+	case SessionRevoked:
+		err = e.Decode(new(RevokedData))
+	}
+	return err
+}
+
+func postedOf(e *Event) (d Posted, err error) {
+	if err := e.Decode(&d); err != nil {
+		return d, err
+	}
+	if err := checkText(d.Text); err != nil {
+		return d, err
+	}
+	if d.ReplyTo < 0 {
+		return d, Errorf(Invalid, "replyTo must be a sequence")
+	}
+	for _, u := range d.Mentions {
+		if !u.Valid() {
+			return d, Errorf(Invalid, "mentions must be users' ids")
+		}
+	}
+	if len(d.Attachments) > 0 && d.Attachments[0] != '[' {
+		return d, Errorf(Invalid, "attachments must be an array")
+	}
+	return d, nil
+}
+
+func readOf(e *Event) (d ReadData, err error) {
+	if err := e.Decode(&d); err != nil {
+		return d, err
+	}
+	if d.UpTo <= 0 {
+		return d, Errorf(Invalid, "upTo must be a sequence")
+	}
+	return d, nil
+}
+
+func checkText[T string | []byte](text T) error {
+	if 0 < len(text) && len(text) <= MaxText { // so it has no more characters either
+		return nil
+	}
+	if n := utf8.RuneCountInString(string(text)); n == 0 || n > MaxText {
+		return Errorf(Invalid, "text must have 1 to %d characters, it has %d", MaxText, n)
 	}
 	return nil
 }
@@ -133,6 +176,23 @@ func checkText(characters int) error {
 // the canonical form and with nothing to unescape, as nearly all have. It saves
 // the four readers of each message most of the work.
 func onlyText(data []byte) ([]byte, bool) {
+	text, ok := quotedText(data)
+	if !ok {
+		return nil, false
+	}
+	if hasControl(text) {
+		return nil, false
+	}
+	// The two line separators are escaped in the canonical form.
+	if bytes.Contains(text, []byte("\u2028")) || bytes.Contains(text, []byte("\u2029")) || !utf8.Valid(text) || hasNoncharacter(text) {
+		return nil, false
+	}
+	return text, true
+}
+
+// quotedText returns what is between the quotes of a message's data when that is
+// nothing but a text without escapes.
+func quotedText(data []byte) ([]byte, bool) {
 	text, ok := bytes.CutPrefix(data, []byte(`{"text":"`))
 	if !ok {
 		return nil, false
@@ -140,17 +200,7 @@ func onlyText(data []byte) ([]byte, bool) {
 	if text, ok = bytes.CutSuffix(text, []byte(`"}`)); !ok {
 		return nil, false
 	}
-	if bytes.IndexByte(text, '"') >= 0 || bytes.IndexByte(text, '\\') >= 0 {
-		return nil, false
-	}
-	if hasControl(text) {
-		return nil, false
-	}
-	// The two line separators are escaped in the canonical form.
-	if bytes.Contains(text, []byte("\u2028")) || bytes.Contains(text, []byte("\u2029")) || !utf8.Valid(text) {
-		return nil, false
-	}
-	return text, true
+	return text, bytes.IndexByte(text, '"') < 0 && bytes.IndexByte(text, '\\') < 0
 }
 
 // hasControl tells whether there is a byte below 0x20, eight at a time.
@@ -167,6 +217,30 @@ func hasControl(text []byte) bool {
 		}
 	}
 	return false
+}
+
+// hasNoncharacter reports whether valid UTF-8 has one.
+func hasNoncharacter(text []byte) bool {
+	// Their endings, which few others have, are quicker to look for.
+	if !bytes.Contains(text, []byte("\xbf\xbe")) && !bytes.Contains(text, []byte("\xbf\xbf")) && !bytes.Contains(text, []byte("\xef\xb7")) {
+		return false
+	}
+	return bytes.ContainsFunc(text, noncharacter)
+}
+
+func checkExtensions(e *Event) error {
+	if len(e.Extensions) > maxExtensions {
+		return Errorf(Invalid, "more than %d extension attributes", maxExtensions)
+	}
+	if len(e.TraceParent) > maxExtension {
+		return Errorf(Invalid, "%s is over %d bytes", extTraceParent, maxExtension)
+	}
+	for name, value := range e.Extensions {
+		if len(name) > maxExtensionName || len(value) > maxExtension {
+			return Errorf(Invalid, "an extension attribute is over %d bytes, or its name over %d", maxExtension, maxExtensionName)
+		}
+	}
+	return nil
 }
 
 func checkID(id string) error {

@@ -2,6 +2,7 @@ package chat_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -24,10 +25,9 @@ func TestCheckSentCanonicalises(t *testing.T) {
 		"spaces":              {chat.MessagePosted, " {\n\"text\" : \"hi\" } ", `{"text":"hi"}`},
 		"unknown members":     {chat.MessagePosted, `{"text":"hi","html":"<b>hi</b>","__proto__":{}}`, `{"text":"hi"}`},
 		"two texts":           {chat.MessagePosted, `{"text":"one","text":"two"}`, `{"text":"two"}`},
-		"two texts by case":   {chat.MessagePosted, `{"text":"one","TEXT":"two"}`, `{"text":"two"}`},
+		"two texts by case":   {chat.MessagePosted, `{"text":"one","TEXT":"two"}`, `{"text":"one"}`},
 		"escaped name":        {chat.MessagePosted, `{"\u0074ext":"hi"}`, `{"text":"hi"}`},
 		"escapes":             {chat.MessagePosted, `{"text":"\u003cb\u003e\ud55c\/"}`, `{"text":"<b>한/"}`},
-		"half a pair":         {chat.MessagePosted, `{"text":"\ud83c"}`, "{\"text\":\"\ufffd\"}"},
 		"a zero character":    {chat.MessagePosted, `{"text":"a\u0000b"}`, `{"text":"a\u0000b"}`},
 		"as long as may be":   {chat.MessagePosted, `{"text":"` + long + `"}`, `{"text":"` + long + `"}`},
 		"reply":               {chat.MessagePosted, `{"text":"hi","replyTo":"0000000000000007"}`, `{"text":"hi","replyTo":"0000000000000007"}`},
@@ -102,6 +102,68 @@ func TestCheckSentRefuses(t *testing.T) {
 				t.Errorf("the refused event was changed to %+v", e)
 			}
 		})
+	}
+}
+
+func TestCheckSentBoundsExtensions(t *testing.T) {
+	with := func(change func(*chat.Event)) *chat.Event {
+		e := sent(chat.MessagePosted, `{"text":"hi"}`)
+		e.Extensions = map[string]string{}
+		change(&e)
+		return &e
+	}
+	many := func(n int) func(*chat.Event) {
+		return func(e *chat.Event) {
+			for i := range n {
+				e.Extensions[fmt.Sprintf("x%d", i)] = strings.Repeat("y", 256)
+			}
+		}
+	}
+	for name, c := range map[string]struct {
+		event *chat.Event
+		ok    bool
+	}{
+		"none":               {with(func(*chat.Event) {}), true},
+		"as many as may be":  {with(many(20)), true},
+		"one more":           {with(many(21)), false},
+		"as long as may be":  {with(func(e *chat.Event) { e.Extensions["x"] = strings.Repeat("가", 85) + "x" }), true},
+		"a byte more":        {with(func(e *chat.Event) { e.Extensions["x"] = strings.Repeat("가", 85) + "xx" }), false},
+		"60 KB":              {with(func(e *chat.Event) { e.Extensions["x"] = strings.Repeat("x", 60<<10) }), false},
+		"a long name":        {with(func(e *chat.Event) { e.Extensions[strings.Repeat("x", 65)] = "y" }), false},
+		"a long schema":      {with(func(e *chat.Event) { e.Extensions["dataschema"] = "https://example.org/" + strings.Repeat("x", 256) }), false},
+		"a long traceparent": {with(func(e *chat.Event) { e.TraceParent = strings.Repeat("0", 257) }), false},
+	} {
+		err := chat.CheckSent(c.event)
+		if c.ok != (err == nil) || !c.ok && chat.KindOf(err) != chat.Invalid {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestCheckLogged(t *testing.T) {
+	for _, c := range []struct {
+		typ  chat.Type
+		data string
+		ok   bool
+	}{
+		{chat.MessagePosted, `{"text":"hi"}`, true},
+		{chat.MessagePosted, ` {"text":"hi","replyTo":"0000000000000007","mentions":["bob"],"attachments":[]}`, true},
+		{chat.MessagePosted, ``, false}, {chat.MessagePosted, `null`, false}, {chat.MessagePosted, `[]`, false}, {chat.MessagePosted, `"hi"`, false}, {chat.MessagePosted, `7`, false},
+		{chat.MessagePosted, `{}`, false}, {chat.MessagePosted, `{"text":5}`, false}, {chat.MessagePosted, `{"text":""}`, false}, {chat.MessagePosted, `{"Text":"hi"}`, false},
+		{chat.MessagePosted, `{"text":"hi","replyTo":7}`, false}, {chat.MessagePosted, `{"text":"hi","mentions":"*"}`, false}, {chat.MessagePosted, `{"text":"hi","attachments":{}}`, false},
+		{chat.MessagePosted, `{"text":"` + strings.Repeat("가", chat.MaxText+1) + `"}`, false},
+		{chat.ReadAdvanced, `{"upTo":"0000000000000007"}`, true}, {chat.ReadAdvanced, ``, false}, {chat.ReadAdvanced, `{}`, false}, {chat.ReadAdvanced, `{"upTo":7}`, false},
+		{chat.MemberJoined, `{"user":"bob","nickname":"Bob","role":"member"}`, true}, {chat.MemberLeft, `{"user":"bob"}`, true},
+		{chat.MemberJoined, ``, false}, {chat.MemberJoined, `{}`, false}, {chat.MemberRemoved, `{"user":"a b"}`, false}, {chat.MemberUpdated, `{"user":"bob","nickname":7}`, false},
+		{chat.RoomCreated, `{"name":"Room","kind":"group"}`, true}, {chat.RoomUpdated, ``, false}, {chat.RoomCreated, `{"name":{}}`, false},
+		{chat.RouteOpened, `{"connector":3}`, true}, {chat.RouteClosed, ``, false}, {chat.RouteOpened, `{"connector":"3"}`, false},
+		{chat.SessionRevoked, `{"session":"x"}`, true}, {chat.SessionRevoked, ``, false},
+		{chat.Prefix + "of.tomorrow", ``, true}, {"com.example.else", `7`, true},
+	} {
+		e := sent(c.typ, c.data)
+		if err := chat.CheckLogged(&e); c.ok != (err == nil) || !c.ok && chat.KindOf(err) != chat.Invalid {
+			t.Errorf("%s %s: %v", c.typ.Short(), c.data, err)
+		}
 	}
 }
 

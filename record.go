@@ -56,14 +56,16 @@ func (e *Event) Headers() []Header {
 // content type says so, binary mode otherwise. The value is kept, not copied.
 // The sequence is the caller's to set.
 //
-// Errors: Malformed when the record is not a CloudEvent 1.0 with JSON data.
+// Errors: Malformed when the record is not a CloudEvent 1.0 with JSON data; Invalid
+// when the data is not interoperable, see [CheckJSON], or there are too many
+// extensions.
 func DecodeRecord(headers []Header, value []byte) (Event, error) {
 	var r reader
 	for _, h := range headers {
 		name, isAttribute := strings.CutPrefix(h.Key, headerPrefix)
 		if h.Key == headerContentType {
-			if strings.HasPrefix(string(h.Value), cloudevents.ApplicationCloudEventsJSON) {
-				return DecodeFrame(value)
+			if mediaType(string(h.Value)) == cloudevents.ApplicationCloudEventsJSON {
+				return decodeStructured(value)
 			}
 			name, isAttribute = "datacontenttype", true
 		}
@@ -75,4 +77,11 @@ func DecodeRecord(headers []Header, value []byte) (Event, error) {
 		}
 	}
 	return r.eventWith(value)
+}
+
+func decodeStructured(value []byte) (Event, error) {
+	if err := CheckJSON(value); err != nil {
+		return Event{}, err
+	}
+	return DecodeFrame(value)
 }

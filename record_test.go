@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"knatter.dev/chat"
@@ -30,7 +31,7 @@ func TestRecordGolden(t *testing.T) {
 
 func TestRecordStructured(t *testing.T) {
 	e := posted(t, "hello")
-	for _, contentType := range []string{"application/cloudevents+json", "application/cloudevents+json; charset=UTF-8"} {
+	for _, contentType := range []string{"application/cloudevents+json", "application/cloudevents+json; charset=UTF-8", "Application/CloudEvents+JSON;charset=utf-8"} {
 		back, err := chat.DecodeRecord([]chat.Header{{Key: "content-type", Value: []byte(contentType)}}, e.AppendFrame(nil))
 		if err != nil {
 			t.Fatal(err)
@@ -89,6 +90,20 @@ func TestDecodeRecordRefuses(t *testing.T) {
 	}
 }
 
+// What others could not read is not passed on, whoever wrote it.
+func TestDecodeRecordOfNoInteroperableJSON(t *testing.T) {
+	for _, data := range []string{`{"text":"\ud800"}`, `{"text":"hi","attachments":[1e999]}`, `{"text":"a","text":"b"}`, strings.Repeat("[", 5000) + strings.Repeat("]", 5000), "{\"text\":\"\ufffe\"}"} {
+		e := chat.Event{ID: "1", Source: "/x", Type: chat.MessagePosted, Room: "room", Data: json.RawMessage(data)}
+		if _, err := chat.DecodeRecord(e.Headers(), e.Data); chat.KindOf(err) != chat.Invalid {
+			t.Errorf("binary %.40s: %v", data, err)
+		}
+		structured := []chat.Header{{Key: "content-type", Value: []byte("application/cloudevents+json")}}
+		if _, err := chat.DecodeRecord(structured, e.AppendFrame(nil)); chat.KindOf(err) != chat.Invalid {
+			t.Errorf("structured %.40s: %v", data, err)
+		}
+	}
+}
+
 // What a client may send must still be readable when carriers have added to it.
 func TestRoomForCarriers(t *testing.T) {
 	e, err := chat.NewEvent("1", "alice", chat.MessagePosted, "room", chat.Posted{Text: "hello"})
@@ -96,7 +111,7 @@ func TestRoomForCarriers(t *testing.T) {
 		t.Fatal(err)
 	}
 	e.Extensions = make(map[string]string)
-	for i := range 16 {
+	for i := range 20 {
 		e.Extensions[fmt.Sprintf("x%d", i)] = "y"
 	}
 	if err := chat.CheckSent(&e); err != nil {
@@ -109,9 +124,11 @@ func TestRoomForCarriers(t *testing.T) {
 	if _, err := chat.DecodeRecord(headers, e.Data); err != nil {
 		t.Error(err)
 	}
-	e.Extensions["x16"] = "y"
-	if err := chat.CheckSent(&e); chat.KindOf(err) != chat.Invalid {
-		t.Errorf("17 extensions: got %v, want Invalid", err)
+	for i := range 9 {
+		headers = append(headers, chat.Header{Key: fmt.Sprintf("ce_y%d", i), Value: []byte("z")})
+	}
+	if _, err := chat.DecodeRecord(headers, e.Data); chat.KindOf(err) != chat.Invalid {
+		t.Errorf("many more: got %v, want Invalid", err)
 	}
 }
 

@@ -30,7 +30,7 @@ const (
 	streamSweepEvery = 5 * time.Minute // a route that nobody follows for so long is closed
 	followRetry      = time.Second
 	pingTimeout      = 2 * time.Second
-	headerBytes      = 8 << 10
+	headerBytes      = 24 << 10 // for an event in binary mode with all the extensions that it may have, escaped
 	headerTimeout    = 10 * time.Second
 )
 

@@ -151,6 +151,9 @@ func (c *Connector) problem(ctx *fasthttp.RequestCtx, err error) {
 	if p.Status == http.StatusUnauthorized {
 		ctx.Response.Header.Set("WWW-Authenticate", "Bearer")
 	}
+	if p.Status == http.StatusTooManyRequests && len(ctx.Response.Header.Peek("Retry-After")) == 0 {
+		ctx.Response.Header.Set("Retry-After", "1")
+	}
 	c.respond(ctx, "application/problem+json", p.Status, p)
 }
 

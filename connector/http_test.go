@@ -125,10 +125,10 @@ func TestUnreadableRequestsAreNotQuoted(t *testing.T) {
 		request string
 		want    int
 	}{
-		"long headers":       {"GET /v1/me HTTP/1.1\n" + authorized + "Long: " + strings.Repeat("x", 9000) + "\n\n", 431},
-		"many headers":       {"GET /v1/me HTTP/1.1\n" + authorized + strings.Repeat("X-Y: z\n", 3000) + "\n", 431},
-		"a long path":        {"GET /" + strings.Repeat("x", 9000) + " HTTP/1.1\n" + authorized + "\n", 431},
-		"a socket's":         {"GET /v1/socket HTTP/1.1\n" + authorized + "Long: " + strings.Repeat("x", 9000) + "\n\n", 431},
+		"long headers":       {"GET /v1/me HTTP/1.1\n" + authorized + "Long: " + strings.Repeat("x", 25_000) + "\n\n", 431},
+		"many headers":       {"GET /v1/me HTTP/1.1\n" + authorized + strings.Repeat("X-Y: z\n", 5000) + "\n", 431},
+		"a long path":        {"GET /" + strings.Repeat("x", 25_000) + " HTTP/1.1\n" + authorized + "\n", 431},
+		"a socket's":         {"GET /v1/socket HTTP/1.1\n" + authorized + "Long: " + strings.Repeat("x", 25_000) + "\n\n", 431},
 		"HTTP/9.9":           {"GET / HTTP/9.9\n" + authorized + "\n", 505},
 		"HTTP/2.0":           {"GET / HTTP/2.0\n" + authorized + "\n", 505},
 		"HTTP/0.9":           {"GET / HTTP/0.9\n" + authorized + "\n", 505},

@@ -138,14 +138,18 @@ func sleep(d time.Duration, done <-chan struct{}) bool {
 }
 
 // allowHTTP takes what a request of the user sends, and waits for its bytes.
-// Errors: TooMany over the frames, Unavailable when ctx ends.
-func (c *Connector) allowHTTP(ctx context.Context, user chat.UserID, events, bytes int) error {
+// Errors: TooMany over the frames, with the time after which there will be room;
+// Unavailable when ctx ends.
+func (c *Connector) allowHTTP(ctx context.Context, user chat.UserID, events, bytes int) (retry time.Duration, err error) {
 	u := c.shares.of(user)
-	if !u.frames.AllowN(time.Now(), events) {
-		return chat.Errorf(chat.TooMany, "over %d events a second", c.cfg.UserFramesPerSecond)
+	now := time.Now()
+	taken := u.frames.ReserveN(now, events)
+	if retry := taken.DelayFrom(now); retry > 0 {
+		taken.CancelAt(now)
+		return retry, chat.Errorf(chat.TooMany, "over %d events a second", c.cfg.UserFramesPerSecond)
 	}
 	if !sleep(u.take(bytes), ctx.Done()) {
-		return chat.Errorf(chat.Unavailable, "waiting for the rate in bytes: %w", ctx.Err())
+		return 0, chat.Errorf(chat.Unavailable, "waiting for the rate in bytes: %w", ctx.Err())
 	}
-	return nil
+	return 0, nil
 }

@@ -101,7 +101,7 @@ func TestPagesElsewhere(t *testing.T) {
 			t.Errorf("%s from a stranger: %d, %v", line, resp.StatusCode, resp.Header)
 		}
 	}
-	if resp, _ := f.raw("GET / HTTP/1.1\nOrigin: https://friend.example\nHost: h\nLong: " + strings.Repeat("x", 9000) + "\n\n"); resp.StatusCode != 431 {
+	if resp, _ := f.raw("GET / HTTP/1.1\nOrigin: https://friend.example\nHost: h\nLong: " + strings.Repeat("x", 25_000) + "\n\n"); resp.StatusCode != 431 {
 		t.Errorf("long headers: %d", resp.StatusCode)
 	}
 	all := newFront(t, Config{Origins: []string{"*"}}, functions)

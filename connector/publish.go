@@ -2,7 +2,9 @@ package connector
 
 import (
 	"encoding/json"
+	"math"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -73,7 +75,7 @@ func (s *session) acknowledge(e *chat.Event) {
 // member is true when the user is known to be in the room. The event has a
 // sequence afterwards if it was acknowledged before: then it is not to be logged
 // again, whatever has happened since. Errors: Invalid, Forbidden, Conflict,
-// Unavailable.
+// TooLarge, Unavailable.
 func (c *Connector) prepare(e *chat.Event, user chat.UserID, member bool) error {
 	if err := chat.CheckSent(e); err != nil {
 		return err
@@ -84,6 +86,9 @@ func (c *Connector) prepare(e *chat.Event, user chat.UserID, member bool) error 
 		}
 	}
 	e.Source, e.Stream, e.Time, e.Sequence = chat.SourceOf(user), e.Room, chat.Now(), 0
+	if !e.FrameWithin(c.cfg.FrameBytes) { // what was sent may be shorter than what is delivered
+		return chat.Errorf(chat.TooLarge, "as it would be delivered the event is over %d bytes", c.cfg.FrameBytes)
+	}
 	sequence, err := c.sent.known(user, e)
 	if err != nil {
 		return err
@@ -104,12 +109,18 @@ func (c *Connector) prepare(e *chat.Event, user chat.UserID, member bool) error 
 // publishHTTP is POST /v1/events, the CloudEvents HTTP binding. Events are logged
 // in their order; when one is against the rules none is.
 func (c *Connector) publishHTTP(ctx *fasthttp.RequestCtx, r *http.Request, claims auth.Claims) error {
-	events, err := serve.DecodeEvents(r)
+	events, err := serve.DecodeSent(r, c.cfg.FrameBytes)
 	if err != nil {
 		return err
 	}
+	if most := min(c.cfg.Burst, c.cfg.UserBurst); len(events) > most {
+		return chat.Errorf(chat.TooLarge, "a batch may have %d events", most)
+	}
 	if len(events) > 0 {
-		if err := c.allowHTTP(r.Context(), claims.User, len(events), int(r.ContentLength)); err != nil {
+		if wait, err := c.allowHTTP(r.Context(), claims.User, len(events), int(r.ContentLength)); err != nil {
+			if wait > 0 {
+				ctx.Response.Header.Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+			}
 			return err
 		}
 	}
@@ -122,9 +133,6 @@ func (c *Connector) publishHTTP(ctx *fasthttp.RequestCtx, r *http.Request, claim
 }
 
 func (c *Connector) appendAll(r *http.Request, claims auth.Claims, events []chat.Event) ([]ackData, error) {
-	if len(events) == 0 {
-		return nil, chat.Errorf(chat.Invalid, "no events")
-	}
 	fresh := make([]*chat.Event, 0, len(events))
 	for i := range events {
 		if err := c.prepare(&events[i], claims.User, false); err != nil {

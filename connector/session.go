@@ -205,12 +205,14 @@ func (s *session) Ping(payload []byte) {
 
 // readEvent handles one message.
 func (s *session) readEvent(b []byte) {
-	e, err := chat.DecodeFrame(b)
+	e, err := chat.DecodeSent(b)
 	switch {
-	case err != nil:
+	case err != nil && chat.KindOf(err) != chat.Invalid:
 		s.close(CloseNotAnEvent, "not a CloudEvent")
 	case s.over: // it was counted by its frames
 		s.refused(e.ID, "", chat.Errorf(chat.TooMany, "over %d frames a second", s.c.cfg.FramesPerSecond))
+	case err != nil:
+		s.refuse(e.ID, err)
 	default:
 		s.handle(e)
 	}

@@ -548,7 +548,7 @@ func TestSlowPartitionIsHeldBackAlone(t *testing.T) {
 	c := kafkatest.Start(t)
 	l := kafkatest.Log(t, c)
 	release := make(chan struct{})
-	slow, quick := newRecorder(400), newRecorder(50)
+	slow, quick := newRecorder(2500), newRecorder(50)
 	d, stop := run(t, c, ordered, handlerFunc(func(ctx context.Context, events []chat.Event) error {
 		if events[0].Stream != "slow" {
 			return quick.HandleEvents(ctx, events)
@@ -557,9 +557,9 @@ func TestSlowPartitionIsHeldBackAlone(t *testing.T) {
 		return slow.HandleEvents(ctx, events)
 	}), dispatch.Options{})
 
-	text, noise := make([]byte, 20_000), rand.NewChaCha8([32]byte{})
+	text, noise := make([]byte, 3_000), rand.NewChaCha8([32]byte{})
 	var events []*chat.Event
-	for i := range 400 { // 10 MB
+	for i := range 2500 { // 10 MB
 		noise.Read(text) // what doesn't compress, so that a fetch is as large in memory
 		e := message(t, "slow", fmt.Sprint("slow-", i))
 		e.Data = fmt.Appendf(nil, `{"text":"%s"}`, base64.StdEncoding.EncodeToString(text))

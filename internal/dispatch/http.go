@@ -3,13 +3,13 @@ package dispatch
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"sync/atomic"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2/event"
-	cehttp "github.com/cloudevents/sdk-go/v2/protocol/http"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/auth"
@@ -27,7 +27,8 @@ type remote struct {
 var _ chat.Handler = (*remote)(nil)
 
 // HTTP is the function at url. A single event comes to it as a POST in binary mode,
-// as KafkaSource does it, with the attributes sequence and partitionkey; several as
+// as KafkaSource does it, with the attributes sequence and partitionkey, or in
+// structured mode if its headers are refused by 431; several as
 // a batch of at most [serve.MaxBody] bytes, unless it has refused one by 415. A 4xx
 // other than 408 and 429 means "never"; anything else but 2xx is retryable, and so
 // is a 401 that says that it is not about the event, but about us: callers has the
@@ -54,12 +55,34 @@ func (f *remote) HandleEvents(ctx context.Context, events []chat.Event) error {
 		if err != nil {
 			return err
 		}
-		if err := f.send(r); err != nil {
+		err = f.send(r)
+		if n == 1 && tooMuchHeader(err) {
+			err = f.structured(ctx, &events[0])
+		}
+		if err != nil {
 			return err
 		}
 		events = events[n:]
 	}
 	return nil
+}
+
+// tooMuchHeader reports whether a function, or what is in front of it, takes the
+// event's attributes for too long to be headers, which says nothing of the event.
+func tooMuchHeader(err error) bool {
+	var refused *refusal
+	return errors.As(err, &refused) && refused.status == http.StatusRequestHeaderFieldsTooLarge
+}
+
+// structured sends an event as nothing but a body.
+func (f *remote) structured(ctx context.Context, e *chat.Event) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, f.url, bytes.NewReader(e.AppendFrame(nil)))
+	if err != nil {
+		return chat.Errorf(chat.Internal, "request to %s: %w", f.url, err)
+	}
+	r.Header.Set("Content-Type", cloudevents.ApplicationCloudEventsJSON)
+	f.callers.Show(r.Header)
+	return f.send(r)
 }
 
 // join makes a batch of as many of the events as fit into one request, at least
@@ -84,12 +107,8 @@ func (f *remote) request(ctx context.Context, body []byte, first *chat.Event, n 
 		if r, err = http.NewRequestWithContext(ctx, http.MethodPost, f.url, bytes.NewReader(body)); err == nil {
 			r.Header.Set("Content-Type", cloudevents.ApplicationCloudEventsBatchJSON)
 		}
-	} else {
-		ce, cerr := first.CloudEvent()
-		if cerr != nil {
-			return nil, chat.Errorf(chat.Malformed, "not a CloudEvent: %w", cerr)
-		}
-		r, err = cehttp.NewHTTPRequestFromEvent(ctx, f.url, ce)
+	} else if r, err = http.NewRequestWithContext(ctx, http.MethodPost, f.url, bytes.NewReader(first.Data)); err == nil {
+		serve.SetEvent(r, first)
 	}
 	if err != nil {
 		return nil, chat.Errorf(chat.Internal, "request to %s: %w", f.url, err)

@@ -185,3 +185,25 @@ func TestRemoteFunctionIsNotFollowed(t *testing.T) {
 		t.Errorf("asked elsewhere: %v, %v", asked, err)
 	}
 }
+
+// A 431 is about headers, not about the event: it comes in a body then.
+func TestTooMuchHeaderIsNotNever(t *testing.T) {
+	var got []chat.Event
+	function := serve.Events(handlerFunc(func(_ context.Context, events []chat.Event) error {
+		got = append(got, events...)
+		return nil
+	}), 0)
+	server := httptest.NewUnstartedServer(function)
+	server.Config.MaxHeaderBytes = 1 << 10
+	server.Start()
+	defer server.Close()
+	e := message(t, "room", "hi")
+	e.Stream, e.Sequence = "room", 7
+	e.Extensions = map[string]string{"x": strings.Repeat("회", 20<<10)}
+	if err := dispatch.HTTP(server.URL, nil).HandleEvents(t.Context(), []chat.Event{*e}); err != nil {
+		t.Fatal(err)
+	}
+	if len(got) != 1 || !reflect.DeepEqual(got[0], *e) {
+		t.Errorf("got %d events, or others", len(got))
+	}
+}

@@ -88,7 +88,9 @@ func backoff(tries int) time.Duration {
 }
 
 // Event reads the event in a record of the log; its stream is the record's key,
-// its sequence the record's place. Errors: Malformed, Invalid.
+// its sequence the record's place. Whatever follows the log reads it through this, and
+// so passes over what another program wrote there that is none. Errors: Malformed,
+// Invalid.
 func (c Config) Event(r *kgo.Record) (chat.Event, error) {
 	headers := make([]chat.Header, len(r.Headers))
 	for i, h := range r.Headers {
@@ -108,6 +110,9 @@ func (c Config) Event(r *kgo.Record) (chat.Event, error) {
 		return chat.Event{}, chat.Errorf(chat.Invalid, "key and subject must be a room's id")
 	}
 	e.Sequence = c.SequenceAt(r.Partition, r.Offset)
+	if err := chat.CheckLogged(&e); err != nil {
+		return chat.Event{}, err
+	}
 	return e, nil
 }
 

@@ -29,8 +29,8 @@ type Function interface {
 
 // Bounds of a function's server.
 const (
-	maxHeader     = 16 << 10
-	maxConcurrent = 1024 // requests that are being answered
+	maxHeader     = 1 << 20 // what a record of the log can hold, so that nothing is refused for good by 431
+	maxConcurrent = 1024    // requests that are being answered
 	headerTimeout = 5 * time.Second
 	readTimeout   = 30 * time.Second
 	writeTimeout  = time.Minute     // longer than callers wait for an answer

@@ -2,14 +2,9 @@ package serve
 
 import (
 	"context"
-	"errors"
-	"io"
 	"log/slog"
 	"net/http"
 	"strconv"
-	"strings"
-
-	cloudevents "github.com/cloudevents/sdk-go/v2/event"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/auth"
@@ -48,44 +43,8 @@ func Events(h chat.Handler, generation int) http.Handler {
 	})
 }
 
-// DecodeEvents reads a request of the CloudEvents HTTP binding: binary or
-// structured mode, or a batch. Errors: Malformed, TooLarge.
-//
-// The SDK's reader is not used: it panics on some headers, and on some of the
-// bodies that [chat.DecodeFrame] tells of. Binary mode has the attributes that a
-// record has, so the record's decoder reads them; their values stand as they are,
-// since neither the SDK nor KafkaSource writes them percent-encoded.
-func DecodeEvents(r *http.Request) ([]chat.Event, error) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return nil, bodyError(err)
-	}
-	contentType := r.Header.Get("Content-Type")
-	if strings.HasPrefix(contentType, cloudevents.ApplicationCloudEventsBatchJSON) {
-		return chat.DecodeBatch(body)
-	}
-	headers := []chat.Header{{Key: "content-type", Value: []byte(contentType)}}
-	for name, values := range r.Header {
-		if attribute, ok := strings.CutPrefix(name, "Ce-"); ok && len(values) > 0 {
-			headers = append(headers, chat.Header{Key: "ce_" + strings.ToLower(attribute), Value: []byte(values[0])})
-		}
-	}
-	e, err := chat.DecodeRecord(headers, body)
-	if err != nil {
-		return nil, err
-	}
-	return []chat.Event{e}, nil
-}
-
-func bodyError(err error) error {
-	var tooLarge *http.MaxBytesError
-	if errors.As(err, &tooLarge) {
-		return chat.Errorf(chat.TooLarge, "the body is over %d bytes", tooLarge.Limit)
-	}
-	return chat.Errorf(chat.Malformed, "the body cannot be read: %w", err)
-}
-
-// place sets what a source says with other words: the stream and the sequence.
+// place sets what a source says with other words: the stream and the sequence, and
+// checks that the events are such as the log has.
 func place(events []chat.Event, generation int) error {
 	for i := range events {
 		e := &events[i]
@@ -109,6 +68,9 @@ func place(events []chat.Event, generation int) error {
 		delete(e.Extensions, extKafkaOffset)
 		delete(e.Extensions, extKafkaPartition)
 		delete(e.Extensions, auth.CallerAttribute) // KafkaSource's way to show it; fan-out must not pass it on
+		if err := chat.CheckLogged(e); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -110,14 +110,18 @@ const (
 	MaxRequest = 64 << 10
 )
 
-// Decode reads the request's body, one JSON value, into v. Errors: Malformed,
-// TooLarge, or what v's own unmarshalling says.
+// Decode reads the request's body, one JSON value, into v, as [chat.Unmarshal] does.
+// Errors: Malformed, TooLarge, Invalid for JSON that [chat.CheckJSON] doesn't let
+// through, or what v's own unmarshalling says.
 func Decode(w http.ResponseWriter, r *http.Request, v any) error {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxRequest))
 	if err != nil {
 		return bodyError(err)
 	}
-	err = json.Unmarshal(body, v)
+	if err := chat.CheckJSON(body); err != nil {
+		return err
+	}
+	err = chat.Unmarshal(body, v)
 	var kind *chat.Error
 	if err == nil || errors.As(err, &kind) {
 		return err

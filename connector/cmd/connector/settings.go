@@ -11,7 +11,10 @@ import (
 	"knatter.dev/chat/internal/program"
 )
 
-const most = 1 << 30 // of what has no bound of its own
+const (
+	most           = 1 << 30   // of what has no bound of its own
+	mostFrameBytes = 512 << 10 // what records of the log and requests of functions hold in any case
+)
 
 var (
 	listen  = program.Setting{Name: "listen", Value: "address", Default: ":8080", Usage: "of the chat: page, WebSocket and HTTP"}
@@ -28,8 +31,11 @@ var (
 			return err
 		},
 	}
-	heartbeat       = program.Setting{Name: "heartbeat", Value: "time", Default: "25s", Check: program.Duration(time.Second, time.Hour), Usage: "between pings; a peer silent for two is closed"}
-	frameBytes      = number("frame-bytes", 64<<10, "of the largest frame that a client may send")
+	heartbeat  = program.Setting{Name: "heartbeat", Value: "time", Default: "25s", Check: program.Duration(time.Second, time.Hour), Usage: "between pings; a peer silent for two is closed"}
+	frameBytes = program.Setting{
+		Name: "frame-bytes", Value: "number", Default: strconv.Itoa(64 << 10), Check: program.Number(1, mostFrameBytes),
+		Usage: "of the largest event that a client may send, and of its delivery",
+	}
 	framesPerSecond = number("frames-per-second", 100, "of one socket")
 	burst           = number("burst", 1000, "frames at once, of one socket")
 	messageTimeout  = program.Setting{Name: "message-timeout", Value: "time", Default: "10s", Check: program.Duration(time.Second, time.Hour), Usage: "for a message to be complete once it has begun"}
