@@ -161,6 +161,17 @@ type SearchIndex interface {
 	// Room, Sequence), and whether there are more.
 	Search(ctx context.Context, q Query) (hits []Hit, more bool, err error)
 
+	// Stale reports whether the index has documents of a lower Analysis.
+	Stale(ctx context.Context, analysis int) (bool, error)
+
+	// Refresh makes a stale index one of the present analysis, and reports whether
+	// it had anything to do: document makes the document of a message that the
+	// store holds. A message that is not there is stale still, or gone from the
+	// index until it is put again, as the log has it. Searches meanwhile find by
+	// either analysis, or fewer. It may be interrupted and begun again, by any
+	// number of processes at once; the index is stale until it is done.
+	Refresh(ctx context.Context, analysis int, events EventStore, document func(*Event) (Document, error)) (bool, error)
+
 	// Wipe empties the index.
 	Wipe(ctx context.Context) error
 
@@ -178,6 +189,7 @@ type Document struct {
 	Time     time.Time
 	Terms    []string // distinct
 	Origin   *Origin  // nil where it is not known
+	Analysis int      // the version of what made the terms
 }
 
 // Query selects messages: in Rooms, every word matches, within the bounds.

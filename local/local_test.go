@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/kafka"
+	"knatter.dev/chat/internal/open"
 )
 
 // An index that is emptied and rebuilt equals the one of before: from the log
@@ -70,6 +72,45 @@ func TestReindex(t *testing.T) {
 			t.Errorf("the index has %d postings where it had %d", len(after), len(before))
 		}
 	})
+}
+
+// An index that an earlier analysis has made is made anew at the start.
+func TestIndexOfEarlierAnalysis(t *testing.T) {
+	cfg := config{data: t.TempDir(), retention: 64 << 20}
+	const n = 50
+	follow(t, cfg, func(p *parts) {
+		for i := range n {
+			e, err := chat.NewEvent(fmt.Sprint("id-", i), "alice", chat.MessagePosted, "room", chat.Posted{Text: fmt.Sprint("ㅋㅋㅋㅠㅠ ", i)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := p.log.Append(t.Context(), &e); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	want := dump(t, cfg)
+	stores, err := open.Store(t.Context(), storeURL(cfg))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stores.Index.Wipe(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	err = stores.Events.Scan(t.Context(), func(messages []chat.Event) error {
+		var docs []chat.Document
+		for _, e := range messages {
+			docs = append(docs, chat.Document{Room: e.Stream, Sequence: e.Sequence, Source: e.Source, ID: e.ID, Time: e.Time, Terms: []string{"g큐"}})
+		}
+		return stores.Index.Put(t.Context(), docs)
+	})
+	if err = errors.Join(err, stores.Close()); err != nil {
+		t.Fatal(err)
+	}
+	follow(t, cfg, func(*parts) {})
+	if got := dump(t, cfg); !slices.Equal(got, want) {
+		t.Errorf("the index has %d postings where it should have %d", len(got), len(want))
+	}
 }
 
 // follow opens the parts, calls f, and lets the functions handle the whole log.

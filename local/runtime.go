@@ -195,10 +195,8 @@ func openParts(ctx context.Context, cfg config) (p *parts, err error) {
 	if err := p.openLog(ctx, cfg); err != nil {
 		return nil, err
 	}
-	if cfg.reindex {
-		if err := p.reindex(ctx); err != nil {
-			return nil, err
-		}
+	if err := p.reindex(ctx, cfg.reindex); err != nil {
+		return nil, err
 	}
 	signer, err := signingKey(cfg)
 	if err != nil {
@@ -262,17 +260,21 @@ func signingKey(cfg config) (*auth.Signer, error) {
 	return signer, nil
 }
 
-// reindex empties the index and rebuilds it: of what the event store holds here,
-// which includes what the log has dropped since, and of the log when the index
-// function follows it again from its start.
-func (p *parts) reindex(ctx context.Context) error {
-	if err := p.stores.Index.Wipe(ctx); err != nil {
-		return fmt.Errorf("emptying the index: %w", err)
-	}
-	if err := p.stores.Events.Scan(ctx, func(messages []chat.Event) error {
-		return index.With(p.stores.Index).HandleEvents(ctx, messages)
-	}); err != nil {
-		return fmt.Errorf("rebuilding the index: %w", err)
+// reindex rebuilds the index if another analysis made it, or always: of what the
+// event store holds here, which includes what the log has dropped since, and of the
+// log when the index function follows it again from its start.
+func (p *parts) reindex(ctx context.Context, always bool) error {
+	if always {
+		if err := p.stores.Index.Wipe(ctx); err != nil {
+			return fmt.Errorf("emptying the index: %w", err)
+		}
+		if err := p.stores.Events.Scan(ctx, func(messages []chat.Event) error {
+			return index.With(p.stores.Index).HandleEvents(ctx, messages)
+		}); err != nil {
+			return fmt.Errorf("rebuilding the index: %w", err)
+		}
+	} else if refreshed, err := index.Refresh(ctx, p.stores.Index, p.stores.Events); err != nil || !refreshed {
+		return err
 	}
 	for _, f := range chat.EventFunctions {
 		if f.Name == "index" {

@@ -103,9 +103,22 @@ type Hit struct {
 	Highlights [][2]int      `json:"highlights"` // start and end, in UTF-16 code units
 }
 
+// Found is a page of what was found, newest first.
+type Found struct {
+	Hits       []Hit  `json:"hits"`
+	Cursor     string `json:"cursor"`     // of the next page, if there may be one
+	Suggestion string `json:"suggestion"` // what was perhaps meant, where nothing was found
+}
+
 // Search finds messages in the user's rooms, newest first. A cursor that is not
 // empty gets the next page.
 func (s *Session) Search(ctx context.Context, what Search) (hits []Hit, cursor string, err error) {
+	found, err := s.Find(ctx, what)
+	return found.Hits, found.Cursor, err
+}
+
+// Find is as Search, with all that the answer has.
+func (s *Session) Find(ctx context.Context, what Search) (found Found, err error) {
 	q := url.Values{"q": {what.Text}}
 	set := func(name, value string) {
 		if value != "" {
@@ -124,12 +137,8 @@ func (s *Session) Search(ctx context.Context, what Search) (hits []Hit, cursor s
 	if what.Limit > 0 {
 		q.Set("limit", strconv.Itoa(what.Limit))
 	}
-	var answer struct {
-		Hits   []Hit  `json:"hits"`
-		Cursor string `json:"cursor"`
-	}
-	err = s.call(ctx, http.MethodGet, "/v1/search?"+q.Encode(), nil, &answer)
-	return answer.Hits, answer.Cursor, err
+	err = s.call(ctx, http.MethodGet, "/v1/search?"+q.Encode(), nil, &found)
+	return found, err
 }
 
 // Ack says under which sequence the log has an event.

@@ -139,7 +139,7 @@ export class API {
   /**
    * @param {{q: string, room?: string, from?: string, before?: string, after?: string, limit?: number, cursor?: string}} search
    * @param {AbortSignal} [signal]
-   * @returns {Promise<{hits: Hit[], cursor?: string}>}
+   * @returns {Promise<{hits: Hit[], cursor?: string, suggestion?: string}>}
    */
   search(search, signal) {
     return this.#call('GET', `/v1/search${query(search)}`, undefined, signal);

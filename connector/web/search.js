@@ -119,7 +119,7 @@ export class SearchPanel {
       }
       this.#count += answer.hits.length;
       this.hits.append(...answer.hits.map((hit) => this.#item(hit)));
-      fill(this.status, t('hits', { n: this.#count, more: Boolean(answer.cursor) }));
+      fill(this.status, t('hits', { n: this.#count, more: Boolean(answer.cursor) }), answer.suggestion && this.#suggestion(answer.suggestion));
       fill(this.more, answer.cursor && h('button', {
         type: 'button', class: 'secondary', onclick: () => void this.#search(answer.cursor),
       }, t('moreHits')));
@@ -127,6 +127,17 @@ export class SearchPanel {
       if (running.signal.aborted) return;
       fill(this.status, explain(err), ' ', h('button', { type: 'button', class: 'link', onclick: () => void this.#search(cursor) }, t('tryAgain')));
     }
+  }
+
+  /** @param {string} other what was perhaps meant */
+  #suggestion(other) {
+    return h('span', {}, ' ', t('didYouMean'), ' ', h('button', {
+      type: 'button', class: 'link suggestion', onclick: () => {
+        this.input.value = other;
+        void this.#search();
+        this.input.focus();
+      },
+    }, other));
   }
 
   /** @param {import('./api.js').Hit} hit */

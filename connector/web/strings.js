@@ -87,6 +87,7 @@ const en = {
 
   search: 'Search',
   searchMessages: 'Search messages',
+  didYouMean: 'Did you mean:',
   searchHint: 'Words, parts of words and inflected forms, in any language.',
   inRoom: 'Room',
   allRooms: 'All rooms',
@@ -200,6 +201,7 @@ const ko = {
 
   search: '검색',
   searchMessages: '메시지 검색',
+  didYouMean: '혹시 이것을 찾으셨나요?',
   searchHint: '낱말, 낱말의 일부, 활용형으로 찾을 수 있습니다.',
   inRoom: '대화방',
   allRooms: '모든 대화방',

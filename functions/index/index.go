@@ -51,19 +51,16 @@ func (f *Function) HandleEvents(ctx context.Context, events []chat.Event) error 
 		if _, stream := e.Stream.Stream(); stream || e.Type != chat.MessagePosted {
 			continue
 		}
-		var posted chat.Posted
-		if err := e.Decode(&posted); err != nil {
-			return err
-		}
 		if len(docs)%messagesInARow == messagesInARow-1 {
 			runtime.Gosched()
 		}
 		// A message without a single term is put too: of those with the same ID the
 		// first counts, whatever is in it.
-		docs = append(docs, chat.Document{
-			Room: e.Stream, Sequence: e.Sequence, Source: e.Source, ID: e.ID, Time: e.Time,
-			Terms: analysis.Terms(posted.Text), Origin: e.Origin,
-		})
+		d, err := documentOf(e)
+		if err != nil {
+			return err
+		}
+		docs = append(docs, d)
 	}
 	if len(docs) == 0 {
 		return nil
@@ -72,4 +69,19 @@ func (f *Function) HandleEvents(ctx context.Context, events []chat.Event) error 
 		return fmt.Errorf("indexing %d messages: %w", len(docs), err)
 	}
 	return nil
+}
+
+// documentOf is a message as it is indexed. Errors: Invalid for one that cannot be
+// read; the document has no terms then.
+func documentOf(e *chat.Event) (chat.Document, error) {
+	d := chat.Document{
+		Room: e.Stream, Sequence: e.Sequence, Source: e.Source, ID: e.ID, Time: e.Time,
+		Analysis: analysis.Version, Origin: e.Origin,
+	}
+	var posted chat.Posted
+	if err := e.Decode(&posted); err != nil {
+		return d, err
+	}
+	d.Terms = analysis.Terms(posted.Text)
+	return d, nil
 }

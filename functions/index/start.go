@@ -2,6 +2,7 @@ package index
 
 import (
 	"context"
+	"sync"
 
 	"knatter.dev/chat/internal/open"
 )
@@ -23,6 +24,13 @@ func (f *Function) Start(ctx context.Context, env map[string]string) error {
 	if err != nil {
 		return err
 	}
-	f.use(stores.Index, generation, stores.Close)
+	refreshing, stop := context.WithCancel(context.Background())
+	var done sync.WaitGroup
+	done.Go(func() { keepFresh(refreshing, stores.Index, stores.Events) })
+	f.use(stores.Index, generation, func() error {
+		stop()
+		done.Wait()
+		return stores.Close()
+	})
 	return nil
 }

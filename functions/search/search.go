@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -42,6 +43,9 @@ type Function struct {
 	rooms    chat.RoomStore
 	verifier *auth.Verifier
 	reads    serve.Reads
+
+	stale  atomic.Bool  // as far as is known
+	looked atomic.Int64 // when, in nanoseconds
 }
 
 // New returns a function that has yet to be started.
@@ -68,6 +72,9 @@ func cost(r *http.Request) int { return 1 + len(strings.Fields(r.URL.Query().Get
 type answer struct {
 	Hits   []hit  `json:"hits"`
 	Cursor string `json:"cursor,omitempty"` // of the next page, if there may be one
+
+	// Suggestion is what was perhaps meant, where nothing was found: see suggestion.
+	Suggestion string `json:"suggestion,omitempty"`
 }
 
 // hit is a message that matches.
@@ -106,11 +113,34 @@ func (f *Function) search(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 	}
+	if len(a.Hits) == 0 && a.Cursor == "" && p.cursor == (chat.Hit{}) {
+		if a.Suggestion, err = f.suggestion(ctx, p.text, q); err != nil {
+			return err
+		}
+	}
 	if err := f.name(ctx, a.Hits); err != nil {
 		return err
 	}
+	if f.isStale(ctx) {
+		w.Header().Set("Knatter-Complete", "false")
+	}
 	serve.JSON(w, http.StatusOK, a)
 	return nil
+}
+
+// lookAgain is after how long to ask the index once more whether it is stale.
+const lookAgain = 5 * time.Second
+
+// isStale reports whether the index is being brought up to date, so that messages
+// may be missing. If that cannot be told it is as it was.
+func (f *Function) isStale(ctx context.Context) bool {
+	now, last := time.Now().UnixNano(), f.looked.Load()
+	if (last == 0 || now-last > int64(lookAgain) || now < last) && f.looked.CompareAndSwap(last, now) {
+		if stale, err := f.index.Stale(ctx, analysis.Version); err == nil {
+			f.stale.Store(stale)
+		}
+	}
+	return f.stale.Load()
 }
 
 // roomsFor are the rooms to search: the one asked for, or all of the user's.
@@ -135,6 +165,24 @@ func (f *Function) roomsFor(ctx context.Context, user chat.UserID, room chat.Roo
 		rooms[i] = m.Room
 	}
 	return rooms, nil
+}
+
+// suggestion is the query as typed with the keyboard's other alphabet, if that is
+// made of words or finds something.
+func (f *Function) suggestion(ctx context.Context, text string, q chat.Query) (string, error) {
+	other, known, ok := analysis.OtherKeyboard(text)
+	if !ok || known {
+		return other, nil
+	}
+	query := analysis.Parse(other)
+	if q.Words, q.Limit = query.Words(), 1; len(q.Words) == 0 || len(q.Rooms) == 0 {
+		return "", nil
+	}
+	a, err := f.page(ctx, query, q)
+	if err != nil || len(a.Hits) == 0 {
+		return "", err
+	}
+	return other, nil
 }
 
 // page gathers hits until there are q.Limit or no more. The cursor is the last

@@ -342,3 +342,57 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestSuggestion: what was typed with the wrong alphabet is suggested with the right
+// one, if nothing was found; it finds nothing by itself.
+func TestSuggestion(t *testing.T) {
+	x := setUp(t)
+	x.member("r1", "alice", chat.MemberJoined)
+	x.posts("bob", "r1", "회의록을 공유해 주세요")
+	x.posts("bob", "r1", "hello, 밥 먹자")
+	x.posts("bob", "r1", "the code is tnf here")
+	for _, tt := range []struct{ query, suggestion string }{
+		{"ghldmlfhr", "회의록"},
+		{"ghldmlfhr rhddb", "회의록 공유"},
+		{"qkq", "밥"},      // one syllable, but there is such a message
+		{"anf", ""},       // 물, which is nowhere
+		{"dkssud", "안녕"},  // nowhere either, but a word
+		{"ㅗ디ㅣㅐ", "hello"}, // the other way round
+		{"task", ""},
+		{"ㅋㅌㅍ", ""},
+		{"없는 말", ""},
+	} {
+		a := x.finds("alice", "q", tt.query)
+		if len(a.Hits) > 0 || a.Suggestion != tt.suggestion {
+			t.Errorf("%q: suggestion %q, want %q; found %q", tt.query, a.Suggestion, tt.suggestion, texts(a))
+		}
+	}
+	// What is found is not in question.
+	if a := x.finds("alice", "q", "tnf"); len(a.Hits) != 1 || a.Suggestion != "" {
+		t.Errorf("tnf: found %q, suggestion %q", texts(a), a.Suggestion)
+	}
+	// Nor is the end of the pages.
+	end := formatCursor(chat.Hit{Room: "r1", Sequence: 1, Time: noon.Add(-time.Hour)})
+	if a := x.finds("alice", "q", "ghldmlfhr", "cursor", end); a.Suggestion != "" {
+		t.Errorf("on a later page: suggestion %q", a.Suggestion)
+	}
+}
+
+// TestStale: answers say so while the index is one of an earlier analysis.
+func TestStale(t *testing.T) {
+	for stale, want := range map[bool]string{false: "", true: "false"} {
+		x := setUp(t)
+		x.member("r1", "alice", chat.MemberJoined)
+		e := x.posts("bob", "r1", "회의록")
+		if stale {
+			doc := chat.Document{Room: e.Stream, Sequence: e.Sequence + 1, Source: e.Source, ID: "older", Time: e.Time, Terms: []string{"g큐"}}
+			if err := x.store.Index().Put(t.Context(), []chat.Document{doc}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w := x.get("alice", "q=a")
+		if got := w.Header().Get("Knatter-Complete"); got != want {
+			t.Errorf("stale %t: Knatter-Complete is %q", stale, got)
+		}
+	}
+}

@@ -28,6 +28,7 @@ type document struct {
 	Sequence chat.Sequence `bson:"sequence"`
 	Time     time.Time     `bson:"time"`
 	Terms    []string      `bson:"terms"` // the sender's is the last one
+	Analysis int           `bson:"analysis"`
 }
 
 // senderMark begins the term that is a sender, and no other. It is not NUL, which
@@ -53,7 +54,7 @@ func (x *Index) Put(ctx context.Context, docs []chat.Document) error {
 		sender := chat.Event{Source: d.Source}
 		doc := &document{
 			ID: identity(d.Room, d.Source, d.ID), Room: d.Room, Sequence: d.Sequence, Time: d.Time,
-			Terms: append(slices.Clone(d.Terms), senderTerm(sender.User())),
+			Terms: append(slices.Clone(d.Terms), senderTerm(sender.User())), Analysis: d.Analysis,
 		}
 		c.add(claim{id: doc.ID, room: doc.Room, sequence: doc.Sequence, doc: doc})
 	}

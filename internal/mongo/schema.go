@@ -27,6 +27,7 @@ var indexes = []index{
 	{collection: "events", key: ascending("room", "message", "sequence", "sender")},
 	{collection: "events", key: ascending("room", "sequence"), unique: true}, // no event takes another's place
 	{collection: "documents", key: ascending("room", "terms", "time", "sequence")},
+	{collection: "documents", key: ascending("analysis")},
 	{collection: "routes", key: ascending("room", "open", "connector")},
 	{collection: "members", key: ascending("room", "user")},
 	{collection: "members", key: ascending("user", "active", "room")},

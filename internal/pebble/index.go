@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -19,12 +20,13 @@ import (
 // When an earlier sequence of an indexed message turns up, the later one is marked
 // as removed, which hides its postings.
 type Index struct {
-	s      *Store
-	mu     sync.Mutex // first places are read, then written
-	marks  marks
-	enough recents // to be sealed
-	held   int     // bytes of all recent documents
-	most   int     // of held, above which rooms are sealed with fewer documents
+	s        *Store
+	mu       sync.Mutex // first places are read, then written
+	marks    marks
+	analysis atomic.Int64 // the lowest of the documents, or noAnalysis
+	enough   recents      // to be sealed
+	held     int          // bytes of all recent documents
+	most     int          // of held, above which rooms are sealed with fewer documents
 
 	view   sync.RWMutex // of recent, which only the holder of mu changes
 	recent map[chat.RoomID]*recentRoom
@@ -107,6 +109,10 @@ func (x *Index) put(ctx context.Context, docs []chat.Document, earliest []claim,
 		come = append(come, n)
 	}
 	x.marks.put(b, moved)
+	lowest := x.lowest(docs)
+	if lowest != int(x.analysis.Load()) {
+		setAnalysis(b, lowest)
+	}
 	if len(gone) > 0 { // or a search could miss both the one that goes and the one that comes
 		x.view.Lock()
 		defer x.view.Unlock()
@@ -115,6 +121,7 @@ func (x *Index) put(ctx context.Context, docs []chat.Document, earliest []claim,
 		return nil, err
 	}
 	x.marks.keep(moved)
+	x.analysis.Store(int64(lowest))
 	if len(gone) == 0 {
 		x.view.Lock()
 		defer x.view.Unlock()
@@ -176,7 +183,7 @@ func (x *Index) Wipe(ctx context.Context) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	b := x.s.db.NewBatch()
-	for _, kind := range []byte{kindRecent, kindNewest, kindPosting, kindSender, kindLatePosting, kindLateSender, kindDocument, kindRemoved} {
+	for _, kind := range []byte{kindRecent, kindNewest, kindPosting, kindSender, kindLatePosting, kindLateSender, kindDocument, kindRemoved, kindAnalysis} {
 		_ = b.DeleteRange([]byte{kind}, []byte{kind + 1}, nil)
 	}
 	prefix := appendName(nil, kindProgress, x.marks.store)
@@ -189,5 +196,6 @@ func (x *Index) Wipe(ctx context.Context) error {
 	x.marks.at = nil
 	clear(x.recent)
 	x.held = 0
+	x.analysis.Store(noAnalysis)
 	return nil
 }

@@ -46,6 +46,7 @@ import (
 //	T, U                                 as t and u, one posting each: documents that came late
 //	D id NUL room NUL source             place13 under which the message is indexed
 //	x room NUL sequence8                 message that was indexed and gave way to an earlier one
+//	A                                    lowest Analysis of the documents, in decimal
 //
 // place13 is ^time6 ^sequence7, so that going forward is going from new to old.
 // Messages have rows apart from other events, so that a page of messages never
@@ -84,6 +85,7 @@ const (
 
 	kindDocument byte = 'D'
 	kindRemoved  byte = 'x'
+	kindAnalysis byte = 'A'
 )
 
 // schema is the version of the layout above.

@@ -77,3 +77,45 @@ func TestFromSchema2(t *testing.T) {
 		})
 	}
 }
+
+// TestFromFirstAnalysis opens a store whose index does not say which analysis made
+// it: it is stale, also after documents have come, until it is refreshed.
+func TestFromFirstAnalysis(t *testing.T) {
+	fs := vfs.NewMem()
+	s, err := open("db", withFS(fs))
+	must(t, err)
+	e := event(t, "room", "id", 1)
+	doc := chat.Document{Room: "room", Sequence: 1, Source: e.Source, ID: e.ID, Time: time.UnixMilli(1), Terms: []string{"told"}}
+	must(t, s.Events().Put(t.Context(), []chat.Event{e}))
+	must(t, s.Index().Put(t.Context(), []chat.Document{doc}))
+	must(t, s.db.Delete([]byte{kindAnalysis}, pebble.Sync))
+	must(t, s.Close())
+
+	isStale := func(want bool) {
+		t.Helper()
+		if got, err := s.Index().Stale(t.Context(), 2); err != nil || got != want {
+			t.Fatalf("stale: %t, %v", got, err)
+		}
+	}
+	s, err = open("db", withFS(fs))
+	must(t, err)
+	isStale(true)
+	later := doc
+	later.ID, later.Sequence, later.Analysis = "later", 2, 2
+	must(t, s.Index().Put(t.Context(), []chat.Document{later}))
+	isStale(true)
+	refreshed, err := s.Index().Refresh(t.Context(), 2, s.Events(), func(*chat.Event) (chat.Document, error) {
+		fresh := doc
+		fresh.Terms, fresh.Analysis = []string{"tnew"}, 2
+		return fresh, nil
+	})
+	if must(t, err); !refreshed {
+		t.Error("nothing was refreshed")
+	}
+	isStale(false)
+	must(t, s.Close())
+	s, err = open("db", withFS(fs))
+	must(t, err)
+	isStale(false)
+	must(t, s.Close())
+}

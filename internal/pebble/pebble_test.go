@@ -50,6 +50,10 @@ func TestRoutes(t *testing.T) {
 
 func TestIndex(t *testing.T) {
 	chattest.SearchIndex(t, func(t *testing.T) chat.SearchIndex { return memory(t).Index() })
+	chattest.RefreshedIndex(t, func(t *testing.T) (chat.SearchIndex, chat.EventStore) {
+		s := memory(t)
+		return s.Index(), s.Events()
+	})
 }
 
 // The stores again with every write flushed to a table of its own, so that

@@ -113,6 +113,9 @@ func open(dir string, opts ...Option) (*Store, error) {
 	s.progress = &Progress{s: s}
 	err = s.checkSchema()
 	if err == nil {
+		err = s.index.loadAnalysis()
+	}
+	if err == nil {
 		err = s.index.load()
 	}
 	if err == nil {
