@@ -13,7 +13,7 @@ import (
 // an event store beside it holds.
 func RefreshedIndex(t *testing.T, open func(t *testing.T) (chat.SearchIndex, chat.EventStore)) {
 	ctx := t.Context()
-	const n, version = 250, 3
+	const n, version = 120, 3
 	room := chat.RoomID("room")
 	events := make([]chat.Event, n)
 	for i := range events {
@@ -77,7 +77,7 @@ func RefreshedIndex(t *testing.T, open func(t *testing.T) (chat.SearchIndex, cha
 			// Interrupted, and begun again.
 			stop, calls := errors.New("stop"), 0
 			_, err := s.Refresh(ctx, version, stored, func(e *chat.Event) (chat.Document, error) {
-				if calls++; calls == 150 {
+				if calls++; calls == 70 {
 					return chat.Document{}, stop
 				}
 				return documentOf(version, "new")(e)

@@ -22,8 +22,9 @@ func stale(analysis int) bson.D {
 	return bson.D{among("analysis", older)}
 }
 
-// refreshed is how many documents one step of a refresh changes.
-const refreshed = 100
+// refreshed is how many documents one step of a refresh changes: few, as a busy server
+// may sync each of them by itself.
+const refreshed = 20
 
 // Stale implements [chat.SearchIndex]. Errors: Unavailable.
 func (x *Index) Stale(ctx context.Context, analysis int) (bool, error) {
