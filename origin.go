@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"cmp"
 	"context"
 	"slices"
 )
@@ -9,9 +10,58 @@ import (
 // how far that handler is there.
 type Origin struct {
 	Partition int32
-	// Done is where the handler is in the partition when it is done with what it was
-	// handed with the event: whatever lies below was handled.
-	Done Sequence
+	Done      Sequence // when it was handed over, whatever lies below was handled
+	From, To  Sequence // what is handled with it: from the one up to, not including, the other
+}
+
+// Reach is how far a partition is handled, as origins tell it in any order. The zero
+// value is nowhere.
+type Reach struct {
+	Done    Sequence // whatever lies below is handled
+	Highest Sequence // of what is handled
+
+	ahead []span // is handled too; rising, and none touches another
+}
+
+// span is a part of a partition, without its end.
+type span struct{ from, to Sequence }
+
+// maxAhead bounds what is remembered ahead of what is not handled. What is forgotten
+// is handled again, should it come to that.
+const maxAhead = 1024
+
+// Add takes in an event that was handled, with all that was handed over with it.
+func (r *Reach) Add(o *Origin, s Sequence) {
+	r.Highest = max(r.Highest, s)
+	r.Done = max(r.Done, o.Done)
+	if n := len(r.ahead); n == 0 || r.ahead[n-1].from > o.From || r.ahead[n-1].to < o.To { // mostly it is the one before
+		r.ahead = append(r.ahead, span{o.From, o.To})
+		r.settle()
+	}
+}
+
+// With returns the reach of both.
+func (r Reach) With(o Reach) Reach {
+	both := Reach{Done: max(r.Done, o.Done), Highest: max(r.Highest, o.Highest), ahead: slices.Concat(r.ahead, o.ahead)}
+	both.settle()
+	return both
+}
+
+// settle joins what touches.
+func (r *Reach) settle() {
+	slices.SortFunc(r.ahead, func(a, b span) int { return cmp.Compare(a.from, b.from) })
+	kept := r.ahead[:0]
+	for _, next := range r.ahead {
+		switch n := len(kept); {
+		case next.from <= r.Done:
+			r.Done = max(r.Done, next.to)
+		case n > 0 && next.from <= kept[n-1].to:
+			kept[n-1].to = max(kept[n-1].to, next.to)
+		default:
+			kept = append(kept, next)
+		}
+	}
+	r.ahead = kept[:min(len(kept), maxAhead)]
 }
 
 // Applied is how far a store has applied a partition of the log.

@@ -39,3 +39,36 @@ func TestLineage(t *testing.T) {
 		t.Errorf("without a generation: %s", got)
 	}
 }
+
+func TestReach(t *testing.T) {
+	at := func(done, from, to Sequence) *Origin { return &Origin{Done: done, From: from, To: to} }
+	var r Reach
+	for _, c := range []struct {
+		o    *Origin
+		want Sequence
+	}{
+		{at(3, 5, 8), 3},
+		{at(3, 12, 14), 3},
+		{at(3, 3, 5), 8}, // up to what was there
+		{at(3, 20, 25), 8},
+		{at(3, 8, 10), 10},
+		{at(11, 30, 31), 11}, // what needed no handling is passed
+		{at(3, 11, 12), 14},
+		{at(3, 3, 5), 14}, // again
+		{at(3, 14, 20), 25},
+	} {
+		r = r.With(func() (o Reach) { o.Add(c.o, c.o.To-1); return o }())
+		if r.Done != c.want {
+			t.Errorf("with %+v: done %d, want %d", *c.o, r.Done, c.want)
+		}
+	}
+	if r.Highest != 30 {
+		t.Errorf("highest %d", r.Highest)
+	}
+	for i := range Sequence(3 * maxAhead) {
+		r.Add(at(0, 100+2*i, 101+2*i), 100+2*i)
+	}
+	if len(r.ahead) > maxAhead {
+		t.Errorf("%d are remembered", len(r.ahead))
+	}
+}

@@ -89,8 +89,8 @@ type Log interface {
 	// Latest is the latest time of the last events of all partitions; zero when there
 	// are none. Errors: Unavailable.
 	Latest(ctx context.Context) (time.Time, error)
-	// Ping tells whether the log can be reached.
-	Ping(ctx context.Context) error
+	// Ready reports whether events can be logged. Errors: Unavailable.
+	Ready(ctx context.Context) error
 }
 
 // Accounts is the part of [chat.AccountStore] that a connector reads.
@@ -108,7 +108,8 @@ type Parts struct {
 	Log       Log
 	Follow    Follow
 	Rooms     chat.RoomStore
-	Accounts  Accounts // for nicknames of now; nil: as the tokens have them
+	Store     func(context.Context) error // whether the stores can be read and written; nil for always
+	Accounts  Accounts                    // for nicknames of now; nil: as the tokens have them
 	Verifier  *auth.Verifier
 	Functions map[string]http.RoundTripper // by name, see [chat.FunctionFor]
 	Web       []fs.FS                      // files that are served: the web client, the API documents

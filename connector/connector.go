@@ -41,6 +41,7 @@ type Connector struct {
 	log       Log
 	follow    Follow
 	rooms     chat.RoomStore
+	store     func(context.Context) error
 	verifier  *auth.Verifier
 	functions map[string]http.RoundTripper
 	logger    *slog.Logger
@@ -87,6 +88,7 @@ func New(cfg Config, parts Parts) (*Connector, error) {
 		log:       parts.Log,
 		follow:    parts.Follow,
 		rooms:     parts.Rooms,
+		store:     parts.Store,
 		verifier:  parts.Verifier,
 		functions: parts.Functions,
 		logger:    parts.Logger,
@@ -187,8 +189,8 @@ func (c *Connector) Serve(ctx context.Context, ln net.Listener) error {
 	return err
 }
 
-// Ready tells whether the connector can serve: it follows its deliveries and
-// reaches the log. Errors: Unavailable.
+// Ready tells whether the connector can serve: it follows its deliveries, and events
+// can be logged and stored. Errors: Unavailable.
 func (c *Connector) Ready(ctx context.Context) error {
 	if c.draining.Load() {
 		return chat.Errorf(chat.Unavailable, "draining")
@@ -198,8 +200,14 @@ func (c *Connector) Ready(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
-	if err := c.log.Ping(ctx); err != nil {
+	if err := c.log.Ready(ctx); err != nil {
 		return chat.Errorf(chat.Unavailable, "the log: %w", err)
+	}
+	if c.store == nil {
+		return nil
+	}
+	if err := c.store(ctx); err != nil {
+		return chat.Errorf(chat.Unavailable, "the store: %w", err)
 	}
 	return nil
 }

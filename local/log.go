@@ -23,8 +23,8 @@ func startLog(cfg config) (kafka.Config, *embedded.Broker, error) {
 		kc, err := externalLog(cfg)
 		return kc, nil, err
 	}
-	kc := kafka.Config{RetentionBytes: cfg.retention, Partitions: partitions, Uncompressed: true}
-	opts := embedded.Options{NoSync: cfg.noSync}
+	kc := kafka.Config{RetentionBytes: cfg.retention, Trimmed: true, Partitions: partitions, Uncompressed: true}
+	opts := embedded.Options{NoSync: cfg.noSync, Keep: kc.Keeps()}
 	if !cfg.ephemeral {
 		opts.Dir = filepath.Join(cfg.data, "log")
 	}

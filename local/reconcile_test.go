@@ -10,7 +10,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"knatter.dev/chat"
 )
@@ -200,6 +204,15 @@ func TestStoreBehindTheLog(t *testing.T) {
 			follow(t, cfg, func(p *parts) { maps.Copy(acked, posts(t, p, "then", 200)) })
 			store := filepath.Join(cfg.data, "store")
 			lose(t, store)
+			if p, err := openParts(t.Context(), cfg); err != nil {
+				// Damage in front of what is whole the store tells from a lost end.
+				if name != "a byte of its log" || !strings.Contains(err.Error(), store) {
+					t.Fatal(err)
+				}
+				return
+			} else if err := p.close(); err != nil {
+				t.Fatal(err)
+			}
 			follow(t, cfg, func(*parts) {})
 			follow(t, cfg, func(p *parts) {
 				if got := kept(t, p); !maps.Equal(got, acked) {
@@ -241,4 +254,54 @@ func TestWhatTheLogNoLongerHas(t *testing.T) {
 	if len(lines) != 2*partitions {
 		t.Errorf("said %d times: %s", len(lines), what)
 	}
+}
+
+// While persist and index stand still nothing that was acknowledged is dropped: at
+// some time events are refused.
+func TestStalledFunctionsLoseNothing(t *testing.T) {
+	cfg := config{data: t.TempDir(), retention: 4 << 20}
+	p, err := openParts(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	acked := make(map[string]chat.Sequence)
+	var mu sync.Mutex
+	var g errgroup.Group
+	for w := range 8 {
+		g.Go(func() error {
+			for i := 0; ; i++ {
+				id := fmt.Sprint(w, "-", i)
+				e, err := chat.NewEvent(id, "alice", chat.MessagePosted, chat.RoomID(fmt.Sprint("room-", w)), chat.Posted{Text: strings.Repeat("x", 4000)})
+				if err == nil {
+					err = p.log.Append(t.Context(), &e)
+				}
+				if err != nil {
+					return err
+				}
+				mu.Lock()
+				acked[id] = e.Sequence
+				mu.Unlock()
+			}
+		})
+	}
+	if err := g.Wait(); chat.KindOf(err) != chat.Unavailable || err == nil {
+		t.Errorf("got %v, want Unavailable", err)
+	}
+	if err := p.log.Ready(t.Context()); err == nil {
+		t.Error("it is ready")
+	}
+	time.Sleep(1500 * time.Millisecond) // a round of trimming
+	if err := p.close(); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d acknowledged", len(acked))
+	follow(t, cfg, func(*parts) {})
+	follow(t, cfg, func(p *parts) {
+		if got := kept(t, p); !maps.Equal(got, acked) {
+			t.Errorf("%d of %d acknowledged messages are stored", len(got), len(acked))
+		}
+		if err := p.log.Ready(t.Context()); err != nil {
+			t.Errorf("when all is stored: %v", err)
+		}
+	})
 }

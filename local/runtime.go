@@ -72,6 +72,7 @@ func run(ctx context.Context, cfg config, start time.Time) (err error) {
 			return kafka.FollowDeliveries(ctx, parts.kafka, 0, ready, handle)
 		},
 		Rooms:     parts.stores.Rooms,
+		Store:     parts.check,
 		Accounts:  parts.stores.Accounts,
 		Verifier:  parts.verifier,
 		Functions: parts.requests,
@@ -175,6 +176,16 @@ func (p *parts) close() error {
 		err = errors.Join(err, p.stores.Close())
 	}
 	return err
+}
+
+// check reports whether what is acknowledged will be kept. Errors: Unavailable.
+func (p *parts) check(ctx context.Context) error {
+	if p.broker != nil {
+		if err := p.broker.Err(); err != nil {
+			return err
+		}
+	}
+	return p.stores.Check(ctx)
 }
 
 func openParts(ctx context.Context, cfg config) (p *parts, err error) {

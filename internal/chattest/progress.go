@@ -45,9 +45,9 @@ func ProgressStore(t *testing.T, open func(t *testing.T) (p Projections, reopene
 			must(t, p.Routes.Apply(ctx, []chat.RouteChange{{Room: "room", Sequence: s, Origin: e.Origin}}))
 		}
 		post("a", 5, 0, 3)
-		post("b", 9, 0, 6)
-		post("c", 7, 0, 7) // out of order
-		post("d", chat.SequenceAt(2, 4), 3, chat.SequenceAt(2, 5))
+		post("b", 9, 0, 3)
+		post("c", 8, 0, 8) // out of order: now all below 10 is done
+		post("d", chat.SequenceAt(2, 4), 3, chat.SequenceAt(2, 4))
 		post("a", 12, 0, 2) // again: nothing to write but this
 		must(t, p.Rooms.Apply(ctx, []chat.Event{handled(logged(chat.RoomCreated, "room", "alice", "r", 4, chat.RoomData{Name: "Room"}), 1, 4)}))
 		must(t, p.Events.Put(ctx, []chat.Event{message("room", "alice", "e", 99)})) // without an origin
@@ -55,10 +55,10 @@ func ProgressStore(t *testing.T, open func(t *testing.T) (p Projections, reopene
 		var want []chat.Applied
 		for _, store := range []string{chat.StoreEvents, chat.StoreIndex, chat.StoreRoutes} {
 			want = append(want,
-				chat.Applied{Store: store, Partition: 0, Done: 7, Highest: 12},
+				chat.Applied{Store: store, Partition: 0, Done: 10, Highest: 12},
 				chat.Applied{Store: store, Partition: 3, Done: chat.SequenceAt(2, 5), Highest: chat.SequenceAt(2, 4)})
 		}
-		want = append(want, chat.Applied{Store: chat.StoreRooms, Partition: 1, Done: 4, Highest: 4})
+		want = append(want, chat.Applied{Store: chat.StoreRooms, Partition: 1, Done: 5, Highest: 4})
 		wantEqual(t, "progress", applied(t, p), sorted(want))
 
 		must(t, p.Index.Wipe(ctx))
@@ -87,7 +87,7 @@ func ProgressStore(t *testing.T, open func(t *testing.T) (p Projections, reopene
 
 // handled is an event as a dispatcher hands it over.
 func handled(e chat.Event, partition int32, done chat.Sequence) chat.Event {
-	e.Origin = &chat.Origin{Partition: partition, Done: done}
+	e.Origin = &chat.Origin{Partition: partition, Done: done, From: e.Sequence, To: e.Sequence + 1}
 	return e
 }
 

@@ -30,7 +30,7 @@ type handling struct {
 // batch handles records, and returns nil when each of them is done: handled,
 // skipped, or with the dead letters. Otherwise it was stopped: ctx ends the calls
 // in flight, going ends everything between them. low is up to where the partition
-// is done with them.
+// was done before.
 func (h *handling) batch(ctx, going context.Context, records []*kgo.Record, low int64) error {
 	events := make([]chat.Event, 0, len(records))
 	origins := make([]*kgo.Record, 0, len(records))
@@ -51,10 +51,10 @@ func (h *handling) batch(ctx, going context.Context, records []*kgo.Record, low 
 	if len(events) == 0 {
 		return nil
 	}
-	partition := records[0].Partition
-	origin := &chat.Origin{Partition: partition, Done: h.cfg.SequenceAt(partition, low)}
+	at := func(offset int64) chat.Sequence { return h.cfg.SequenceAt(records[0].Partition, offset) }
+	origin := chat.Origin{Partition: records[0].Partition, Done: at(low), From: at(records[0].Offset), To: at(records[len(records)-1].Offset + 1)}
 	for i := range events {
-		events[i].Origin = origin
+		events[i].Origin = &origin
 	}
 	if len(events) > 1 {
 		err := h.try(ctx, events)
@@ -64,9 +64,14 @@ func (h *handling) batch(ctx, going context.Context, records []*kgo.Record, low 
 		h.opts.Logger.WarnContext(ctx, "batch failed, going on one by one", slog.Int("events", len(events)), slog.Any("error", err))
 	}
 	for i := range events {
-		if i+1 < len(events) { // which is not done with this one
-			events[i].Origin = &chat.Origin{Partition: partition, Done: min(origin.Done, events[i+1].Sequence)}
+		one := origin // what is up to the next one
+		if i > 0 {
+			one.From = events[i].Sequence
 		}
+		if i+1 < len(events) {
+			one.To = events[i+1].Sequence
+		}
+		events[i].Origin = &one
 		if err := h.alone(ctx, going, events[i:i+1], origins[i]); err != nil {
 			return err
 		}

@@ -46,7 +46,7 @@ type partition struct {
 // batch is what one call of the function gets.
 type batch struct {
 	records []*kgo.Record
-	low     int64 // the partition is done below it once the batch is
+	low     int64 // the partition was done below it when the batch began
 	done    bool
 }
 
@@ -156,7 +156,7 @@ func (p *partition) take() *batch {
 		size += next
 		n++
 	}
-	b := &batch{records: p.queue[:n:n], low: p.queue[n-1].Offset + 1}
+	b := &batch{records: p.queue[:n:n], low: p.queue[0].Offset}
 	if len(p.inFlight) > 0 { // finished drops what is done at its front
 		b.low = p.inFlight[0].records[0].Offset
 	}

@@ -17,6 +17,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 
@@ -26,6 +27,7 @@ import (
 // Options say how the log is kept. The zero value is in memory.
 type Options struct {
 	Dir    string // "" for memory
+	Keep   int64  // bytes of each partition of chat.rooms, 0 for all; what persist and index have yet to read is kept too
 	NoSync bool   // acknowledge what a power cut would lose
 
 	sync func(*os.File) error // instead of the file's own, for tests
@@ -34,6 +36,9 @@ type Options struct {
 // Broker is the embedded log.
 type Broker struct {
 	cluster *kfake.Cluster
+	dir     string
+	stop    chan struct{} // closed when it stops
+	running sync.WaitGroup
 	lock    io.Closer // of the directory
 	syncer  *syncer   // nil where nothing is synced
 	free    free
@@ -50,7 +55,7 @@ func Start(o Options) (*Broker, error) {
 		kfake.ClusterID("knatter"),
 		kfake.BrokerConfigs(map[string]string{"log.cleaner.backoff.ms": "60000"}),
 	}
-	b := new(Broker)
+	b := &Broker{dir: o.Dir, stop: make(chan struct{})}
 	var err error
 	if o.Dir != "" {
 		if b.lock, err = Lock(o.Dir); err != nil {
@@ -64,6 +69,10 @@ func Start(o Options) (*Broker, error) {
 	}
 	if b.cluster, err = kfake.NewCluster(opts...); err != nil {
 		return nil, errors.Join(fmt.Errorf("embedded log: %w", err), b.release())
+	}
+	if o.Keep > 0 {
+		t := &trimmer{b: b, keep: o.Keep, marks: make(map[int32]*marks)}
+		b.running.Go(t.run)
 	}
 	return b, nil
 }
@@ -118,6 +127,8 @@ func (b *Broker) Err() error {
 
 // Close stops the log. What it has was synced.
 func (b *Broker) Close() error {
+	close(b.stop)
+	b.running.Wait() // kfake has no answers after its end
 	b.cluster.Close()
 	return b.release()
 }

@@ -32,6 +32,7 @@ type Config struct {
 	Generation         int           // of the log, 0 to 31, where there is no lineage; the upper bits of every sequence
 	Lineage            chat.Lineage  // the log's generations; see [Reconcile]
 	RetentionBytes     int64         // kept of each partition of chat.rooms, negative for everything; default: what is set, 256 MiB when it is made
+	Trimmed            bool          // the brokers keep everything; who runs them drops what is beyond RetentionBytes
 	Uncompressed       bool          // append without compression, for brokers that no network is between
 	Timeout            time.Duration // after which an append fails as Unavailable, at least 1 s; default 10 s
 }

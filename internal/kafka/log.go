@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -21,6 +22,7 @@ type Log struct {
 	cfg        Config
 	partitions atomic.Int32 // of chat.rooms; fixed once NewLog has seen them
 	deliveries atomic.Pointer[deliveriesTopic]
+	lag        lag
 }
 
 var (
@@ -68,6 +70,7 @@ func NewLog(ctx context.Context, c Config) (*Log, error) {
 		return nil, err
 	}
 	l.client = client
+	l.lag.cfg, l.lag.admin = c, kadm.NewClient(client)
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
 	if err := patiently(ctx, func() error { return l.look(ctx) }); err != nil {
@@ -97,6 +100,9 @@ func (l *Log) Append(ctx context.Context, events ...*chat.Event) error {
 		if !e.Stream.Valid() {
 			return chat.Errorf(chat.Invalid, "the event has no valid stream")
 		}
+		if err := l.admit(e); err != nil {
+			return err
+		}
 		records[i] = record(e)
 	}
 	if err := l.produce(ctx, records); err != nil {
@@ -117,6 +123,10 @@ func (l *Log) AppendAsync(ctx context.Context, e *chat.Event, done func(err erro
 	if !e.Stream.Valid() {
 		// The hop keeps the promise that done is never called by the caller itself.
 		go done(chat.Errorf(chat.Invalid, "the event has no valid stream"))
+		return
+	}
+	if err := l.admit(e); err != nil {
+		go done(err)
 		return
 	}
 	l.client.TryProduce(context.WithoutCancel(ctx), record(e), func(r *kgo.Record, err error) {
@@ -181,11 +191,25 @@ func (l *Log) produce(ctx context.Context, records []*kgo.Record) error {
 	return nil
 }
 
-// Ping tells whether a broker answers. Errors: Unavailable.
-func (l *Log) Ping(ctx context.Context) error {
+// admit refuses an event while its partition has little room for what persist and
+// index have yet to read. The system's own events are few, and pass. Errors:
+// Unavailable.
+func (l *Log) admit(e *chat.Event) error {
+	if e.Type.Hidden() {
+		return nil
+	}
+	return l.lag.check(partitionOf(e.Stream, int(l.partitions.Load())))
+}
+
+// Ready reports whether events can be logged: a broker answers, and persist and
+// index are not so far behind that events are refused. Errors: Unavailable.
+func (l *Log) Ready(ctx context.Context) error {
 	ctx, cancel := l.cfg.bounded(ctx)
 	defer cancel()
-	return failure("ping", l.client.Ping(ctx))
+	if err := l.client.Ping(ctx); err != nil {
+		return failure("ping", err)
+	}
+	return l.lag.now(ctx)
 }
 
 // Connectors is how many connectors there can be: the partitions of

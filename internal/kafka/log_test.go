@@ -189,7 +189,7 @@ func TestAppendFailsInTimeWithoutABroker(t *testing.T) {
 	if _, err := l.Tail(t.Context(), "room"); chat.KindOf(err) != chat.Unavailable {
 		t.Errorf("tail: %v, want Unavailable", err)
 	}
-	if err := l.Ping(t.Context()); chat.KindOf(err) != chat.Unavailable {
+	if err := l.Ready(t.Context()); chat.KindOf(err) != chat.Unavailable {
 		t.Errorf("ping: %v, want Unavailable", err)
 	}
 	if took := time.Since(start); took > 10*time.Second {

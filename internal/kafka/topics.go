@@ -31,18 +31,20 @@ const minInSync = "min.insync.replicas"
 
 // topics are the topics of a log as they should be.
 //
-// About retention: Kafka and Redpanda drop whole closed segments, the embedded
-// log (kfake) drops single batches, every log.cleaner.backoff.ms (an hour unless
-// the broker is told otherwise), and frees a segment's file when its last batch
-// is gone; so segments are a fraction of what is kept. kfake applies its default
-// of 7 days to every topic that doesn't say otherwise, and a partition that has
-// lost all its batches restarts at offset 0 when the process is killed. Sequences
-// are offsets: chat.rooms must never lose its newest batch. It is limited by size
-// only, which always leaves that one, as a batch is smaller than the limit. The
-// other topics' offsets mean nothing beyond a restart and may expire by time.
+// About retention: Kafka and Redpanda drop whole closed segments, whoever has yet to
+// read them, which is why [Log] watches how far persist and index are. The embedded
+// log (kfake) would drop single batches, every log.cleaner.backoff.ms, and applies its
+// default of 7 days to every topic that doesn't say otherwise; of chat.rooms it keeps
+// everything, and internal/embedded drops what has been read. It frees a segment's
+// file when its last batch is gone; so segments are a fraction of what is kept. A
+// partition that has lost all its batches restarts at offset 0 when the process is
+// killed. Sequences are offsets: chat.rooms must never lose its newest batch. It is
+// limited by size only, which always leaves that one, as a batch is smaller than the
+// limit. The other topics' offsets mean nothing beyond a restart and may expire by
+// time.
 func (c Config) topics() []topic {
 	kept := map[string]string{"cleanup.policy": "delete", "retention.ms": "-1"}
-	size := sized(cmp.Or(c.RetentionBytes, defaultRetentionBytes))
+	size := c.sized()
 	rooms := maps.Clone(kept)
 	maps.Copy(rooms, size)
 	kept["unclean.leader.election.enable"] = "false" // where it is the default, saying so is not always allowed
@@ -58,14 +60,27 @@ func (c Config) topics() []topic {
 	}
 }
 
-// sized are the settings for a size, negative for everything.
-func sized(keep int64) map[string]string {
+// Keeps is how many bytes of each partition of chat.rooms are kept, 0 for all.
+func (c Config) Keeps() int64 {
+	keep := cmp.Or(c.RetentionBytes, defaultRetentionBytes)
 	if keep < 0 {
+		return 0
+	}
+	return max(keep, 4*maxRecord)
+}
+
+// sized are the settings for the size of chat.rooms.
+func (c Config) sized() map[string]string {
+	keep := c.Keeps()
+	if keep == 0 {
 		return map[string]string{"retention.bytes": "-1", "segment.bytes": strconv.Itoa(64 << 20)}
 	}
-	keep = max(keep, 4*maxRecord)
+	retention := strconv.FormatInt(keep, 10)
+	if c.Trimmed {
+		retention = "-1"
+	}
 	return map[string]string{
-		"retention.bytes": strconv.FormatInt(keep, 10),
+		"retention.bytes": retention,
 		"segment.bytes":   strconv.FormatInt(min(max(keep/4, 1<<20), 64<<20), 10),
 	}
 }

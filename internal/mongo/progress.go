@@ -29,7 +29,6 @@ const noteEvery = time.Second
 const lineageID = "lineage"
 
 type markDoc struct {
-	ID        string        `bson:"_id"`
 	Store     string        `bson:"store"`
 	Partition int32         `bson:"partition"`
 	Done      chat.Sequence `bson:"done"`
@@ -108,13 +107,13 @@ type marks struct {
 	all   *mongo.Collection
 
 	mu    sync.Mutex
-	at    map[int32]markDoc
+	at    map[int32]chat.Reach
 	dirty map[int32]bool
 	noted time.Time
 }
 
 // moves are what a batch changes of marks.
-type moves map[int32]markDoc
+type moves map[int32]chat.Reach
 
 func (m *moves) add(o *chat.Origin, s chat.Sequence) {
 	if o == nil {
@@ -124,7 +123,7 @@ func (m *moves) add(o *chat.Origin, s chat.Sequence) {
 		*m = make(moves)
 	}
 	at := (*m)[o.Partition]
-	at.Done, at.Highest = max(at.Done, o.Done), max(at.Highest, s)
+	at.Add(o, s)
 	(*m)[o.Partition] = at
 }
 
@@ -134,14 +133,10 @@ func (m *marks) note(ctx context.Context, moved moves) error {
 	defer m.mu.Unlock()
 	for partition, to := range moved {
 		if m.at == nil {
-			m.at, m.dirty = make(map[int32]markDoc), make(map[int32]bool)
+			m.at, m.dirty = make(map[int32]chat.Reach), make(map[int32]bool)
 		}
-		was := m.at[partition]
-		m.at[partition] = markDoc{
-			ID: fmt.Sprintf("%s %d", m.store, partition), Store: m.store, Partition: partition,
-			Done: max(was.Done, to.Done), Highest: max(was.Highest, to.Highest),
-		}
-		m.dirty[partition] = m.dirty[partition] || m.at[partition] != was
+		m.at[partition] = m.at[partition].With(to)
+		m.dirty[partition] = true
 	}
 	if time.Since(m.noted) < noteEvery {
 		return nil
@@ -152,13 +147,12 @@ func (m *marks) note(ctx context.Context, moved moves) error {
 // flush writes the marks that have moved. It is called with m.mu held.
 func (m *marks) flush(ctx context.Context) error {
 	var updates []mongo.WriteModel
-	for partition, dirty := range m.dirty {
-		if d := m.at[partition]; dirty {
-			updates = append(updates, mongo.NewUpdateOneModel().SetFilter(bson.D{{Key: "_id", Value: d.ID}}).SetUpsert(true).SetUpdate(bson.D{
-				{Key: "$max", Value: bson.D{{Key: "done", Value: d.Done}, {Key: "highest", Value: d.Highest}}},
-				{Key: "$setOnInsert", Value: bson.D{{Key: "store", Value: d.Store}, {Key: "partition", Value: d.Partition}}},
-			}))
-		}
+	for partition := range m.dirty {
+		id, at := fmt.Sprintf("%s %d", m.store, partition), m.at[partition]
+		updates = append(updates, mongo.NewUpdateOneModel().SetFilter(bson.D{{Key: "_id", Value: id}}).SetUpsert(true).SetUpdate(bson.D{
+			{Key: "$max", Value: bson.D{{Key: "done", Value: at.Done}, {Key: "highest", Value: at.Highest}}},
+			{Key: "$setOnInsert", Value: bson.D{{Key: "store", Value: m.store}, {Key: "partition", Value: partition}}},
+		}))
 	}
 	if len(updates) > 0 {
 		err := again(ctx, func(bool) error {

@@ -31,7 +31,7 @@ func (p *Progress) Progress(ctx context.Context) (applied []chat.Applied, err er
 			return nil, err
 		}
 		for partition, m := range at {
-			applied = append(applied, chat.Applied{Store: store, Partition: partition, Done: m.done, Highest: m.highest})
+			applied = append(applied, chat.Applied{Store: store, Partition: partition, Done: m.Done, Highest: m.Highest})
 		}
 	}
 	return applied, nil
@@ -79,13 +79,11 @@ func (p *Progress) SetLineage(ctx context.Context, l, follows chat.Lineage) erro
 // they are about, under that store's mutex.
 type marks struct {
 	store string
-	at    map[int32]reach
+	at    map[int32]chat.Reach
 }
 
-type reach struct{ done, highest chat.Sequence }
-
 // moves are what a batch changes of marks.
-type moves map[int32]reach
+type moves map[int32]chat.Reach
 
 func (m *moves) add(o *chat.Origin, s chat.Sequence) {
 	if o == nil {
@@ -95,27 +93,26 @@ func (m *moves) add(o *chat.Origin, s chat.Sequence) {
 		*m = make(moves)
 	}
 	at := (*m)[o.Partition]
-	(*m)[o.Partition] = reach{max(at.done, o.Done), max(at.highest, s)}
+	at.Add(o, s)
+	(*m)[o.Partition] = at
 }
 
-// put notes the moves in the batch that they are of, and drops what is none.
+// put notes the moves in the batch that they are of.
 func (m *marks) put(b *pebble.Batch, moved moves) {
 	for partition, to := range moved {
 		was := m.at[partition]
-		to = reach{max(was.done, to.done), max(was.highest, to.highest)}
-		if to == was {
-			delete(moved, partition)
-			continue
-		}
+		to = was.With(to)
 		moved[partition] = to
-		_ = b.Set(progressKey(m.store, partition), appendSequence(appendSequence(nil, to.done), to.highest), nil)
+		if to.Done != was.Done || to.Highest != was.Highest {
+			_ = b.Set(progressKey(m.store, partition), appendSequence(appendSequence(nil, to.Done), to.Highest), nil)
+		}
 	}
 }
 
 // keep is called when the batch is durable.
 func (m *marks) keep(moved moves) {
 	if m.at == nil && len(moved) > 0 {
-		m.at = make(map[int32]reach, len(moved))
+		m.at = make(map[int32]chat.Reach, len(moved))
 	}
 	for partition, to := range moved {
 		m.at[partition] = to
@@ -128,7 +125,7 @@ func (m *marks) passed(o *chat.Origin, s chat.Sequence) bool {
 		return true
 	}
 	at, known := m.at[o.Partition]
-	return !known || s <= at.highest
+	return !known || s <= at.Highest
 }
 
 func progressKey(store string, partition int32) []byte {
@@ -145,14 +142,14 @@ func (s *Store) loadMarks() (err error) {
 	return nil
 }
 
-func (s *Store) readMarks(ctx context.Context, store string) (at map[int32]reach, err error) {
+func (s *Store) readMarks(ctx context.Context, store string) (at map[int32]chat.Reach, err error) {
 	prefix := appendName(nil, kindProgress, store)
 	it, err := s.iterate(ctx, prefix)
 	if err != nil {
 		return nil, err
 	}
 	defer finish(it, &err)
-	at = make(map[int32]reach)
+	at = make(map[int32]chat.Reach)
 	for ok := it.First(); ok; ok = it.Next() {
 		key, row := it.Key(), it.Value()
 		if len(key) != len(prefix)+4 || len(row) != 16 {
@@ -160,7 +157,7 @@ func (s *Store) readMarks(ctx context.Context, store string) (at map[int32]reach
 		}
 		done, _ := sequence(row)
 		highest, _ := sequence(row[8:])
-		at[int32(binary.BigEndian.Uint32(key[len(prefix):]))] = reach{done, highest}
+		at[int32(binary.BigEndian.Uint32(key[len(prefix):]))] = chat.Reach{Done: done, Highest: highest}
 	}
 	if err := it.Error(); err != nil {
 		return nil, unavailable(err)

@@ -72,6 +72,7 @@ func run(ctx context.Context, c program.Call) (err error) {
 			return kafka.FollowDeliveries(ctx, kc, cfg.Ordinal, ready, handle)
 		},
 		Rooms:     stores.Rooms,
+		Store:     stores.Check,
 		Accounts:  stores.Accounts,
 		Verifier:  auth.NewVerifier(auth.JWKS(c.Env[program.JWKS.Env()], nil), stores.Sessions),
 		Functions: functionsOf(c.Env, callers),
