@@ -72,6 +72,16 @@ e2e-cluster: ## the stories on the cluster of KUBECONFIG: see tests/cluster/main
 dictionary: ## make the Korean dictionary's file again, of mecab-ko as kagome packs it
 	go generate ./internal/analysis/lexicon
 
+.PHONY: judged
+judged: ## measure what the search finds beside Lucene's nori: internal/analysis/README.md; needs java and mvn
+	mvn -q -B -f internal/analysis/judged/nori/pom.xml dependency:copy-dependencies -DoutputDirectory=$(CURDIR)/bin/nori
+	cd internal/analysis/judged && java -cp '$(CURDIR)/bin/nori/*' nori/Nori.java messages.txt queries.tsv > $(CURDIR)/bin/nori.txt
+	go run ./internal/analysis/judged -nori bin/nori.txt
+
+.PHONY: judged-set
+judged-set: ## make the judged set again: TEXT=constitution.txt, from konlpy 0.6.0's wheel (konlpy/data/corpus/kolaw)
+	go run ./internal/analysis/judged -generate $(or $(TEXT),$(error TEXT=… is missing))
+
 .PHONY: test
 test: ## vet and the fast tests: what to run before every commit
 	go vet ./...

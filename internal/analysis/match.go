@@ -92,8 +92,31 @@ func (m *matcher) segment(s *segment) []span {
 	for _, way := range s.ways {
 		found = append(found, m.sequence(way)...)
 	}
+	if len(s.nouns) > 0 {
+		found = append(found, m.nouns(s.nouns)...)
+	}
 	if s.leads {
 		found = append(found, m.leads(s.runes)...)
+	}
+	return found
+}
+
+// nouns finds nouns as they stand, one after the other.
+func (m *matcher) nouns(nouns [][]rune) (found []span) {
+	for start := range m.runes {
+		end, ok := start, true
+		for _, noun := range nouns {
+			if end > start {
+				end = m.skip(end)
+			}
+			if ok = len(m.runes)-end >= len(noun) && slices.Equal(m.runes[end:end+len(noun)], noun); !ok {
+				break
+			}
+			end += len(noun)
+		}
+		if ok {
+			found = append(found, span{start, end})
+		}
 	}
 	return found
 }

@@ -3,8 +3,10 @@ package analysis
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/analysis/lexicon"
 )
 
 // Query is an analysed query. It is safe for concurrent use.
@@ -30,6 +32,11 @@ type segment struct {
 	// The ways of a Hangul segment to match by morphemes: as analysed, and, when
 	// it has the form in which dictionaries list verbs, as such a verb.
 	ways [][]morpheme
+
+	// The nouns of a Hangul segment that is nothing else but particles: they match
+	// as they stand too, with or without spaces between, since what surrounds a
+	// word can make the dictionary read it otherwise (국회의 as 국 and 회의).
+	nouns [][]rune
 }
 
 // Parse analyses a query.
@@ -78,16 +85,15 @@ func (t *text) segment(r run) segment {
 	s := segment{class: r.class, runes: t.runes[r.start:r.end]}
 	switch r.class {
 	case hangul:
-		s.ways = ways(s.runes)
+		s.ways, s.nouns = ways(s.runes)
 	case spaced:
 		s.stem = stemOf(s.runes)
 	}
 	return s
 }
 
-// ways are the sequences of morphemes by which a word may be found.
-func ways(word []rune) [][]morpheme {
-	var ways [][]morpheme
+// ways are the sequences of morphemes by which a word may be found, and its nouns.
+func ways(word []rune) (ways [][]morpheme, nouns [][]rune) {
 	all := morphemes(word)
 	// A fragment that begins with a particle or an ending is no word: 의록, the end
 	// of 회의록, must not find every 록.
@@ -97,15 +103,58 @@ func ways(word []rune) [][]morpheme {
 			required = all
 		}
 		ways = append(ways, required)
+		ways = append(ways, otherReadings(required)...)
 	}
-	// 오다 (to come) is a noun to the dictionary as well.
+	// 오다 (to come) is a noun to the dictionary as well, and 깨지다 a form of 깨어지다.
 	if n := len(word) - 1; n > 0 && n <= maxTerm && word[n] == '다' {
 		last := len(all) - 1
-		if last < 0 || all[last].end > n && all[last].tag == tagNoun {
+		if last < 0 || all[last].end > n && all[last].tag == tagNoun || all[last].tag == tagVerb && all[last].start == 0 && all[last].word != string(word[:n]) {
 			ways = append(ways, []morpheme{{tag: tagVerb, word: string(word[:n])}})
 		}
 	}
+	return ways, nounsOf(word, all)
+}
+
+// otherReadings are those of a verb that the dictionary takes apart, or not, as its
+// ending comes: 깨지다 as one and 깨져요 as two, 잊다 and 잊어버리다.
+func otherReadings(way []morpheme) (ways [][]morpheme) {
+	last := way[len(way)-1]
+	if last.tag != tagVerb {
+		return nil
+	}
+	with := func(words ...string) {
+		other := slices.Clone(way[:len(way)-1])
+		for _, w := range words {
+			other = append(other, morpheme{tag: tagVerb, word: w})
+		}
+		ways = append(ways, other)
+	}
+	if stem, ok := strings.CutSuffix(last.word, "지"); ok && stem != "" {
+		with(stem, "지")
+	}
+	for _, end := range []string{"어버리", "아버리"} {
+		if long := last.word + end; hasEntry(lexicon.Korean(), []rune(long)) {
+			with(long)
+		}
+	}
 	return ways
+}
+
+// nounsOf are the nouns that a word begins with, if no other content follows, and
+// they are more than one syllable and not the word itself.
+func nounsOf(word []rune, content []morpheme) (nouns [][]rune) {
+	end := 0
+	for _, m := range content {
+		if m.tag != tagNoun || m.start != end {
+			return nil
+		}
+		nouns = append(nouns, word[m.start:m.end])
+		end = m.end
+	}
+	if end < 2 || end == len(word) && len(nouns) == 1 || len(nouns) > maxMorphemes {
+		return nil
+	}
+	return nouns
 }
 
 // Limits on what the index is asked. What they leave out makes it answer with
@@ -164,6 +213,13 @@ func (s *segment) alternatives() [][]string {
 		if !slices.Equal(analysed, surfaces) {
 			alternatives = append(alternatives, surfaces)
 		}
+	}
+	if len(s.nouns) > 0 {
+		var all []string
+		for _, noun := range s.nouns {
+			all = append(all, pairs(noun)...)
+		}
+		alternatives = append(alternatives, all[:min(len(all), maxPairs)])
 	}
 	if s.leads {
 		alternatives = append(alternatives, []string{tagged(tagLeads, string(s.runes[:min(len(s.runes), maxLeads)]))})
