@@ -56,7 +56,12 @@ func FunctionFor(path string) string {
 	}
 	part := strings.Split(rest, "/")
 	switch part[0] {
-	case "accounts", "sessions", "me", "oauth":
+	case "me":
+		if len(part) == 2 && part[1] == "invitations" {
+			return "rooms"
+		}
+		return "accounts"
+	case "accounts", "sessions", "oauth":
 		return "accounts"
 	case "direct":
 		return "rooms"

@@ -11,7 +11,7 @@ import (
 func TestFunctionFor(t *testing.T) {
 	for path, want := range map[string]string{
 		"/v1/accounts": "accounts", "/v1/sessions": "accounts", "/v1/sessions/refresh": "accounts",
-		"/v1/me": "accounts", "/v1/me/friends": "accounts", "/v1/me/friends/bob": "accounts",
+		"/v1/me": "accounts", "/v1/me/friends": "accounts", "/v1/me/friends/bob": "accounts", "/v1/me/invitations": "rooms", "/v1/me/invitations/x": "accounts",
 		"/v1/oauth/google/callback": "accounts", "/.well-known/jwks.json": "accounts",
 		"/v1/rooms": "rooms", "/v1/rooms/r": "rooms", "/v1/rooms/r/members": "rooms", "/v1/rooms/r/members/bob": "rooms", "/v1/direct": "rooms",
 		"/v1/rooms/r/messages": "history", "/v1/rooms/r/events": "history", "/v1/search": "search",

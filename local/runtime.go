@@ -318,7 +318,7 @@ func (p *parts) wire(cfg config, signer *auth.Signer, callers *auth.Callers) {
 			return accounts.With(s.Accounts, s.Sessions, s.Attempts, s.Rooms, p.log, signer, p.verifier).Handle
 		},
 		"rooms": func() http.HandlerFunc {
-			return rooms.With(s.Rooms, s.Events, s.Accounts, p.log, p.verifier).Handle
+			return rooms.With(s.Rooms, s.Events, s.Accounts, s.Attempts, p.log, p.verifier).Handle
 		},
 		"history": func() http.HandlerFunc { return history.With(s.Events, s.Rooms, p.log, p.verifier).Handle },
 		"search":  func() http.HandlerFunc { return search.With(s.Index, s.Events, s.Rooms, p.verifier).Handle },

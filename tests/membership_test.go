@@ -140,6 +140,43 @@ func TestLeavingAndComingBack(t *testing.T) {
 	}
 }
 
+// A stranger's invitation changes nothing until it is accepted.
+func TestInvitationByAStranger(t *testing.T) {
+	t.Parallel()
+	alice, bob := common(t).two(t)
+	first, second := alice.Creates("First"), alice.Creates("Second")
+	for _, room := range []chat.RoomID{first, second} {
+		if err := alice.Invite(t.Context(), room, bob.User.ID); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if rooms, err := bob.Rooms(t.Context()); err != nil || len(rooms) != 0 {
+		t.Errorf("bob's rooms: %+v, %v", rooms, err)
+	}
+	w := bob.Wire()
+	w.IsRefused(w.Follows(first, ""), http.StatusForbidden)
+	if err := bob.Decline(t.Context(), second); err != nil {
+		t.Fatal(err)
+	}
+	waiting, err := bob.Invitations(t.Context())
+	if err != nil || len(waiting) != 1 || waiting[0].Room != first || waiting[0].Name != "First" || waiting[0].By.ID != alice.User.ID || time.Since(waiting[0].Time).Abs() > time.Minute {
+		t.Fatalf("waiting: %+v, %v", waiting, err)
+	}
+	for _, e := range alice.ReadsEvents(first) {
+		if e.Type.Hidden() {
+			t.Errorf("alice sees %s", e.Type)
+		}
+	}
+	bob.Conn().SubscribeAll()
+	bob.Joins(first)
+	bob.SeesEvent("himself joining", func(e *chat.Event) bool { return e.Type == chat.MemberJoined && e.Room == first })
+	alice.Sends(first, "welcome")
+	bob.Sees("welcome")
+	if waiting, err = bob.Invitations(t.Context()); err != nil || len(waiting) != 0 {
+		t.Errorf("still waiting: %+v, %v", waiting, err)
+	}
+}
+
 // What a client says of an event's source, time, place and stream has no effect.
 func TestForgedAttributes(t *testing.T) {
 	t.Parallel()

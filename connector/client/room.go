@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"time"
 
 	"knatter.dev/chat"
 )
@@ -60,14 +61,38 @@ func (s *Session) RenameRoom(ctx context.Context, room chat.RoomID, name string)
 	return s.call(ctx, http.MethodPatch, roomPath(room, ""), map[string]string{"name": name}, nil)
 }
 
-// Join makes the user a member. Errors: NotFound.
+// Join makes the user a member, also by an invitation that waits. Errors: NotFound.
 func (s *Session) Join(ctx context.Context, room chat.RoomID) error {
 	return s.call(ctx, http.MethodPost, roomPath(room, "/members"), struct{}{}, nil)
 }
 
-// Invite makes another user a member. Errors: NotFound, Forbidden.
+// Invite makes another user a member. Whoever does not know the user has to consent
+// first: see [Session.Invitations]. Errors: NotFound, Forbidden, TooMany.
 func (s *Session) Invite(ctx context.Context, room chat.RoomID, user chat.UserID) error {
 	return s.call(ctx, http.MethodPost, roomPath(room, "/members"), map[string]chat.UserID{"user": user}, nil)
+}
+
+// Invitation is one that waits for the user's consent.
+type Invitation struct {
+	Room chat.RoomID `json:"room"`
+	Name string      `json:"name"`
+	By   User        `json:"by"`
+	Time time.Time   `json:"time"`
+}
+
+// Invitations are those that wait for the user's consent, latest first. Join accepts
+// one, Decline declines it.
+func (s *Session) Invitations(ctx context.Context) ([]Invitation, error) {
+	var answer struct {
+		Invitations []Invitation `json:"invitations"`
+	}
+	err := s.call(ctx, http.MethodGet, "/v1/me/invitations", nil, &answer)
+	return answer.Invitations, err
+}
+
+// Decline ends an invitation that waits. Errors: NotFound when none does.
+func (s *Session) Decline(ctx context.Context, room chat.RoomID) error {
+	return s.Remove(ctx, room, s.User.ID)
 }
 
 // Leave ends the user's membership.

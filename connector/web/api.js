@@ -25,6 +25,12 @@ import { Problem } from './problem.js';
  * @property {string} nickname
  * @property {'owner' | 'moderator' | 'member'} role
  *
+ * @typedef {Object} Invitation one that waits for the user's consent
+ * @property {string} room
+ * @property {string} name
+ * @property {{id: string, nickname: string}} by
+ * @property {string} time
+ *
  * @typedef {Object} Friend
  * @property {string} id
  * @property {string} nickname
@@ -108,12 +114,18 @@ export class API {
     return this.#call('POST', `/v1/rooms/${path(room)}/members`, {});
   }
 
-  /** @param {string} room @param {string} user */
+  /** Somebody who does not know the user has to consent: then there is no role yet.
+   * @param {string} room @param {string} user @returns {Promise<{user: string, role?: string}>} */
   invite(room, user) {
     return this.#call('POST', `/v1/rooms/${path(room)}/members`, { user });
   }
 
-  /** Leaves, or removes another. @param {string} room @param {string} user */
+  /** Accepted by joining, declined by removing oneself. @returns {Promise<Invitation[]>} */
+  async invitations() {
+    return (await this.#call('GET', '/v1/me/invitations')).invitations;
+  }
+
+  /** Leaves, declines an invitation, or removes another. @param {string} room @param {string} user */
   remove(room, user) {
     return this.#call('DELETE', `/v1/rooms/${path(room)}/members/${path(user)}`);
   }

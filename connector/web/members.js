@@ -37,8 +37,8 @@ export class MembersPanel {
     const friends = h('ul', { class: 'people', role: 'list', 'aria-label': t('friends') });
     /** @param {import('./api.js').Friend} friend */
     const invite = async ({ id, nickname }) => {
-      await api.invite(room.id, id);
-      announce(t('invited', nickname), true);
+      const { role } = await api.invite(room.id, id);
+      announce(t(role ? 'invited' : 'invitationSent', nickname), true);
     };
     const listOthers = () => listFriends(friends, api, (friend) => invite(friend).then(listOthers, (err) => announce(explain(err), true)),
       ({ id }) => !room.members.has(id));

@@ -4,6 +4,9 @@ import { briefly, fully } from './calendar.js';
 import { fill, framed, h } from './dom.js';
 import { icon } from './icons.js';
 import { t } from './settings.js';
+import { announce, explain } from './status.js';
+
+const LOOK = 30_000; // for invitations, while somebody looks at the page
 
 /** The user's rooms, latest first. Arrow keys move, Enter opens. */
 export class RoomList {
@@ -11,6 +14,8 @@ export class RoomList {
   #current = '';
   #listeners = new AbortController();
   #update = framed(() => this.#draw());
+  /** @type {import('./api.js').Invitation[] | undefined} as they are drawn */ #invitations;
+  /** @type {ReturnType<typeof setInterval>} */ #timer;
 
   /**
    * @param {{rooms: import('./rooms.js').Rooms, onnew: () => void, onsearch: () => void, onsettings: () => void}} options
@@ -18,23 +23,30 @@ export class RoomList {
   constructor({ rooms, onnew, onsearch, onsettings }) {
     this.#rooms = rooms;
     this.list = h('ul', { class: 'room-list', role: 'list', onkeydown: (/** @type {KeyboardEvent} */ e) => this.#key(e) });
+    this.invitations = h('ul', { class: 'invitations', role: 'list', 'aria-label': t('invitations') });
     this.root = h('nav', { class: 'sidebar', 'aria-label': t('rooms') },
       h('header', { class: 'bar' },
         h('img', { src: 'icon.svg', alt: '', width: 28, height: 28 }),
         h('p', { class: 'titles brand' }, 'Knatter'),
         h('button', { type: 'button', class: 'quiet', onclick: onsearch, 'aria-label': t('searchMessages'), title: t('searchMessages') }, icon('search')),
         h('button', { type: 'button', class: 'quiet', onclick: onnew, 'aria-label': t('newRoom'), title: t('newRoom') }, icon('plus'))),
+      this.invitations,
       this.list,
       h('footer', {},
         h('button', { type: 'button', class: 'me', onclick: onsettings },
           avatar(rooms.me.id, rooms.me.nickname), h('span', { class: 'name' }, rooms.me.nickname),
           h('span', { class: 'hidden-visually' }, t('settings')), icon('settings'))));
-    rooms.addEventListener('change', () => this.#update(), { signal: this.#listeners.signal });
+    const { signal } = this.#listeners;
+    rooms.addEventListener('change', () => this.#update(), { signal });
+    const look = () => void (document.hidden || rooms.loadInvitations());
+    document.addEventListener('visibilitychange', look, { signal });
+    this.#timer = setInterval(look, LOOK);
     this.#draw();
   }
 
   close() {
     this.#listeners.abort();
+    clearInterval(this.#timer);
   }
 
   /** @param {string} room */
@@ -43,7 +55,28 @@ export class RoomList {
     this.#draw();
   }
 
+  #drawInvitations() {
+    const { invitations } = this.#rooms;
+    if (invitations === this.#invitations) return; // whoever is about to answer keeps the focus
+    this.#invitations = invitations;
+    this.invitations.hidden = !invitations.length;
+    fill(this.invitations, invitations.map(({ room, name, by }) => h('li', {},
+      avatar(room, name),
+      h('p', {}, h('span', { class: 'name' }, name), h('span', { class: 'hint' }, t('invitedBy', by.nickname))),
+      this.#answer('accept', t('acceptInvitation', name), () => this.#rooms.accept(room)),
+      this.#answer('decline', t('declineInvitation', name), () => this.#rooms.decline(room)))));
+  }
+
+  /** @param {'accept' | 'decline'} word @param {string} label @param {() => Promise<void>} action */
+  #answer(word, label, action) {
+    return h('button', {
+      type: 'button', class: word === 'accept' ? 'primary' : 'secondary', 'aria-label': label,
+      onclick: () => action().catch((err) => announce(explain(err), true)),
+    }, t(word));
+  }
+
   #draw() {
+    this.#drawInvitations();
     const focused = document.activeElement instanceof HTMLElement && this.list.contains(document.activeElement)
       ? document.activeElement.dataset.room : undefined;
     const rooms = this.#rooms.sorted();

@@ -54,6 +54,8 @@ export class Rooms extends EventTarget {
   #api;
   #client;
   /** @type {Promise<void> | undefined} */ #refreshing;
+  /** @type {import('./api.js').Invitation[]} those that wait for the user's consent */
+  invitations = [];
   /** @type {import('./session.js').User} */ me;
 
   /**
@@ -79,7 +81,9 @@ export class Rooms extends EventTarget {
     this.#client.subscribeAll(list.map(({ id, sequence }) => ({ room: id, after: sequence })));
     this.#client.addEventListener('state', (e) => {
       // Rooms that were joined or left elsewhere while this page was away.
-      if (/** @type {CustomEvent} */ (e).detail.state === 'open') void this.refresh();
+      if (/** @type {CustomEvent} */ (e).detail.state !== 'open') return;
+      void this.refresh();
+      void this.loadInvitations();
     });
     this.#client.connect();
   }
@@ -113,6 +117,28 @@ export class Rooms extends EventTarget {
       .then((list) => this.#merge(list), () => {}) // the next reconnection tries again
       .finally(() => (this.#refreshing = undefined));
     return this.#refreshing;
+  }
+
+  /** Brings the invitations up to date: no event tells of them. */
+  async loadInvitations() {
+    const list = await this.#api.invitations().catch(() => undefined); // the next time will do
+    if (!list || JSON.stringify(list) === JSON.stringify(this.invitations)) return;
+    this.invitations = list;
+    this.#changed();
+  }
+
+  /** @param {string} room */
+  async accept(room) {
+    await this.#api.join(room);
+    await Promise.all([this.refresh(), this.loadInvitations()]);
+  }
+
+  /** @param {string} room */
+  async decline(room) {
+    await this.#api.remove(room, this.me.id).catch((err) => {
+      if (err.status !== 404) throw err; // it was withdrawn meanwhile
+    });
+    await this.loadInvitations();
   }
 
   /** @param {import('./api.js').RoomSummary[]} list */

@@ -3,16 +3,13 @@ package accounts
 import (
 	"cmp"
 	"context"
-	"crypto/sha256"
-	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
-	"strconv"
 	"strings"
 	"time"
 
-	"knatter.dev/chat"
+	"knatter.dev/chat/internal/attempts"
 	"knatter.dev/chat/internal/serve"
 )
 
@@ -54,28 +51,14 @@ func (f *Function) allow(w http.ResponseWriter, r *http.Request, what, who strin
 	limit = cmp.Or(limit, standard)
 	n, err := f.count(r.Context(), what, who, limit.Window)
 	if err == nil && n > limit.Count {
-		err = later(w, limit.Window)
+		err = attempts.Later(w, limit.Window)
 	}
 	return err
 }
 
 // count counts an attempt at what, by who, in the window of now.
 func (f *Function) count(ctx context.Context, what, who string, window time.Duration) (int, error) {
-	// Hashed, so that keys have one length and hold nobody's address.
-	key := fmt.Sprintf("%s:%x", what, sha256.Sum256([]byte(who)))
-	n, err := f.attempts.Attempt(ctx, key, window, time.Now())
-	if err != nil {
-		return 0, fmt.Errorf("counting an attempt: %w", err)
-	}
-	return n, nil
-}
-
-// later refuses until the end of the window of now.
-func later(w http.ResponseWriter, window time.Duration) error {
-	now := time.Now()
-	wait := now.Truncate(window).Add(window).Sub(now)
-	w.Header().Set("Retry-After", strconv.Itoa(int(wait.Seconds())+1))
-	return chat.Errorf(chat.TooMany, "too many attempts, try again later")
+	return attempts.Count(ctx, f.attempts, what, who, window)
 }
 
 // farOver is how many times its rate somebody has to exceed for the longer delay,
@@ -122,7 +105,7 @@ func (f *Function) delay(w http.ResponseWriter, r *http.Request, account string)
 	}
 	turn, err := f.count(ctx, "turn", visitor, window)
 	if err == nil && (asked == 1 || turn > 1) {
-		err = later(w, window)
+		err = attempts.Later(w, window)
 	}
 	return err
 }

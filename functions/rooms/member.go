@@ -99,79 +99,77 @@ func (f *Function) addMember(w http.ResponseWriter, r *http.Request) error {
 	if err := serve.Decode(w, r, &in); err != nil {
 		return err
 	}
-	add, target := f.join, v.self
-	if in.User != "" && in.User != v.user {
-		if !v.self.Active {
-			return chat.Errorf(chat.Forbidden, "only members may invite")
-		}
-		if target, err = f.membership(r.Context(), v.room.ID, in.User); err != nil {
-			return err
-		}
-		target.User, add = in.User, f.invite
+	if in.User == "" || in.User == v.user {
+		return f.join(w, r, v)
 	}
-	if target.Active {
-		if err := f.notify(r.Context(), target, v.user, chat.MemberJoined); err != nil {
-			return err
-		}
-		return f.added(w, r, http.StatusOK, v, target)
-	}
-	if v.room.Kind == chat.Direct {
-		return chat.Errorf(chat.Forbidden, "a direct room is of two, who open it with POST /v1/direct")
-	}
-	if target, err = add(r.Context(), v, target); err != nil {
-		return err
-	}
-	return f.added(w, r, http.StatusCreated, v, target)
+	return f.invite(w, r, v, in.User)
 }
 
-// join lets the caller in. Somebody who was removed does not get back by the code. If
-// the removal is logged while he joins, their order in the log decides.
-func (f *Function) join(ctx context.Context, v visit, self chat.Membership) (chat.Membership, error) {
-	errRemoved := chat.Errorf(chat.Forbidden, "after a removal only an owner or a moderator can invite to the room again")
-	if self.Removed {
-		return self, errRemoved
-	}
-	if self.User == "" { // never was here, so there is nobody to remove
-		_, err := f.admit(ctx, v, v.user)
-		if err != nil {
-			return self, err
+var (
+	errDirect  = chat.Errorf(chat.Forbidden, "a direct room is of two, who open it with POST /v1/direct")
+	errRemoved = chat.Errorf(chat.Forbidden, "after a removal only an owner or a moderator can invite to the room again")
+)
+
+// join lets the caller in, by the code or by an invitation that waited. Somebody who
+// was removed does not get back by the code.
+func (f *Function) join(w http.ResponseWriter, r *http.Request, v visit) error {
+	if v.self.Active {
+		if err := f.notify(r.Context(), v.self, v.user, chat.MemberJoined); err != nil {
+			return err
 		}
-		return f.membership(ctx, v.room.ID, v.user)
+		return f.answer(w, r, http.StatusOK, v)
+	}
+	if v.room.Kind == chat.Direct {
+		return errDirect
+	}
+	enter := f.enter
+	if v.self.Removed {
+		by, err := f.membership(r.Context(), v.room.ID, v.self.InvitedBy)
+		if err != nil {
+			return err
+		}
+		if !by.Active || by.Role == chat.Plain {
+			return errRemoved
+		}
+		enter = func(ctx context.Context, v visit) error { _, err := f.admit(ctx, v, v.user); return err }
+	}
+	if err := enter(r.Context(), v); err != nil {
+		return err
+	}
+	var err error
+	if v.self, err = f.membership(r.Context(), v.room.ID, v.user); err != nil {
+		return err
+	}
+	return f.answer(w, r, http.StatusCreated, v)
+}
+
+// enter admits the caller. If a removal is logged at the same moment, their order in
+// the log decides. Errors: Forbidden after a removal.
+func (f *Function) enter(ctx context.Context, v visit) error {
+	if v.self.Sequence == 0 { // never was here, so nobody removes him
+		_, err := f.admit(ctx, v, v.user)
+		return err
 	}
 	now, err := f.here(ctx, v.room.ID)
 	if err != nil {
-		return self, err
+		return err
 	}
 	at, err := f.admit(ctx, v, v.user)
 	if err != nil {
-		return self, err
+		return err
 	}
 	if err := f.moveTo(ctx, now, v.room.ID, at); err != nil {
-		return self, err
+		return err
 	}
-	if was := now.standing[v.user]; was.Removed {
-		was.Role = chat.Plain
-		if err := f.end(ctx, v, was, chat.MemberRemoved); err != nil {
-			return self, err
-		}
-		return self, errRemoved
+	was := now.standing[v.user]
+	if !was.Removed {
+		return nil
 	}
-	return f.membership(ctx, v.room.ID, v.user)
-}
-
-// invite lets in whom the caller invites.
-func (f *Function) invite(ctx context.Context, v visit, target chat.Membership) (chat.Membership, error) {
-	v, err := f.owned(ctx, v)
-	if err != nil {
-		return target, err
+	was.Role = chat.Plain
+	if err := f.end(ctx, v, was, chat.MemberRemoved); err != nil {
+		return err
 	}
-	if target.Removed && v.self.Role == chat.Plain {
-		return target, chat.Errorf(chat.Forbidden, "after a removal only an owner or a moderator can invite to the room again")
-	}
-	if _, err := f.admit(ctx, v, target.User); err != nil {
-		return target, err
-	}
-	return f.membership(ctx, v.room.ID, target.User)
+	return errRemoved
 }
 
 // admit makes a user a member and returns the place of that in the log. Errors: NotFound
@@ -200,16 +198,6 @@ func (f *Function) admit(ctx context.Context, v visit, user chat.UserID) (chat.S
 		return 0, err
 	}
 	return events[0].Sequence, f.ensureOwner(ctx, v.room)
-}
-
-// added answers a join with the room, an invitation with the member.
-func (f *Function) added(w http.ResponseWriter, r *http.Request, status int, v visit, m chat.Membership) error {
-	if m.User != v.user {
-		serve.JSON(w, status, member{User: m.User, Nickname: m.Nickname, Role: m.Role})
-		return nil
-	}
-	v.self = m
-	return f.answer(w, r, status, v)
 }
 
 // changeRole goes a little beyond the protocol's table: {"role"} by an owner.
@@ -243,6 +231,9 @@ func (f *Function) removeMember(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	user := chat.UserID(r.PathValue("user"))
+	if done, err := f.decline(w, r, v, user); done || err != nil {
+		return err
+	}
 	target, typ := v.self, chat.MemberLeft
 	if user != v.user {
 		typ = chat.MemberRemoved
@@ -254,7 +245,7 @@ func (f *Function) removeMember(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	switch {
-	case target.User == "":
+	case target.Sequence == 0:
 		return chat.Errorf(chat.NotFound, "no such member")
 	case target.Active:
 		err = f.end(r.Context(), v, target, typ)

@@ -16,6 +16,7 @@ func TestJoinAndInvite(t *testing.T) {
 	bob.does("POST", path, object{}, 200)
 	bob.does("POST", path, object{"user": bob.id}, 200)
 	dave.does("POST", path, object{"user": carol.id}, 403)
+	carol.befriends(bob)
 	equal(t, "invited", bob.does("POST", path, object{"user": carol.id}, 201), object{"user": carol.id, "nickname": "carol", "role": "member"})
 	bob.does("POST", path, object{"user": carol.id}, 200)
 	bob.does("POST", path, object{"user": "nobody"}, 404)
@@ -90,6 +91,7 @@ func TestRemove(t *testing.T) {
 	carol.does("POST", "/v1/rooms/"+room+"/members", object{"user": bob.id}, 403)
 	x.persist(room)
 	bob.does("POST", "/v1/rooms/"+room+"/members", object{}, 403)
+	bob.befriends(mod)
 	mod.does("POST", "/v1/rooms/"+room+"/members", object{"user": bob.id}, 201)
 	remove(bob, bob, 204)
 	bob.joins(room) // now it was he who left

@@ -24,7 +24,8 @@ const (
 	maxUnread  = 9_999  // counted
 )
 
-// Function answers /v1/rooms, but for messages and events, and /v1/direct.
+// Function answers /v1/rooms, but for messages and events, /v1/direct and
+// /v1/me/invitations.
 //
 // Every change is checked against the store and then logged. Two of them at the
 // same time can both pass the check; what counts then is the order in the log,
@@ -35,23 +36,26 @@ type Function struct {
 	rooms    chat.RoomStore
 	events   chat.EventStore
 	accounts chat.AccountStore
+	attempts chat.AttemptStore
 	log      chat.Log
 	verifier *auth.Verifier
 	reads    serve.Reads
+
+	Limits Limits
 }
 
 // New returns a function that has yet to be started.
 func New() *Function { return &Function{reads: serve.Reads{AtOnce: runtime.NumCPU()}} }
 
 // With returns a function over what is open already.
-func With(rooms chat.RoomStore, events chat.EventStore, accounts chat.AccountStore, log chat.Log, v *auth.Verifier) *Function {
+func With(rooms chat.RoomStore, events chat.EventStore, accounts chat.AccountStore, attempts chat.AttemptStore, log chat.Log, v *auth.Verifier) *Function {
 	f := New()
-	f.use(rooms, events, accounts, log, v, nil)
+	f.use(rooms, events, accounts, attempts, log, v, nil)
 	return f
 }
 
-func (f *Function) use(rooms chat.RoomStore, events chat.EventStore, accounts chat.AccountStore, log chat.Log, v *auth.Verifier, stop func() error) {
-	f.rooms, f.events, f.accounts, f.log, f.verifier = rooms, events, accounts, log, v
+func (f *Function) use(rooms chat.RoomStore, events chat.EventStore, accounts chat.AccountStore, attempts chat.AttemptStore, log chat.Log, v *auth.Verifier, stop func() error) {
+	f.rooms, f.events, f.accounts, f.attempts, f.log, f.verifier = rooms, events, accounts, attempts, log, v
 	f.Use(serve.Routes(map[string]func(http.ResponseWriter, *http.Request) error{
 		"POST /v1/rooms":                         f.create,
 		"GET /v1/rooms":                          f.reads.Limited(v, func(*http.Request) int { return 1 }, f.list),
@@ -62,6 +66,7 @@ func (f *Function) use(rooms chat.RoomStore, events chat.EventStore, accounts ch
 		"PATCH /v1/rooms/{room}/members/{user}":  f.changeRole,
 		"DELETE /v1/rooms/{room}/members/{user}": f.removeMember,
 		"POST /v1/direct":                        f.direct,
+		"GET /v1/me/invitations":                 f.invitations,
 	}), stop)
 }
 
@@ -256,6 +261,11 @@ func (f *Function) direct(w http.ResponseWriter, r *http.Request) error {
 		}
 		if m.Active {
 			continue
+		}
+		if user != claims.User {
+			if err := f.mayInvite(w, r, claims.User, user); err != nil {
+				return err
+			}
 		}
 		if err := f.roomFor(r.Context(), user); err != nil {
 			return err

@@ -44,7 +44,7 @@ func setUp(t *testing.T) *fixture {
 	}
 	signer := auth.NewSigner(private)
 	log := kafkatest.Log(t, kafkatest.Start(t))
-	f := With(store.Rooms(), store.Events(), store.Accounts(), log, auth.NewVerifier(signer.Keys, nil))
+	f := With(store.Rooms(), store.Events(), store.Accounts(), store.Attempts(), log, auth.NewVerifier(signer.Keys, nil))
 	return &fixture{T: t, f: f, store: store, log: log, signer: signer}
 }
 
@@ -263,6 +263,7 @@ func TestLimits(t *testing.T) {
 	bob.does("POST", "/v1/rooms/"+room+"/members", object{}, 422)
 	alice.does("POST", "/v1/rooms", object{"name": "one more"}, 422)
 	alice.does("POST", "/v1/direct", object{"user": bob.id}, 422)
+	alice.befriends(bob)
 	other := bob.creates("b")
 	bob.does("POST", "/v1/rooms/"+other+"/members", object{"user": alice.id}, 422)
 	equal(t, "alice's rooms: those that exist", len(alice.rooms()), 1)

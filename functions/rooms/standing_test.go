@@ -259,6 +259,7 @@ func TestRemovedStaysOut(t *testing.T) {
 	}
 	x.logs(room, chat.MemberLeft, bob)
 	bob.does("POST", path, object{}, 403)
+	bob.befriends(alice)
 
 	alice.does("POST", path, object{"user": bob.id}, 201)
 	bob.does("DELETE", path+"/"+string(bob.id), nil, 204)

@@ -25,6 +25,6 @@ func (f *Function) Start(ctx context.Context, env map[string]string) error {
 	if err != nil {
 		return err
 	}
-	f.use(stores.Rooms, stores.Events, stores.Accounts, log, auth.NewVerifier(keys, stores.Sessions), stop)
+	f.use(stores.Rooms, stores.Events, stores.Accounts, stores.Attempts, log, auth.NewVerifier(keys, stores.Sessions), stop)
 	return nil
 }

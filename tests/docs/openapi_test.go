@@ -322,8 +322,12 @@ func (c *conversation) roomsAndMembers() {
 	members := "POST /v1/rooms/{room}/members"
 	c.do(201, request{operation: members, path: room, token: bob, body: object{}})
 	c.do(200, request{operation: members, path: room, token: bob, body: object{}})
-	c.do(201, request{operation: members, path: room, token: alice, body: object{"user": carolID}})
+	c.do(202, request{operation: members, path: room, token: alice, body: object{"user": carolID}})
+	c.do(200, request{operation: "GET /v1/me/invitations", token: carol})
+	c.do(201, request{operation: members, path: room, token: carol, body: object{}})
 	c.do(200, request{operation: members, path: room, token: alice, body: object{"user": carolID}})
+	other := c.do(201, request{operation: "POST /v1/rooms", token: alice, body: object{"name": "다른 방"}})["id"].(string)
+	c.do(201, request{operation: members, path: other, token: alice, body: object{"user": carolID}})
 	c.do(404, request{operation: members, path: "none", token: bob, body: object{}})
 	c.do(403, request{operation: "PATCH /v1/rooms/{room}", path: room, token: bob, body: object{"name": "x"}})
 	c.do(200, request{operation: "GET /v1/rooms/{room}/members", path: room, token: carol})
