@@ -1,6 +1,9 @@
 package chat
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"log/slog"
 	"strings"
 	"time"
 )
@@ -9,6 +12,13 @@ import (
 // a–z, A–Z, 0–9, '-' and '_'. With a leading '@' it names a user's own stream,
 // see [StreamOf].
 type RoomID string
+
+// LogValue implements slog.LogValuer: who has a room's id can join it, so logs get
+// a short hash, which tells rooms from each other.
+func (r RoomID) LogValue() slog.Value {
+	sum := sha256.Sum256([]byte(r))
+	return slog.StringValue("#" + hex.EncodeToString(sum[:4]))
+}
 
 // UserID names a user: 1 to 64 characters of a–z, A–Z, 0–9, '-' and '_'.
 type UserID string

@@ -1,6 +1,7 @@
 package chat_test
 
 import (
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -31,5 +32,15 @@ func TestStreams(t *testing.T) {
 	}
 	if _, ok := chat.RoomID("room").Stream(); ok {
 		t.Error("a room passes for a stream")
+	}
+}
+
+// Logs do not tell how to get into a room.
+func TestLogsHaveNoRoomID(t *testing.T) {
+	var b strings.Builder
+	log := slog.New(slog.NewTextHandler(&b, nil))
+	log.Info("x", slog.Any("room", chat.RoomID("abcd-efgh-jkmn")), "again", chat.RoomID("abcd-efgh-jkmn"), "other", chat.RoomID("abcd-efgh-jkmp"))
+	if got := b.String(); strings.Contains(got, "abcd") || strings.Count(got, "#") != 3 {
+		t.Errorf("logged %s", got)
 	}
 }

@@ -146,7 +146,7 @@ func (c *Connector) problem(ctx *fasthttp.RequestCtx, err error) {
 		ctx.Response.Header.Set("Retry-After", "1")
 	}
 	if p.Status >= 500 {
-		c.logger.Warn("request failed", "method", string(ctx.Method()), "path", string(ctx.Path()), "error", err)
+		c.logger.Warn("request failed", "method", string(ctx.Method()), "path", serve.LogPath(string(ctx.Path())), "error", err)
 	}
 	if p.Status == http.StatusUnauthorized {
 		ctx.Response.Header.Set("WWW-Authenticate", "Bearer")

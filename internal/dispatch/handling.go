@@ -98,7 +98,7 @@ func (h *handling) alone(ctx, going context.Context, event []chat.Event, origin 
 		pause := h.opts.backoff(try)
 		h.count.retried.Inc()
 		h.opts.Logger.WarnContext(ctx, "event failed, to be retried",
-			slog.String("type", string(event[0].Type)), slog.String("stream", string(event[0].Stream)), slog.String("sequence", event[0].Sequence.String()),
+			slog.String("type", string(event[0].Type)), slog.Any("stream", event[0].Stream), slog.String("sequence", event[0].Sequence.String()),
 			slog.Int("try", try), slog.Duration("pause", pause), slog.Any("error", err))
 		if err := wait(going, pause); err != nil {
 			return err

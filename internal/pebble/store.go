@@ -375,7 +375,8 @@ func unavailable(err error) error {
 	return chat.Errorf(chat.Unavailable, "store: %w", err)
 }
 
-// damaged is a row that cannot be what was written.
+// damaged is a row that cannot be what was written. Its key is not told: it has
+// rooms' ids.
 func damaged(key []byte) error {
-	return chat.Errorf(chat.Internal, "store: row %q is damaged", key)
+	return chat.Errorf(chat.Internal, "store: row %c%v is damaged", key[0], chat.RoomID(key).LogValue())
 }

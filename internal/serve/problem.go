@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strings"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/guard"
@@ -64,7 +65,7 @@ func ProblemOf(err error) Problem {
 func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := ProblemOf(err)
 	if p.Status >= 500 {
-		slog.ErrorContext(r.Context(), "request failed", slog.String("method", r.Method), slog.String("path", r.URL.Path), slog.Any("error", err))
+		slog.ErrorContext(r.Context(), "request failed", slog.String("method", r.Method), slog.String("path", LogPath(r.URL.Path)), slog.Any("error", err))
 	}
 	if p.Status == http.StatusUnauthorized && w.Header().Get("WWW-Authenticate") == "" {
 		w.Header().Set("WWW-Authenticate", "Bearer") // RFC 9110 wants one with each 401
@@ -73,6 +74,18 @@ func Fail(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("Retry-After", "1")
 	}
 	write(w, "application/problem+json", p.Status, p)
+}
+
+// LogPath is a path for logs. What follows rooms/ and invitations/ is a code by
+// which people join: of that it has the hash.
+func LogPath(path string) string {
+	segments := strings.Split(path, "/")
+	for i := 1; i < len(segments); i++ {
+		if before := segments[i-1]; segments[i] != "" && (before == "rooms" || before == "invitations") {
+			segments[i] = chat.RoomID(segments[i]).LogValue().String()
+		}
+	}
+	return strings.Join(segments, "/")
 }
 
 // Guarded answers for a handler that panics, see [guard.Call]. what says which one

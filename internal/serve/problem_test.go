@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -139,4 +140,21 @@ type closed struct {
 func (c *closed) Close() error {
 	c.closed = true
 	return nil
+}
+
+func TestLogPath(t *testing.T) {
+	for path, want := range map[string]string{
+		"/v1/rooms":                         "/v1/rooms",
+		"/v1/rooms/":                        "/v1/rooms/",
+		"/v1/me":                            "/v1/me",
+		"/v1/rooms/abcd-efgh-jkmn":          "/v1/rooms/#",
+		"/v1/rooms/abcd-efgh-jkmn/messages": "/v1/rooms/#/messages",
+		"/v1/invitations/secret":            "/v1/invitations/#",
+		"/v1/rooms/abcd-efgh-jkmn/invitations/secret/x": "/v1/rooms/#/invitations/#/x",
+	} {
+		got := regexp.MustCompile(`#[0-9a-f]{8}`).ReplaceAllString(serve.LogPath(path), "#")
+		if got != want {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
+	}
 }
