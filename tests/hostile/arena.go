@@ -24,6 +24,7 @@ type arena struct {
 
 	mu     sync.Mutex
 	people map[string]*client.Session
+	unread bool          // messages are there, see unreads
 	hoard  []chat.RoomID // rooms of many large messages, see hoards
 }
 

@@ -37,7 +37,7 @@ type attack struct {
 }
 
 // attacks are all there are. Each file of attacks has a list of its own.
-var attacks = slices.Concat(socketAttacks, accountAttacks)
+var attacks = slices.Concat(httpAttacks, socketAttacks, accountAttacks)
 
 // What must hold under every attack.
 const (
