@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -280,6 +281,8 @@ func (p *parts) reindex(ctx context.Context, always bool) error {
 			return fmt.Errorf("emptying the index: %w", err)
 		}
 		if err := p.stores.Events.Scan(ctx, func(messages []chat.Event) error {
+			// One that a version before this one let in must not end the start.
+			messages = slices.DeleteFunc(messages, func(e chat.Event) bool { return chat.CheckLogged(&e) != nil })
 			return index.With(p.stores.Index).HandleEvents(ctx, messages)
 		}); err != nil {
 			return fmt.Errorf("rebuilding the index: %w", err)

@@ -94,13 +94,9 @@ type Search struct {
 
 // Hit is a message that was found.
 type Hit struct {
-	Room       chat.RoomID   `json:"room"`
-	Sequence   chat.Sequence `json:"sequence"`
-	User       chat.UserID   `json:"user"`
-	Nickname   string        `json:"nickname"`
-	Text       string        `json:"text"`
-	Time       time.Time     `json:"time"`
-	Highlights [][2]int      `json:"highlights"` // start and end, in UTF-16 code units
+	Room chat.RoomID `json:"room"`
+	Message
+	Highlights [][2]int `json:"highlights"` // start and end, in UTF-16 code units
 }
 
 // Found is a page of what was found, newest first.

@@ -4,7 +4,6 @@
 package history
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -13,6 +12,7 @@ import (
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/auth"
 	"knatter.dev/chat/internal/serve"
+	"knatter.dev/chat/internal/view"
 )
 
 // Sizes of a page.
@@ -60,21 +60,6 @@ func (f *Function) use(events chat.EventStore, rooms chat.RoomStore, log chat.Lo
 	}), stop)
 }
 
-// message is a message as the protocol shows it.
-type message struct {
-	Sequence    chat.Sequence   `json:"sequence"`
-	ID          string          `json:"id"`
-	User        chat.UserID     `json:"user"`
-	Nickname    string          `json:"nickname"`
-	Text        string          `json:"text"`
-	Time        string          `json:"time"`
-	ReplyTo     chat.Sequence   `json:"replyTo,omitzero"`
-	Mentions    []chat.UserID   `json:"mentions,omitempty"`
-	Attachments json.RawMessage `json:"attachments,omitempty"`
-}
-
-const timeFormat = "2006-01-02T15:04:05.000Z"
-
 func (f *Function) listMessages(w http.ResponseWriter, r *http.Request) error {
 	user, room, selection, err := f.request(r, defaultMessages, maxMessages)
 	if err != nil {
@@ -86,7 +71,7 @@ func (f *Function) listMessages(w http.ResponseWriter, r *http.Request) error {
 	}
 	f.rates.read(user, page.weight())
 	nicknames := make(map[chat.UserID]string)
-	messages := make([]message, 0, len(page.events))
+	messages := make([]view.Message, 0, len(page.events))
 	for i := range page.events {
 		e := &page.events[i]
 		sender := e.User()
@@ -99,25 +84,13 @@ func (f *Function) listMessages(w http.ResponseWriter, r *http.Request) error {
 			nickname = m.Nickname
 			nicknames[sender] = nickname
 		}
-		var data chat.Posted
-		if err := e.Decode(&data); err != nil {
-			return chat.Errorf(chat.Internal, "message %s of room %s: %w", e.Sequence, room, err)
+		if m, ok := view.MessageOf(e, nickname); ok {
+			messages = append(messages, m)
 		}
-		messages = append(messages, message{
-			Sequence:    e.Sequence,
-			ID:          e.ID,
-			User:        sender,
-			Nickname:    nickname,
-			Text:        data.Text,
-			Time:        e.Time.UTC().Format(timeFormat),
-			ReplyTo:     data.ReplyTo,
-			Mentions:    data.Mentions,
-			Attachments: data.Attachments,
-		})
 	}
 	serve.JSON(w, http.StatusOK, struct {
-		Messages []message `json:"messages"`
-		More     bool      `json:"more"`
+		Messages []view.Message `json:"messages"`
+		More     bool           `json:"more"`
 	}{messages, page.more})
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/guard"
 	"knatter.dev/chat/internal/serve"
+	"knatter.dev/chat/internal/view"
 )
 
 // atOnce is how many rooms of a list are looked at together.
@@ -28,19 +29,9 @@ type entry struct {
 	Sequence chat.Sequence `json:"sequence"` // of the last event in the store
 	Read     chat.Sequence `json:"read"`
 	Unread   int           `json:"unread"` // at most 9,999
-	Last     *message      `json:"lastMessage,omitempty"`
+	Last     *view.Message `json:"lastMessage,omitempty"`
 
 	latest time.Time // of the last message or, without one, the room's beginning
-}
-
-// message is the last one of a room, in the form that history has it.
-type message struct {
-	Sequence chat.Sequence `json:"sequence"`
-	ID       string        `json:"id"`
-	User     chat.UserID   `json:"user"`
-	Nickname string        `json:"nickname"`
-	Text     string        `json:"text"`
-	Time     time.Time     `json:"time"`
 }
 
 // list is the caller's rooms, latest first. Sequences of different rooms have no
@@ -142,19 +133,14 @@ func (f *Function) entry(ctx context.Context, room chat.Room, self chat.Membersh
 	if len(messages) == 0 {
 		return e, nil
 	}
-	last := messages[0]
-	var posted chat.Posted
-	if err := last.Decode(&posted); err != nil {
-		return e, err
-	}
+	last := &messages[0]
 	sender, err := f.membership(ctx, room.ID, last.User())
 	if err != nil {
 		return e, err
 	}
 	e.latest = last.Time
-	e.Last = &message{
-		Sequence: last.Sequence, ID: last.ID, User: last.User(), Nickname: sender.Nickname,
-		Text: posted.Text, Time: last.Time,
+	if m, ok := view.MessageOf(last, sender.Nickname); ok {
+		e.Last = &m
 	}
 	return e, nil
 }

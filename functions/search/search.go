@@ -18,6 +18,7 @@ import (
 	"knatter.dev/chat/internal/auth"
 	"knatter.dev/chat/internal/guard"
 	"knatter.dev/chat/internal/serve"
+	"knatter.dev/chat/internal/view"
 )
 
 const (
@@ -79,13 +80,9 @@ type answer struct {
 
 // hit is a message that matches.
 type hit struct {
-	Room       chat.RoomID   `json:"room"`
-	Sequence   chat.Sequence `json:"sequence"`
-	User       chat.UserID   `json:"user"`
-	Nickname   string        `json:"nickname"`
-	Text       string        `json:"text"`
-	Time       time.Time     `json:"time"`
-	Highlights [][2]int      `json:"highlights"` // UTF-16 code units
+	Room chat.RoomID `json:"room"`
+	view.Message
+	Highlights [][2]int `json:"highlights"` // UTF-16 code units
 }
 
 func (f *Function) search(w http.ResponseWriter, r *http.Request) error {
@@ -235,16 +232,12 @@ func (f *Function) read(ctx context.Context, query *analysis.Query, matches []ch
 			if len(messages) == 0 {
 				return nil
 			}
-			e := &messages[0]
-			var posted chat.Posted
-			if err := e.Decode(&posted); err != nil {
-				return fmt.Errorf("a stored message: %w", err)
+			message, ok := view.MessageOf(&messages[0], "")
+			if !ok {
+				return nil
 			}
-			if highlights, ok := query.Match(posted.Text); ok {
-				hits[i] = &hit{
-					Room: m.Room, Sequence: m.Sequence, User: e.User(), Text: posted.Text, Time: e.Time,
-					Highlights: highlights,
-				}
+			if highlights, ok := query.Match(message.Text); ok {
+				hits[i] = &hit{Room: m.Room, Message: message, Highlights: highlights}
 			}
 			return nil
 		}))

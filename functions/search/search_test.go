@@ -135,8 +135,8 @@ func TestHits(t *testing.T) {
 	x.member("r1", "bob", chat.MemberLeft) // the nickname stays known
 
 	w := x.get("alice", "q="+url.QueryEscape("공유 회의"))
-	want := fmt.Sprintf(`{"hits":[{"room":"r1","sequence":"%s","user":"bob","nickname":"BOB","text":"🎉 회의록을 공유해 주세요","time":"%s","highlights":[[3,5],[8,10]]}]}`,
-		e.Sequence, e.Time.Format(time.RFC3339)) + "\n"
+	want := fmt.Sprintf(`{"hits":[{"room":"r1","sequence":"%s","id":"%s","user":"bob","nickname":"BOB","text":"🎉 회의록을 공유해 주세요","time":"%s","highlights":[[3,5],[8,10]]}]}`,
+		e.Sequence, e.ID, e.Time.Format("2006-01-02T15:04:05.000Z")) + "\n"
 	if w.Code != http.StatusOK || w.Body.String() != want {
 		t.Errorf("status %d, got  %s, want %s", w.Code, w.Body, want)
 	}

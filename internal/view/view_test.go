@@ -1,0 +1,54 @@
+package view_test
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"knatter.dev/chat"
+	"knatter.dev/chat/internal/view"
+)
+
+func TestTimesHaveThreeDigits(t *testing.T) {
+	seoul := time.FixedZone("KST", 9*60*60)
+	for in, want := range map[time.Time]string{
+		time.Date(2026, 11, 1, 2, 3, 4, 0, time.UTC):            `"2026-11-01T02:03:04.000Z"`,
+		time.Date(2026, 11, 1, 2, 3, 4, 500_000_000, time.UTC):  `"2026-11-01T02:03:04.500Z"`,
+		time.Date(2026, 11, 1, 2, 3, 4, 120_000_000, time.UTC):  `"2026-11-01T02:03:04.120Z"`,
+		time.Date(2026, 11, 1, 2, 3, 4, 7_999_999, time.UTC):    `"2026-11-01T02:03:04.007Z"`,
+		time.Date(2026, 11, 1, 2, 3, 4, 0, seoul):               `"2026-10-31T17:03:04.000Z"`,
+		time.Date(2026, 11, 1, 2, 3, 4, 999_000_000, time.UTC):  `"2026-11-01T02:03:04.999Z"`,
+		time.Date(2026, 11, 1, 2, 3, 4, 10_000_000, time.Local): "",
+	} {
+		b, err := json.Marshal(view.Time(in))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want != "" && string(b) != want {
+			t.Errorf("%v is %s, want %s", in, b, want)
+		}
+		var back view.Time
+		if err := json.Unmarshal(b, &back); err != nil || !time.Time(back).Equal(in.Truncate(time.Millisecond)) {
+			t.Errorf("%s comes back as %v, %v", b, time.Time(back), err)
+		}
+	}
+}
+
+func TestMessageOf(t *testing.T) {
+	e, err := chat.NewEvent("id", "alice", chat.MessagePosted, "room", chat.Posted{Text: "hi", ReplyTo: 3, Mentions: []chat.UserID{"bob"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Sequence, e.Time = 7, time.Date(2026, 11, 1, 2, 3, 4, 0, time.UTC)
+	m, ok := view.MessageOf(&e, "al")
+	b, err := json.Marshal(m)
+	if want := `{"sequence":"0000000000000007","id":"id","user":"alice","nickname":"al","text":"hi","time":"2026-11-01T02:03:04.000Z","replyTo":"0000000000000003","mentions":["bob"]}`; !ok || err != nil || string(b) != want {
+		t.Errorf("%s, %t, %v; want %s", b, ok, err, want)
+	}
+	for _, data := range []string{``, `null`, `{}`, `[]`, `{"text":7}`, `{"Text":"hi"}`, `{"text":""}`} {
+		e.Data = json.RawMessage(data)
+		if m, ok := view.MessageOf(&e, "al"); ok {
+			t.Errorf("%q is shown as %+v", data, m)
+		}
+	}
+}
