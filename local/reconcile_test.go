@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"encoding/binary"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -135,7 +137,14 @@ func TestLogBehindItsStore(t *testing.T) {
 			var acked map[string]chat.Sequence
 			follow(t, cfg, func(p *parts) { acked = posts(t, p, "before", 100) })
 			for generation := 1; generation <= 2; generation++ {
-				lose(t, filepath.Join(cfg.data, "log"))
+				log := filepath.Join(cfg.data, "log")
+				lose(t, log)
+				// Who knows how far it was would fill it up.
+				for _, path := range []string{log + ".ledger", filepath.Join(log, "groups.log")} {
+					if err := os.RemoveAll(path); err != nil {
+						t.Fatal(err)
+					}
+				}
 				what := said(t, func() {
 					follow(t, cfg, func(p *parts) {
 						fresh := posts(t, p, fmt.Sprint("after-", generation), 30)
@@ -192,7 +201,7 @@ func TestStoreBehindTheLog(t *testing.T) {
 			}
 		},
 		"everything": func(t *testing.T, store string) {
-			if err := os.RemoveAll(store); err != nil {
+			if err := errors.Join(os.RemoveAll(store), os.Mkdir(store, 0o700)); err != nil {
 				t.Fatal(err)
 			}
 		},
@@ -230,23 +239,15 @@ func TestStoreBehindTheLog(t *testing.T) {
 func TestWhatTheLogNoLongerHas(t *testing.T) {
 	cfg := config{data: t.TempDir(), retention: 64 << 20}
 	follow(t, cfg, func(p *parts) { posts(t, p, "before", 100) })
-	p, err := openParts(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for partition := range int32(partitions) {
-		if err := p.broker.Trim(partition, 3); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := p.close(); err != nil {
-		t.Fatal(err)
+	for partition := range partitions {
+		trimFile(t, filepath.Join(cfg.data, "log", "partitions", fmt.Sprint(chat.TopicRooms, "-", partition)), 3)
 	}
 	quiet := said(t, func() { follow(t, cfg, func(*parts) {}) })
 	if strings.Contains(quiet, "no longer has") {
 		t.Errorf("said although nothing is missing: %s", quiet)
 	}
-	if err := os.RemoveAll(filepath.Join(cfg.data, "store")); err != nil {
+	store := filepath.Join(cfg.data, "store")
+	if err := errors.Join(os.RemoveAll(store), os.Mkdir(store, 0o700)); err != nil {
 		t.Fatal(err)
 	}
 	what := said(t, func() { follow(t, cfg, func(*parts) {}) })
@@ -304,4 +305,21 @@ func TestStalledFunctionsLoseNothing(t *testing.T) {
 			t.Errorf("when all is stored: %v", err)
 		}
 	})
+}
+
+// trimFile drops the batches before an offset, as retention does in time.
+func trimFile(t *testing.T, dir string, offset uint64) {
+	t.Helper()
+	segment := filepath.Join(dir, "0.dat")
+	data, err := os.ReadFile(segment)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for binary.BigEndian.Uint64(data) < offset {
+		data = data[12+binary.BigEndian.Uint32(data[8:]):]
+	}
+	later := filepath.Join(dir, fmt.Sprint(binary.BigEndian.Uint64(data), ".dat"))
+	if err := errors.Join(os.WriteFile(later, data, 0o600), os.Remove(segment)); err != nil {
+		t.Fatal(err)
+	}
 }

@@ -201,6 +201,9 @@ func openParts(ctx context.Context, cfg config) (p *parts, err error) {
 			return nil, fmt.Errorf("data directory: %w", err)
 		}
 	}
+	if err := checkStore(cfg); err != nil {
+		return nil, err
+	}
 	if p.stores, err = open.Store(ctx, storeURL(cfg)); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
@@ -234,6 +237,7 @@ func (p *parts) openLog(ctx context.Context, cfg config) (err error) {
 		if err := p.broker.Settle(); err != nil {
 			return err
 		}
+		p.kafka.Acked = p.broker.Acked
 	}
 	if p.kafka, err = kafka.Reconcile(ctx, p.kafka, p.stores.Progress, p.stores.Events); err != nil {
 		return fmt.Errorf("log and store: %w", err)

@@ -1,5 +1,6 @@
 // Command admin is for those who run Knatter: it makes the topics, shows and
-// replays dead letters, rewinds groups, and empties the index.
+// replays dead letters, rewinds groups, empties the index, and checks a directory of
+// data.
 package main
 
 import (
@@ -13,7 +14,7 @@ import (
 )
 
 // commands are what there is, by the words that call it.
-var commands = []program.Program{topics, listDead, replayDead, rewind, wipeIndex}
+var commands = []program.Program{topics, listDead, replayDead, rewind, wipeIndex, check}
 
 func main() {
 	os.Exit(execute(context.Background(), os.Args[1:], os.Environ(), os.Stdout, os.Stderr))

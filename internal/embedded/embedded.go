@@ -17,6 +17,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -36,10 +37,11 @@ type Options struct {
 // Broker is the embedded log.
 type Broker struct {
 	cluster *kfake.Cluster
-	dir     string
+	dir     string        // "" for memory
 	stop    chan struct{} // closed when it stops
 	running sync.WaitGroup
-	lock    io.Closer // of the directory
+	lock    io.Closer // of the log's directory
+	ledger  *Ledger   // nil in memory, and before Settle
 	syncer  *syncer   // nil where nothing is synced
 	free    free
 }
@@ -52,7 +54,7 @@ var passing = []string{chat.TopicSignals, chat.TopicDeliveries}
 func Start(o Options) (*Broker, error) {
 	opts := []kfake.Opt{
 		kfake.NumBrokers(1),
-		kfake.ClusterID("knatter"),
+		kfake.ClusterID(ClusterID),
 		kfake.BrokerConfigs(map[string]string{"log.cleaner.backoff.ms": "60000"}),
 	}
 	b := &Broker{dir: o.Dir, stop: make(chan struct{})}
@@ -60,6 +62,9 @@ func Start(o Options) (*Broker, error) {
 	if o.Dir != "" {
 		if b.lock, err = Lock(o.Dir); err != nil {
 			return nil, err
+		}
+		if err := Prepare(o.Dir); err != nil {
+			return nil, errors.Join(err, b.release())
 		}
 		opts = append(opts, kfake.DataDir(o.Dir))
 	}
@@ -82,6 +87,9 @@ func (b *Broker) release() (err error) {
 	if b.syncer != nil {
 		err = b.syncer.close()
 	}
+	if b.ledger != nil {
+		err = errors.Join(err, b.ledger.Close())
+	}
 	if b.lock != nil {
 		err = errors.Join(err, b.lock.Close())
 	}
@@ -98,7 +106,15 @@ func (b *Broker) listen(network, address string) (net.Listener, error) {
 
 // Settle is to be called when the topics are there: it makes that they are there
 // after a power cut too. What is appended before waits for a sync of everything.
-func (b *Broker) Settle() error {
+func (b *Broker) Settle() (err error) {
+	if b.dir != "" {
+		if err := KeepTopics(b.dir); err != nil {
+			return err
+		}
+		if b.ledger, err = OpenLedger(filepath.Dir(b.dir), func() Places { return LookAt(b.cluster) }); err != nil {
+			return err
+		}
+	}
 	if b.syncer == nil {
 		return nil
 	}
@@ -115,6 +131,14 @@ func (b *Broker) Settle() error {
 // Addrs are the addresses of the log, host:port.
 func (b *Broker) Addrs() []string { return b.cluster.ListenAddrs() }
 
+// Acked notes that an event was acknowledged: the next start makes sure that the log
+// still has it.
+func (b *Broker) Acked(partition int32, offset int64) {
+	if b.ledger != nil && b.syncer != nil { // what is not synced may be lost: that is what --no-sync says
+		b.ledger.Acked(partition, offset)
+	}
+}
+
 // Err tells why nothing can be acknowledged any more, until a new start: a sync
 // has failed, and after that nobody can say what is on the disk. Errors:
 // Unavailable.
@@ -129,6 +153,9 @@ func (b *Broker) Err() error {
 func (b *Broker) Close() error {
 	close(b.stop)
 	b.running.Wait() // kfake has no answers after its end
+	if b.ledger != nil {
+		b.ledger.Stop()
+	}
 	b.cluster.Close()
 	return b.release()
 }

@@ -67,7 +67,10 @@ func (d *disk) after(t *testing.T, dir string) string {
 	d.mu.Lock()
 	sizes, names := maps.Clone(d.sizes), maps.Clone(d.names)
 	d.mu.Unlock()
-	left := t.TempDir()
+	left := filepath.Join(t.TempDir(), "log")
+	if err := os.Mkdir(left, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil

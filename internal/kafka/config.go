@@ -35,6 +35,9 @@ type Config struct {
 	Trimmed            bool          // the brokers keep everything; who runs them drops what is beyond RetentionBytes
 	Uncompressed       bool          // append without compression, for brokers that no network is between
 	Timeout            time.Duration // after which an append fails as Unavailable, at least 1 s; default 10 s
+
+	// Acked, unless nil, is told of each event that is acknowledged in chat.rooms.
+	Acked func(partition int32, offset int64)
 }
 
 const (

@@ -135,6 +135,7 @@ func (l *Log) AppendAsync(ctx context.Context, e *chat.Event, done func(err erro
 			return
 		}
 		e.Sequence = l.cfg.SequenceAt(r.Partition, r.Offset)
+		l.acked(r)
 		done(nil)
 	})
 }
@@ -171,7 +172,12 @@ func (l *Log) produce(ctx context.Context, records []*kgo.Record) error {
 		}
 		acks := make(chan error, len(chunk))
 		for _, r := range chunk {
-			l.client.TryProduce(context.WithoutCancel(ctx), r, func(_ *kgo.Record, err error) { acks <- err })
+			l.client.TryProduce(context.WithoutCancel(ctx), r, func(r *kgo.Record, err error) {
+				if err == nil {
+					l.acked(r)
+				}
+				acks <- err
+			})
 		}
 		var first error
 		for range chunk {
@@ -189,6 +195,13 @@ func (l *Log) produce(ctx context.Context, records []*kgo.Record) error {
 		}
 	}
 	return nil
+}
+
+// acked tells who wants to know that a record is acknowledged.
+func (l *Log) acked(r *kgo.Record) {
+	if l.cfg.Acked != nil && r.Topic == chat.TopicRooms {
+		l.cfg.Acked(r.Partition, r.Offset)
+	}
 }
 
 // admit refuses an event while its partition has little room for what persist and

@@ -50,10 +50,10 @@ func Store(ctx context.Context, url string) (*Stores, error) {
 	scheme, rest, _ := strings.Cut(url, ":")
 	switch {
 	case scheme == "memory" && rest == "":
-		return embedded(pebble.OpenMemory())
+		return inProcess(pebble.OpenMemory())
 	case scheme == "pebble":
 		if dir, ok := directory(rest); ok {
-			return embedded(pebble.Open(dir))
+			return inProcess(pebble.Open(dir))
 		}
 	case scheme == "mongodb" || scheme == "mongodb+srv":
 		s, err := mongo.Open(ctx, url)
@@ -86,7 +86,7 @@ func directory(rest string) (string, bool) {
 	return rest, rest != ""
 }
 
-func embedded(s *pebble.Store, err error) (*Stores, error) {
+func inProcess(s *pebble.Store, err error) (*Stores, error) {
 	if err != nil {
 		return nil, err
 	}

@@ -58,7 +58,7 @@ func (a *Accounts) Create(ctx context.Context, account chat.Account) error {
 	for _, key := range keys[1:] {
 		_ = b.Set(key, []byte(account.ID), nil)
 	}
-	return a.s.commit(b, pebble.Sync)
+	return a.s.keep(b)
 }
 
 // Account implements [chat.AccountStore]. Errors: NotFound, Unavailable.
@@ -112,7 +112,7 @@ func (a *Accounts) SetNickname(ctx context.Context, user chat.UserID, nickname s
 	if err := setJSON(b, nameKey(kindAccount, user), &account); err != nil {
 		return errors.Join(err, b.Close())
 	}
-	return a.s.commit(b, pebble.Sync)
+	return a.s.keep(b)
 }
 
 // Befriend implements [chat.AccountStore]. Errors: Invalid for IDs that are none,
@@ -136,7 +136,7 @@ func (a *Accounts) friend(ctx context.Context, user, friend chat.UserID, change 
 	defer a.s.leave()
 	b := a.s.db.NewBatch()
 	_ = change(b, pairKey(kindFriend, user, friend))
-	return a.s.commit(b, pebble.Sync)
+	return a.s.keep(b)
 }
 
 // Friends implements [chat.AccountStore]. Errors: Unavailable.

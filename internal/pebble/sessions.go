@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"knatter.dev/chat"
 )
 
@@ -44,7 +42,7 @@ func (s *Sessions) set(session *chat.Session) error {
 	if err := setJSON(b, nameKey(kindSession, session.ID), session); err != nil {
 		return errors.Join(err, b.Close())
 	}
-	return s.s.commit(b, pebble.Sync)
+	return s.s.keep(b)
 }
 
 // Session implements [chat.SessionStore]. Errors: NotFound, Unavailable.

@@ -28,6 +28,7 @@ import (
 type Store struct {
 	db     *pebble.DB
 	lock   *pebble.Lock
+	ledger *ledger
 	health *health
 
 	life   sync.RWMutex // held for reading by every call, so that Close waits for them
@@ -95,13 +96,18 @@ func open(dir string, opts ...Option) (*Store, error) {
 		return nil, chat.Errorf(chat.Unavailable, "store directory %s is in use by another process: %w", dir, err)
 	}
 	s := &Store{lock: lock, health: newHealth(o.fs, dir, o.reserve)}
+	if s.ledger, err = prepare(o.fs, dir); err != nil {
+		_ = lock.Close()
+		return nil, err
+	}
+	o.fs = s.ledger
 	err = s.health.run(func() (err error) {
 		s.db, err = pebble.Open(dir, tuning(o, s.health, lock))
 		return err
 	})
 	if err != nil {
-		_ = lock.Close() // the first error is the one to tell
-		return nil, chat.Errorf(chat.Unavailable, "store directory %s: %w", dir, err)
+		_ = errors.Join(s.ledger.file.Close(), lock.Close()) // the first error is the one to tell
+		return nil, chat.Errorf(chat.Unavailable, "store directory %s: %w\n%s", dir, err, lostStore)
 	}
 	s.events = &Events{s: s, blocks: newBlocks(), marks: marks{store: chat.StoreEvents}}
 	s.rooms = &Rooms{s: s, marks: marks{store: chat.StoreRooms}}
@@ -111,7 +117,13 @@ func open(dir string, opts ...Option) (*Store, error) {
 	s.routes = &Routes{s: s, marks: marks{store: chat.StoreRoutes}, open: make(map[chat.RoomID][]int)}
 	s.index = &Index{s: s, marks: marks{store: chat.StoreIndex}, enough: enough, most: mostRecent, recent: make(map[chat.RoomID]*recentRoom)}
 	s.progress = &Progress{s: s}
-	err = s.checkSchema()
+	err = s.verify()
+	if err == nil {
+		err = s.ledger.format(uint64(s.db.FormatMajorVersion()))
+	}
+	if err == nil {
+		err = s.checkSchema()
+	}
 	if err == nil {
 		err = s.index.loadAnalysis()
 	}
@@ -266,7 +278,7 @@ func (s *Store) Close() error {
 	if err := s.health.run(s.db.Close); err != nil {
 		return chat.Errorf(chat.Unavailable, "closing the store: %w", err)
 	}
-	return s.lock.Close()
+	return errors.Join(s.ledger.file.Close(), s.lock.Close())
 }
 
 // enter begins a call and leave ends it. A call must not enter twice.
@@ -300,6 +312,15 @@ func (s *Store) commit(b *pebble.Batch, o *pebble.WriteOptions) error {
 		return unavailable(err)
 	}
 	return b.Close()
+}
+
+// keep is commit, synced, of what is kept nowhere else.
+func (s *Store) keep(b *pebble.Batch) error {
+	if err := s.commit(b, pebble.Sync); err != nil {
+		return err
+	}
+	s.ledger.keep()
+	return nil
 }
 
 // get returns a copy of the row and whether there is one.

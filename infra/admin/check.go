@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"knatter.dev/chat"
+	"knatter.dev/chat/internal/damage"
+	"knatter.dev/chat/internal/open"
+	"knatter.dev/chat/internal/program"
+)
+
+var acceptLoss = program.Setting{Name: "accept-loss", Usage: "mend what is damaged, also where something is lost by it"}
+
+var check = program.Program{
+	Name:      "admin check",
+	Arguments: "DIR",
+	Summary: `Looks for damage in a directory of data, with nothing running on it.
+DIR is what "go run ./local" has by --data: the embedded log, the embedded store, the signing key. All of it is read.
+Nothing is changed without --accept-loss. The exit code is 1 if something is damaged.`,
+	Settings: []program.Setting{acceptLoss},
+	Run: func(ctx context.Context, c program.Call) error {
+		if len(c.Args) != 1 {
+			return chat.Errorf(chat.Invalid, "one directory must be named")
+		}
+		problems, done, err := open.CheckData(ctx, c.Args[0])
+		if err != nil {
+			return err
+		}
+		defer done()
+		for _, p := range problems {
+			fmt.Fprintln(c.Out, p)
+		}
+		if len(problems) == 0 {
+			fmt.Fprintln(c.Out, "everything is whole")
+			return nil
+		}
+		if !program.Switch(c.Env, acceptLoss) {
+			return chat.Errorf(chat.Unavailable, "%d files or directories are damaged", len(problems))
+		}
+		if err := damage.Mend(problems); err != nil {
+			return err
+		}
+		for _, p := range problems {
+			if p.Mend == nil {
+				return chat.Errorf(chat.Unavailable, "%s cannot be mended: put it back from a backup", p.File)
+			}
+		}
+		fmt.Fprintln(c.Out, "mended")
+		return nil
+	},
+}
