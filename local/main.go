@@ -125,7 +125,7 @@ func main() {
 	if cfg.verbose {
 		level = slog.LevelDebug
 	}
-	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})))
+	slog.SetDefault(slog.New(program.Calm(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))))
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -70,7 +70,7 @@ func (p Program) Execute(ctx context.Context, args, environ []string, stdout, st
 	}
 	var level slog.Level
 	_ = level.UnmarshalText([]byte(call.Env[logLevel.Env()])) // it was checked
-	slog.SetDefault(slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: level})).With(slog.String("program", p.Name)))
+	slog.SetDefault(slog.New(Calm(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: level}))).With(slog.String("program", p.Name)))
 
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
