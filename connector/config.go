@@ -89,7 +89,8 @@ type Log interface {
 	// Latest is the latest time of the last events of all partitions; zero when there
 	// are none. Errors: Unavailable.
 	Latest(ctx context.Context) (time.Time, error)
-	// Ready reports whether events can be logged. Errors: Unavailable.
+	// Ready reports whether events can be logged, and takes what was refused before.
+	// Errors: Unavailable.
 	Ready(ctx context.Context) error
 }
 
@@ -107,6 +108,7 @@ type Follow func(ctx context.Context, ready func(), handle func([]chat.Delivery)
 type Parts struct {
 	Log       Log
 	Follow    Follow
+	Deliverer chat.Deliverer // by which readiness is proved; nil: the log's Ready alone
 	Rooms     chat.RoomStore
 	Store     func(context.Context) error // whether the stores can be read and written; nil for always
 	Accounts  Accounts                    // for nicknames of now; nil: as the tokens have them

@@ -63,6 +63,7 @@ type Connector struct {
 	cancel   context.CancelFunc
 	draining atomic.Bool
 	ready    atomic.Bool // deliveries are being followed
+	prober   *prober
 
 	mu       sync.Mutex
 	sessions map[*session]struct{}
@@ -108,6 +109,7 @@ func New(cfg Config, parts Parts) (*Connector, error) {
 		c.logger = slog.Default()
 	}
 	c.hub = newHub(c)
+	c.prober = &prober{deliver: parts.Deliverer, log: parts.Log, self: cfg.Ordinal}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.server = &fasthttp.Server{
 		Handler:            c.serveHTTP,
@@ -189,8 +191,8 @@ func (c *Connector) Serve(ctx context.Context, ln net.Listener) error {
 	return err
 }
 
-// Ready tells whether the connector can serve: it follows its deliveries, and events
-// can be logged and stored. Errors: Unavailable.
+// Ready tells whether the connector can serve: it follows its deliveries, events can
+// be logged and stored, and what is in the log arrives here. Errors: Unavailable.
 func (c *Connector) Ready(ctx context.Context) error {
 	if c.draining.Load() {
 		return chat.Errorf(chat.Unavailable, "draining")
@@ -200,7 +202,7 @@ func (c *Connector) Ready(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
-	if err := c.log.Ready(ctx); err != nil {
+	if err := c.prober.check(ctx); err != nil {
 		return chat.Errorf(chat.Unavailable, "the log: %w", err)
 	}
 	if c.store == nil {
@@ -222,6 +224,9 @@ func (c *Connector) followDeliveries() {
 			c.hub.begin()
 			c.ready.Store(true)
 		}, func(deliveries []chat.Delivery) {
+			if deliveries = c.prober.take(deliveries); len(deliveries) == 0 {
+				return
+			}
 			c.metrics.delivered.Add(float64(len(deliveries)))
 			if e, err := chat.DecodeFrame(deliveries[0].Frame); err == nil {
 				c.metrics.delays.Observe(max(time.Since(e.Time), 0).Seconds())

@@ -60,11 +60,12 @@ func newRig(t *testing.T, cfg connector.Config, wrap ...func(connector.Follow) c
 		follow = w(follow)
 	}
 	r.c, err = connector.New(cfg, connector.Parts{
-		Log:      r.log,
-		Follow:   follow,
-		Rooms:    r.store.Rooms(),
-		Accounts: r.store.Accounts(),
-		Verifier: verifier,
+		Log:       r.log,
+		Deliverer: r.log,
+		Follow:    follow,
+		Rooms:     r.store.Rooms(),
+		Accounts:  r.store.Accounts(),
+		Verifier:  verifier,
 		Functions: map[string]http.RoundTripper{
 			"history": serve.Local{Handler: http.HandlerFunc(history.With(r.store.Events(), r.store.Rooms(), r.log, verifier).Handle)},
 		},

@@ -68,7 +68,8 @@ func run(ctx context.Context, cfg config, start time.Time) (err error) {
 		Connections:           cfg.atOnce,
 		ConnectionsPerAddress: cfg.ofOne,
 	}, connector.Parts{
-		Log: parts.log,
+		Log:       parts.log,
+		Deliverer: parts.log,
 		Follow: func(ctx context.Context, ready func(), handle func([]chat.Delivery)) error {
 			return kafka.FollowDeliveries(ctx, parts.kafka, 0, ready, handle)
 		},

@@ -28,6 +28,7 @@ func (f *Function) Start(ctx context.Context, env map[string]string) error {
 	if err != nil {
 		return err
 	}
+	f.Need(stores.Check, log.Ready)
 	f.use(stores.Accounts, stores.Sessions, stores.Attempts, stores.Rooms, log, signer,
 		auth.NewVerifier(signer.Keys, stores.Sessions), stop)
 	return nil

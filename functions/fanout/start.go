@@ -23,6 +23,7 @@ func (f *Function) Start(ctx context.Context, env map[string]string) error {
 	if err != nil {
 		return err
 	}
+	f.Need(stores.Check)
 	f.use(stores.Routes, stores.Events, log, generation, stop)
 	return nil
 }

@@ -25,6 +25,7 @@ func (f *Function) Start(ctx context.Context, env map[string]string) error {
 	if err != nil {
 		return err
 	}
+	f.Need(stores.Check)
 	f.use(stores.Events, stores.Rooms, log, auth.NewVerifier(keys, stores.Sessions), stop)
 	return nil
 }

@@ -24,6 +24,7 @@ func (f *Function) Start(ctx context.Context, env map[string]string) error {
 	if err != nil {
 		return err
 	}
+	f.Need(stores.Check)
 	refreshing, stop := context.WithCancel(context.Background())
 	var done sync.WaitGroup
 	done.Go(func() { keepFresh(refreshing, stores.Index, stores.Events) })

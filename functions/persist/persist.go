@@ -17,7 +17,6 @@ type Function struct {
 
 	events chat.EventStore
 	rooms  chat.RoomStore
-	check  func(context.Context) error // of the stores that Start opened; nil after With
 }
 
 var _ chat.Handler = (*Function)(nil)

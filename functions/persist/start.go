@@ -23,16 +23,7 @@ func (f *Function) Start(ctx context.Context, env map[string]string) error {
 	if err != nil {
 		return err
 	}
-	f.check = stores.Check
+	f.Need(stores.Check)
 	f.use(stores.Events, stores.Rooms, generation, stores.Close)
 	return nil
-}
-
-// Ready tells whether events can be stored.
-func (f *Function) Ready(ctx context.Context) (bool, error) {
-	if !f.Started() || f.check == nil {
-		return f.Started(), nil
-	}
-	err := f.check(ctx)
-	return err == nil, err
 }

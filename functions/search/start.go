@@ -24,6 +24,7 @@ func (f *Function) Start(ctx context.Context, env map[string]string) error {
 	if err != nil {
 		return err
 	}
+	f.Need(stores.Check)
 	f.use(stores.Index, stores.Events, stores.Rooms, auth.NewVerifier(keys, stores.Sessions), stores.Close)
 	return nil
 }

@@ -23,6 +23,7 @@ type Log struct {
 	partitions atomic.Int32 // of chat.rooms; fixed once NewLog has seen them
 	deliveries atomic.Pointer[deliveriesTopic]
 	lag        lag
+	refused    refusing
 }
 
 var (
@@ -131,6 +132,7 @@ func (l *Log) AppendAsync(ctx context.Context, e *chat.Event, done func(err erro
 	}
 	l.client.TryProduce(context.WithoutCancel(ctx), record(e), func(r *kgo.Record, err error) {
 		if err != nil {
+			l.refused.add(r, err)
 			done(failure("append", err))
 			return
 		}
@@ -175,6 +177,8 @@ func (l *Log) produce(ctx context.Context, records []*kgo.Record) error {
 			l.client.TryProduce(context.WithoutCancel(ctx), r, func(r *kgo.Record, err error) {
 				if err == nil {
 					l.acked(r)
+				} else {
+					l.refused.add(r, err)
 				}
 				acks <- err
 			})
@@ -199,6 +203,7 @@ func (l *Log) produce(ctx context.Context, records []*kgo.Record) error {
 
 // acked tells who wants to know that a record is acknowledged.
 func (l *Log) acked(r *kgo.Record) {
+	l.refused.remove(r)
 	if l.cfg.Acked != nil && r.Topic == chat.TopicRooms {
 		l.cfg.Acked(r.Partition, r.Offset)
 	}
@@ -214,15 +219,19 @@ func (l *Log) admit(e *chat.Event) error {
 	return l.lag.check(partitionOf(e.Stream, int(l.partitions.Load())))
 }
 
-// Ready reports whether events can be logged: a broker answers, and persist and
-// index are not so far behind that events are refused. Errors: Unavailable.
+// Ready reports whether events can be logged: a broker answers, persist and index are
+// not so far behind that events are refused, and the partitions of chat.rooms that took
+// none the last time take one now: a hidden one. Errors: Unavailable.
 func (l *Log) Ready(ctx context.Context) error {
 	ctx, cancel := l.cfg.bounded(ctx)
 	defer cancel()
 	if err := l.client.Ping(ctx); err != nil {
 		return failure("ping", err)
 	}
-	return l.lag.now(ctx)
+	if err := l.lag.now(ctx); err != nil {
+		return err
+	}
+	return failure("append", l.produce(ctx, l.refused.probes(int(l.partitions.Load()))))
 }
 
 // Connectors is how many connectors there can be: the partitions of

@@ -320,18 +320,22 @@ func begin(ctx context.Context, client *kgo.Client, admin *kadm.Client, c Config
 		if o.Offset > 0 {
 			return
 		}
-		e := chat.Event{
-			ID:     fmt.Sprintf("begin-%d-%d", c.Generation, o.Partition),
-			Source: "/log",
-			Type:   chat.RouteClosed,
-			Room:   "log",
-			Stream: "log",
-			Time:   chat.Now(),
-			Data:   []byte(`{"connector":-1}`),
-		}
-		r := record(&e)
+		r := record(hidden(fmt.Sprintf("begin-%d-%d", c.Generation, o.Partition), "log"))
 		r.Partition = o.Partition
 		records = append(records, r)
 	})
 	return client.ProduceSync(ctx, records...).FirstErr()
+}
+
+// hidden is an event of the log's own, with which nobody does anything.
+func hidden(id string, stream chat.RoomID) *chat.Event {
+	return &chat.Event{
+		ID:     id,
+		Source: "/log",
+		Type:   chat.RouteClosed,
+		Room:   stream,
+		Stream: stream,
+		Time:   chat.Now(),
+		Data:   []byte(`{"connector":-1}`),
+	}
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/auth"
@@ -18,7 +20,20 @@ type Function struct {
 	callers *auth.Callers
 	close   func() error
 	ready   atomic.Bool // the fields above are set
+
+	needs []func(context.Context) error
+	mu    sync.Mutex // guards what was found of them
+	asked time.Time
+	err   error
 }
+
+// needsHold is how long an answer to whether what a function needs is there stands
+// for the next ones.
+const needsHold = time.Second
+
+// Need makes the function ready only while all of the checks, of stores and logs, are
+// nil; it is called before Use.
+func (f *Function) Need(checks ...func(context.Context) error) { f.needs = checks }
 
 // Demand makes the function answer only callers that show a secret, all others by
 // 401; it is called before Use. With nil whoever reaches the function is believed,
@@ -70,8 +85,24 @@ func (f *Function) Stop(context.Context) error {
 	return f.close()
 }
 
-// Ready tells whether requests can be answered.
-func (f *Function) Ready(context.Context) (bool, error) { return f.Started(), nil }
+// Ready tells whether requests can be answered, as of a moment ago.
+func (f *Function) Ready(ctx context.Context) (bool, error) {
+	if !f.Started() {
+		return false, nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.asked.IsZero() || time.Since(f.asked) >= needsHold {
+		f.err = nil
+		for _, check := range f.needs {
+			if f.err = check(context.WithoutCancel(ctx)); f.err != nil {
+				break
+			}
+		}
+		f.asked = time.Now()
+	}
+	return f.err == nil, f.err
+}
 
 // Alive tells whether the process should go on.
 func (f *Function) Alive(context.Context) (bool, error) { return true, nil }

@@ -67,7 +67,8 @@ func run(ctx context.Context, c program.Call) (err error) {
 		return err
 	}
 	gateway, err := connector.New(cfg, connector.Parts{
-		Log: log,
+		Log:       log,
+		Deliverer: log,
 		Follow: func(ctx context.Context, ready func(), handle func([]chat.Delivery)) error {
 			return kafka.FollowDeliveries(ctx, kc, cfg.Ordinal, ready, handle)
 		},

@@ -1,0 +1,77 @@
+package kafka
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"knatter.dev/chat"
+)
+
+// refusing are the partitions of chat.rooms that did not take the last event that they
+// were given: a disk is full, or too few replicas are there.
+type refusing struct {
+	some       atomic.Bool // so that appending costs nothing while there are none
+	mu         sync.Mutex
+	partitions map[int32]bool
+}
+
+// probeSize is more than a full disk takes to the end of what a file has of it.
+const probeSize = 8 << 10
+
+// add notes that a record was not taken. What is at fault with the record itself, or
+// with too many of them, is not the partition's.
+func (f *refusing) add(r *kgo.Record, err error) {
+	if r.Topic != chat.TopicRooms || errors.Is(err, kgo.ErrMaxBuffered) || errors.Is(err, kerr.MessageTooLarge) {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.partitions == nil {
+		f.partitions = make(map[int32]bool)
+	}
+	f.partitions[r.Partition] = true
+	f.some.Store(true)
+}
+
+// remove notes that a record was taken.
+func (f *refusing) remove(r *kgo.Record) {
+	if !f.some.Load() || r.Topic != chat.TopicRooms {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.partitions, r.Partition)
+	f.some.Store(len(f.partitions) > 0)
+}
+
+// probes are hidden events, one for each partition that refused, of all that there
+// are; nobody does anything with them.
+func (f *refusing) probes(partitions int) []*kgo.Record {
+	if !f.some.Load() {
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var records []*kgo.Record
+	for p := range f.partitions {
+		e := hidden(fmt.Sprint("probe-", p), streamIn(p, partitions))
+		e.Data = append(e.Data, bytes.Repeat([]byte{' '}, probeSize)...)
+		records = append(records, record(e))
+	}
+	return records
+}
+
+// streamIn is a stream of ours in a partition.
+func streamIn(partition int32, partitions int) chat.RoomID {
+	for n := 0; ; n++ {
+		if stream := chat.RoomID(fmt.Sprint("log-", n)); partitionOf(stream, partitions) == partition {
+			return stream
+		}
+	}
+}
