@@ -18,7 +18,9 @@ help: ## list the targets
 
 .PHONY: run
 run: ## start the whole chat on http://localhost:8080, data in .knatter/
-	go run ./local --data $(DATA)
+	@echo 'Compiling Knatter; the first time takes a minute or two ...'
+	@go build -o bin/knatter ./local
+	@trap : INT; bin/knatter --data $(DATA)
 
 .PHONY: reindex
 reindex: ## rebuild the search index, then go on running

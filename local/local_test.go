@@ -198,7 +198,15 @@ func TestFlags(t *testing.T) {
 		{"--function search", "must be name=url"},
 		{"--ephemeral --store pebble:x", "goes with neither"},
 		{"run", "unexpected argument"},
-		{"--nonsense", "not defined"},
+		{"--nonsense", "not defined: --nonsense"},
+		{"-nonsense", "not defined: --nonsense"},
+		{"--heartbeat -3s", "--heartbeat must be at least"},
+		{"--heartbeat soon", "for flag --heartbeat"},
+		{"--heartbeat", "needs an argument: --heartbeat"},
+		{"--retention 0", "--retention must be at least"},
+		{"--retention -1", ""},
+		{"--connections -1", "--connections"},
+		{"--trusted-proxies nowhere", "for flag --trusted-proxies"},
 	} {
 		_, err := parse(strings.Fields(c.args))
 		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {

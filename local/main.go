@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/netip"
 	"net/url"
@@ -49,10 +50,7 @@ type config struct {
 func parse(args []string) (config, error) {
 	c := config{functions: make(map[string]*url.URL)}
 	fs := flag.NewFlagSet("knatter", flag.ContinueOnError)
-	fs.Usage = func() {
-		_, _ = fmt.Fprintf(fs.Output(), "Usage: knatter [flags]\n\nRuns Knatter in one process and serves the chat. Flags:\n\n")
-		fs.PrintDefaults()
-	}
+	fs.SetOutput(io.Discard) // main says what is wrong
 	fs.StringVar(&c.listen, "listen", "127.0.0.1:8080", "`address` of the chat: page, WebSocket and HTTP; \":8080\" serves the whole network")
 	fs.StringVar(&c.admin, "admin", "127.0.0.1:8081", "`address` of /metrics, /healthz, /readyz and /debug/pprof; \"\" for none")
 	fs.StringVar(&c.data, "data", ".knatter/", "`directory` for all that is kept: the log, the stores, the signing key")
@@ -72,11 +70,13 @@ func parse(args []string) (config, error) {
 	fs.Int64Var(&c.retention, "retention", 256<<20, "`bytes` that the log keeps of each of its 4 partitions; history and search keep everything; below 0 for no limit")
 	fs.BoolVar(&c.noSync, "no-sync", false, "acknowledge events before the embedded log has them on the disk: a power cut loses the last of them")
 	fs.BoolVar(&c.verbose, "verbose", false, "log more")
-	if err := fs.Parse(args); err != nil {
-		return c, err
+	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return c, help{fs}
+	} else if err != nil {
+		return c, program.FlagError(err)
 	}
 	if fs.NArg() > 0 {
-		return c, fmt.Errorf("unexpected argument %q; --help lists the flags", fs.Arg(0))
+		return c, fmt.Errorf("unexpected argument %q", fs.Arg(0))
 	}
 	if c.atOnce < 0 || c.ofOne < 0 {
 		return c, errors.New("--connections and --connections-per-address must not be below 0")
@@ -84,10 +84,39 @@ func parse(args []string) (config, error) {
 	if c.ephemeral && (c.store != "" || c.brokers != "") {
 		return c, errors.New("--ephemeral is about the embedded log and store: it goes with neither --brokers nor --store")
 	}
+	if c.retention >= 0 && c.retention < leastRetention {
+		return c, fmt.Errorf("--retention must be at least %d, or below 0 for no limit", leastRetention)
+	}
 	if c.heartbeat < connector.LeastHeartbeat {
 		return c, fmt.Errorf("--heartbeat must be at least %v", connector.LeastHeartbeat)
 	}
 	return c, nil
+}
+
+// leastRetention is less than what any use needs, and enough for the log to drop
+// whole segments.
+const leastRetention = 1 << 20
+
+// help is the answer to --help.
+type help struct{ flags *flag.FlagSet }
+
+func (help) Error() string { return flag.ErrHelp.Error() }
+
+func (h help) print(w io.Writer) {
+	_, _ = fmt.Fprint(w, "Usage: knatter [flags]\n\nRuns Knatter in one process and serves the chat.\n")
+	h.flags.VisitAll(func(f *flag.Flag) {
+		value, usage := flag.UnquoteUsage(f)
+		_, _ = fmt.Fprintf(w, "\n  --%s\n      %s\n", strings.TrimSpace(f.Name+" "+value+"  "+given(f)), usage)
+	})
+}
+
+// given is the default of a flag, if it has one worth telling.
+func given(f *flag.Flag) string {
+	switch f.DefValue {
+	case "", "0", "false":
+		return ""
+	}
+	return "(default " + f.DefValue + ")"
 }
 
 func (c *config) setFunction(s string) error {
@@ -114,11 +143,13 @@ func functionNames() []string {
 func main() {
 	start := time.Now()
 	cfg, err := parse(os.Args[1:])
+	var asked help
 	switch {
-	case errors.Is(err, flag.ErrHelp):
+	case errors.As(err, &asked):
+		asked.print(os.Stdout)
 		return
 	case err != nil:
-		fmt.Fprintln(os.Stderr, "knatter:", err)
+		fmt.Fprintf(os.Stderr, "knatter: %v; --help lists the flags\n", err)
 		os.Exit(2)
 	}
 	level := slog.LevelWarn

@@ -139,13 +139,14 @@ func announce(ctx context.Context, cfg config, gateway *connector.Connector, ln 
 		}
 		where = dir
 	}
-	address := ln.Addr().(*net.TCPAddr)
-	host := address.IP.String()
-	if address.IP.IsLoopback() || address.IP.IsUnspecified() {
-		host = "localhost"
+	address := ln.Addr().(*net.TCPAddr).AddrPort()
+	fmt.Printf("Knatter is ready after %s.\n\n  chat     %s\n", time.Since(start).Round(time.Millisecond), own(address))
+	if addresses, err := net.InterfaceAddrs(); err == nil {
+		for _, u := range others(address, addresses) {
+			fmt.Printf("           %s (for others on the network)\n", u)
+		}
 	}
-	fmt.Printf("Knatter is ready after %s.\n\n  chat     http://%s\n  data     %s\n  log      %s (Kafka protocol)\n",
-		time.Since(start).Round(time.Millisecond), net.JoinHostPort(host, fmt.Sprint(address.Port)), where, strings.Join(brokers, ","))
+	fmt.Printf("  data     %s\n  log      %s (Kafka protocol)\n", where, strings.Join(brokers, ","))
 	if cfg.admin != "" {
 		fmt.Printf("  metrics  http://%s/metrics\n", cfg.admin)
 	}

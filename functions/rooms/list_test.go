@@ -72,6 +72,6 @@ func TestList(t *testing.T) {
 	equal(t, "read, unread", []any{got["read"], got["unread"]}, []any{read, 0})
 	equal(t, "last message", got["lastMessage"], object{
 		"sequence": last.String(), "id": got["lastMessage"].(object)["id"], "user": alice.id, "nickname": "alice",
-		"text": "안녕 <b>", "time": now.Add(2 * time.Minute).Format(time.RFC3339Nano),
+		"text": "안녕 <b>", "time": now.Add(2 * time.Minute).Format("2006-01-02T15:04:05.000Z"),
 	})
 }

@@ -91,7 +91,7 @@ func (p Program) parse(args, environ []string) (Call, error) {
 	case errors.Is(err, flag.ErrHelp):
 		return Call{}, err
 	case err != nil:
-		return Call{}, chat.Errorf(chat.Invalid, "%w", err)
+		return Call{}, chat.Errorf(chat.Invalid, "%w", FlagError(err))
 	case showVersion:
 		return Call{}, errVersion
 	case p.Arguments == "" && len(words) > 0:
@@ -110,6 +110,12 @@ func (p Program) parse(args, environ []string) (Call, error) {
 		}
 	}
 	return Call{Env: env, Args: words}, nil
+}
+
+// FlagError is an error of package flag with flags in the form that we write them
+// in: it says -name where all documents say --name.
+func FlagError(err error) error {
+	return errors.New(strings.NewReplacer("not defined: -", "not defined: --", "flag -", "flag --", "an argument: -", "an argument: --").Replace(err.Error()))
 }
 
 func (s Setting) check(value string) error {

@@ -74,7 +74,7 @@ func TestCommandsExist(t *testing.T) {
 							help = helpOf(t)
 						}
 						for _, word := range words[3:] {
-							if strings.HasPrefix(word, "--") && !strings.Contains(help, "\n  "+word[1:]+" ") && !strings.Contains(help, "\n  "+word[1:]+"\n") {
+							if strings.HasPrefix(word, "--") && !strings.Contains(help, "\n  "+word+" ") && !strings.Contains(help, "\n  "+word+"\n") {
 								t.Errorf("there is no flag %s", word)
 							}
 						}
@@ -121,7 +121,7 @@ func rows(t *testing.T, page, heading string) (list []string) {
 
 func TestFlagTable(t *testing.T) {
 	var want []string
-	for _, m := range regexp.MustCompile(`(?m)^  -([a-z-]+)`).FindAllStringSubmatch(helpOf(t), -1) {
+	for _, m := range regexp.MustCompile(`(?m)^  --([a-z-]+)`).FindAllStringSubmatch(helpOf(t), -1) {
 		want = append(want, "--"+m[1])
 	}
 	slices.Sort(want)
