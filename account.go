@@ -5,7 +5,7 @@ import "time"
 // Account is a person who can log in.
 type Account struct {
 	ID           UserID
-	Email        string // as given, trimmed; unique without regard to case
+	Email        string // as it is shown; unique in all its spellings
 	Nickname     string
 	PasswordHash string // PHC string; empty when the account has no password
 	Created      time.Time

@@ -80,11 +80,14 @@ type RoomStore interface {
 // is nowhere else.
 type AccountStore interface {
 	// Create stores a new account, durably. One without an email address can only be
-	// found by its ID. Errors: Conflict when the ID or the email address (without
-	// regard to case) is taken, atomically so.
+	// found by its ID. Errors: Conflict when the ID or the email address is taken,
+	// atomically so. Spellings of an address are one, whatever case they are in, with
+	// characters that are not seen, full-width ones, and a domain in Unicode or punycode.
 	Create(ctx context.Context, a Account) error
 
-	// Account and ByEmail return an account. Errors: NotFound.
+	// Account and ByEmail return an account; ByEmail whatever the spelling. Accounts
+	// from before that have one address in several spellings are each found under
+	// their own. Errors: NotFound.
 	Account(ctx context.Context, user UserID) (Account, error)
 	ByEmail(ctx context.Context, email string) (Account, error)
 

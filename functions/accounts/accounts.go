@@ -7,10 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"net/mail"
-	"strings"
-
-	"golang.org/x/text/unicode/norm"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/auth"
@@ -18,11 +14,8 @@ import (
 	"knatter.dev/chat/internal/serve"
 )
 
-// What a person may be called, in code points, and be reached at, in bytes.
-const (
-	maxNickname = 32
-	maxEmail    = 254 // RFC 5321's longest path
-)
+// maxNickname is how long a nickname can be, in code points.
+const maxNickname = 32
 
 // Function answers /v1/accounts, /v1/sessions, /v1/me and the public keys.
 //
@@ -93,7 +86,7 @@ func (f *Function) signUp(w http.ResponseWriter, r *http.Request) error {
 	if err := serve.Decode(w, r, &in); err != nil {
 		return err
 	}
-	email, err := cleanEmail(in.Email)
+	email, err := names.Email(in.Email)
 	if err != nil {
 		return err
 	}
@@ -118,19 +111,6 @@ func (f *Function) signUp(w http.ResponseWriter, r *http.Request) error {
 	}
 	serve.JSON(w, http.StatusCreated, profileOf(account))
 	return nil
-}
-
-// cleanEmail returns an email address in its one form. Whether it exists only a
-// message to it could tell. Errors: Invalid.
-func cleanEmail(email string) (string, error) {
-	email = norm.NFC.String(strings.TrimSpace(email))
-	// Besides addresses the parser takes names, comments and quotes, which it
-	// removes; and of what is left only what is printed as such is wanted.
-	parsed, err := mail.ParseAddress(email)
-	if err != nil || parsed.Address != email || len(email) > maxEmail {
-		return "", chat.Errorf(chat.Invalid, "email must be an email address of at most %d bytes", maxEmail)
-	}
-	return email, nil
 }
 
 // account is the caller's own account. Errors: Unauthenticated also when the

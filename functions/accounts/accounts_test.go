@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -174,6 +175,11 @@ func TestSignUpRefuses(t *testing.T) {
 		"no nickname":         {valid(object{"nickname": "  "}), 422},
 		"long nickname":       {valid(object{"nickname": strings.Repeat("가", 33)}), 422},
 		"control characters":  {valid(object{"nickname": "a\u0007"}), 422},
+		"blank nickname":      {valid(object{"nickname": "\u3164"}), 422},
+		"mark as nickname":    {valid(object{"nickname": "\u0301"}), 422},
+		"blank address":       {valid(object{"email": "\u200b@example.org"}), 422},
+		"blank in an address": {valid(object{"email": "al\u2800ice@example.org"}), 422},
+		"bad punycode":        {valid(object{"email": "a@xn--a"}), 422},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := *x
@@ -182,6 +188,62 @@ func TestSignUpRefuses(t *testing.T) {
 		})
 	}
 	x.do("POST", "/v1/accounts", "", valid(object{"password": "가나다라마바사아"})).want(201)
+}
+
+// One person, whatever the spelling of the address, has one account: it can be logged
+// in to and befriended by each, and no other one can be made.
+func TestSpellingsOfAnAddress(t *testing.T) {
+	x := setUpWithLog(t, nil)
+	x.signUp("bob")
+	bob := x.logIn("bob").Access
+	for made, spellings := range map[string][]string{
+		"alice@example.org": {"ALICE@example.ORG", "al\u200bice@example.org", "al\u00adice@example.org", "ａｌｉｃｅ＠ｅｘａｍｐｌｅ．ｏｒｇ", "alice@example。org"},
+		"m@bücher.example":  {"m@xn--bcher-kva.example", "M@XN--BCHER-KVA.example", "m@BÜCHER.example"},
+		"민지@example.org":    {"\u1106\u1175\u11ab지@example.org", "민\u3164지@example.org"},
+	} {
+		in := func(email string) object {
+			return object{"email": email, "password": password, "nickname": "a"}
+		}
+		// The first account gets the oddest spelling.
+		a := x.do("POST", "/v1/accounts", "", in(spellings[len(spellings)-1])).want(201)
+		id := a.body()["id"]
+		for _, email := range append(spellings, made) {
+			x.do("POST", "/v1/accounts", "", in(email)).want(409)
+			if got := x.do("POST", "/v1/sessions", "", in(email)).want(200).body()["user"].(object)["id"]; got != id {
+				t.Errorf("%q logs in to %v, want %v", email, got, id)
+			}
+			x.do("POST", "/v1/me/friends", bob, in(email)).want(202)
+		}
+		if friends := x.do("GET", "/v1/me/friends", bob, nil).body()["friends"].([]any); len(friends) != 1 || friends[0].(object)["id"] != id {
+			t.Errorf("friends %v, want %v", friends, id)
+		}
+		x.do("DELETE", "/v1/me/friends/"+id.(string), bob, nil).want(204)
+	}
+}
+
+// An account with an address that would be refused now is there as before.
+func TestAddressFromBefore(t *testing.T) {
+	x := setUpWithLog(t, nil)
+	x.signUp("bob")
+	bob := x.logIn("bob").Access
+	hash, err := x.f.hasher.hash(t.Context(), password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, email := range []string{"\u200b@example.org", "al\u2800ice@example.org", "a@xn--a"} {
+		id := chat.UserID(fmt.Sprint("old-", i))
+		if err := x.store.Accounts().Create(t.Context(), chat.Account{ID: id, Email: email, Nickname: "old", PasswordHash: hash}); err != nil {
+			t.Fatal(err)
+		}
+		a := x.do("POST", "/v1/sessions", "", object{"email": email, "password": password}).want(200).body()
+		if user := a["user"].(object); user["id"] != string(id) || user["email"] != email {
+			t.Errorf("%q: %v", email, user)
+		}
+		x.do("POST", "/v1/me/friends", bob, object{"email": email}).want(202)
+	}
+	if friends := x.do("GET", "/v1/me/friends", bob, nil).body()["friends"].([]any); len(friends) != 3 {
+		t.Errorf("friends %v", friends)
+	}
 }
 
 func TestKeysArePublished(t *testing.T) {

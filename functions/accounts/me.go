@@ -113,7 +113,7 @@ func (f *Function) befriend(w http.ResponseWriter, r *http.Request) error {
 	if err := serve.Decode(w, r, &in); err != nil {
 		return err
 	}
-	email, err := cleanEmail(in.Email)
+	email, err := names.SoughtEmail(in.Email)
 	if err != nil {
 		return err
 	}

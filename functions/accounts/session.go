@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"strings"
 	"time"
 
 	"knatter.dev/chat"
@@ -37,12 +36,9 @@ func (f *Function) logIn(w http.ResponseWriter, r *http.Request) error {
 	if err := f.allow(w, r, "client", client(r), f.Limits.Client, defaults.Client); err != nil {
 		return err
 	}
-	email, err := cleanEmail(in.Email)
+	email, err := names.SoughtEmail(in.Email)
 	valid := err == nil
-	if !valid {
-		email = in.Email
-	}
-	if err := f.delay(w, r, folded(email)); err != nil {
+	if err := f.delay(w, r, names.EmailKey(in.Email)); err != nil {
 		return err
 	}
 	account := chat.Account{PasswordHash: decoy}
@@ -70,10 +66,6 @@ func (f *Function) logIn(w http.ResponseWriter, r *http.Request) error {
 	}
 	return f.issue(w, account, s.ID, token)
 }
-
-// folded is an address without regard to case, as the store compares it: to upper
-// and back, because there are letters that only share a capital.
-func folded(email string) string { return strings.ToLower(strings.ToUpper(email)) }
 
 func (f *Function) issue(w http.ResponseWriter, account chat.Account, session, refresh string) error {
 	access, err := f.signer.Sign(auth.Claims{

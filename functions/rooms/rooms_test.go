@@ -156,7 +156,7 @@ func TestCreate(t *testing.T) {
 	bob.does("GET", "/v1/rooms/"+room, nil, 403)
 	bob.does("GET", "/v1/rooms/"+room+"/members", nil, 403)
 	bob.does("PATCH", "/v1/rooms/"+room, object{"name": "b"}, 403)
-	for _, name := range []string{"", " ", strings.Repeat("가", 101), "a\nb"} {
+	for _, name := range []string{"", " ", strings.Repeat("가", 101), "a\nb", "\u3164", "\uffa0", "\u2800", "\u0301", "\ufe0f"} {
 		alice.does("POST", "/v1/rooms", object{"name": name}, 422)
 	}
 	alice.does("POST", "/v1/rooms", []int{}, 400)
@@ -173,6 +173,7 @@ func TestRename(t *testing.T) {
 		equal(t, "name", alice.does("PATCH", "/v1/rooms/"+room, object{"name": "two"}, 200)["name"], "two")
 	}
 	alice.does("PATCH", "/v1/rooms/"+room, object{"name": ""}, 422)
+	alice.does("PATCH", "/v1/rooms/"+room, object{"name": "\u3164\ufe0f"}, 422)
 	equal(t, "log", x.logged(chat.RoomID(room)), []string{"room.created one", "member.joined alice owner", "member.joined bob member", "room.updated two"})
 	equal(t, "bob's name of it", bob.does("GET", "/v1/rooms/"+room, nil, 200)["name"], "two")
 }

@@ -50,6 +50,40 @@ func AccountStore(t *testing.T, open func(t *testing.T) chat.AccountStore) {
 		wantEqual(t, "account", got, alice)
 	})
 
+	t.Run("spellings of one address are one", func(t *testing.T) {
+		for _, spellings := range [][]string{
+			{
+				"alice@example.com", "ALICE@example.com", "al\u200bice@example.com", "al\u00adice@example.com", "ａｌｉｃｅ@example.com",
+				"ＡＬＩＣＥ＠ｅｘａｍｐｌｅ．ｃｏｍ", "alice@example。com", "alice@ex\u00adample.com", "al\u3164ice\ufe0f@example.com", "alıce@example.com",
+			},
+			{"bob@bücher.example", "Bob@BÜCHER.example", "bob@xn--bcher-kva.example", "bob@XN--BCHER-KVA.example", "bob@bu\u0308cher.example"},
+			{"김민지@한국.kr", "\u1100\u1175\u11b7민지@xn--3e0b707e.kr"},
+			{"straße@example.com", "STRASSE@example.com", "STRAẞE@example.com"},
+		} {
+			for _, created := range spellings {
+				s := open(t)
+				want := chat.Account{ID: "first", Email: created}
+				must(t, s.Create(ctx, want))
+				for n, other := range spellings {
+					got, err := s.ByEmail(ctx, other)
+					must(t, err)
+					wantEqual(t, fmt.Sprintf("%q, created as %q", other, created), got, want)
+					wantKind(t, s.Create(ctx, chat.Account{ID: chat.UserID(fmt.Sprint("other-", n)), Email: other}), chat.Conflict)
+				}
+			}
+		}
+		s := open(t)
+		for i, other := range []string{"alice@example.com", "alice@example.org", "al.ice@example.com", "alice+1@example.com", "a@fass.de", "a@faß.de", "a@bucher.example", "a@bücher.example"} {
+			want := chat.Account{ID: chat.UserID(fmt.Sprint("user-", i)), Email: other}
+			must(t, s.Create(ctx, want))
+			got, err := s.ByEmail(ctx, other)
+			must(t, err)
+			wantEqual(t, other, got, want)
+		}
+		_, err := s.ByEmail(ctx, "\u200b")
+		wantKind(t, err, chat.NotFound)
+	})
+
 	t.Run("accounts without an address do not collide", func(t *testing.T) {
 		s := open(t)
 		must(t, s.Create(ctx, chat.Account{ID: "bot-1", Nickname: "bot"}))

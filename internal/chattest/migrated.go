@@ -1,6 +1,7 @@
 package chattest
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -66,5 +67,56 @@ func MigratedRooms(t *testing.T, s chat.RoomStore) {
 	must(t, err)
 	if erin.Active || !erin.Removed || erin.Nickname != "Erin the removed" {
 		t.Errorf("erin after a replay: %+v", erin)
+	}
+}
+
+// AccountsToMigrate are accounts under what addresses were compared by before their
+// spellings were one: of these alice, bob and carol have one in three spellings.
+func AccountsToMigrate() map[string]chat.Account {
+	old := make(map[string]chat.Account)
+	for key, a := range map[string]chat.Account{
+		"al\u200bice@example.com":    {ID: "alice", Email: "Al\u200bice@example.com"},
+		"alice@example.com":          {ID: "bob", Email: "alice@Example.com"},
+		"ａｌｉｃｅ@example.com":          {ID: "carol", Email: "ａｌｉｃｅ@example.com"},
+		"dave@xn--bcher-kva.example": {ID: "dave", Email: "dave@xn--bcher-kva.example"},
+		"er\u00adin@example.com":     {ID: "erin", Email: "Er\u00adin@example.com"},
+		"er\u200din@example.com":     {ID: "eric", Email: "er\u200din@example.com"},
+		"frank@example.com":          {ID: "frank", Email: "Frank@example.com"},
+		"gina@xn--a":                 {ID: "gina", Email: "Gina@xn--a"},
+		"hal\u2800@σίσυφοσ.example":  {ID: "hal", Email: "hal\u2800@Σίσυφος.example"},
+		"\u200b@example.com":         {ID: "ida", Email: "\u200b@example.com"},
+	} {
+		a.Nickname, a.PasswordHash, a.Created = string(a.ID), "hash", migratedAt
+		old[key] = a
+	}
+	return old
+}
+
+// MigratedAccounts checks a [chat.AccountStore] that had the accounts of
+// [AccountsToMigrate]: all are found under what they signed up with, and under its
+// other spellings unless another account is.
+func MigratedAccounts(t *testing.T, s chat.AccountStore) {
+	t.Helper()
+	accounts := make(map[chat.UserID]chat.Account)
+	for _, a := range AccountsToMigrate() {
+		accounts[a.ID] = a
+	}
+	for email, want := range map[string]chat.UserID{
+		"al\u200bice@example.com": "alice", "AL\u200bICE@example.com": "alice", "alice@example.com": "bob", "ALICE@EXAMPLE.COM": "bob",
+		"al\u00adice@example.com": "bob", "ａｌｉｃｅ@example.com": "carol", "ＡＬＩＣＥ@Example.com": "carol",
+		"dave@xn--bcher-kva.example": "dave", "dave@bücher.example": "dave", "DAVE@BÜCHER.example": "dave",
+		"er\u00adin@example.com": "erin", "er\u200din@example.com": "eric",
+		"Frank@example.com": "frank", "fr\u200bank@example.com": "frank", "gina@XN--A": "gina",
+		"hal\u2800@Σίσυφος.example": "hal", "\u200b@example.com": "ida",
+	} {
+		got, err := s.ByEmail(t.Context(), email)
+		must(t, err)
+		wantEqual(t, fmt.Sprintf("%q", email), got, accounts[want])
+		wantKind(t, s.Create(t.Context(), chat.Account{ID: "new", Email: email}), chat.Conflict)
+	}
+	erin, err := s.ByEmail(t.Context(), "erin@example.com")
+	must(t, err)
+	if erin.ID != "erin" && erin.ID != "eric" {
+		t.Errorf("erin@example.com is %s", erin.ID)
 	}
 }

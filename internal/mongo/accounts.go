@@ -2,7 +2,6 @@ package mongo
 
 import (
 	"context"
-	"strings"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -10,6 +9,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/names"
 )
 
 // Accounts is the account store.
@@ -30,10 +30,14 @@ type accountDoc struct {
 	Created      time.Time   `bson:"created"`
 }
 
-// addressOf is an email address without regard to case: to upper and back also
-// joins letters that only share a capital.
-func addressOf(email string) string {
-	return strings.ToLower(strings.ToUpper(strings.TrimSpace(email)))
+// addressed is the condition that an account has an address: the one of accounts that
+// are older than [names.EmailKey], or the one that new accounts get.
+func addressed(email string) bson.E {
+	before, key := names.EmailKeyBefore(email), names.EmailKey(email)
+	if before == key {
+		return among("address", bson.A{key})
+	}
+	return among("address", bson.A{before, key})
 }
 
 // Create implements [chat.AccountStore]. Errors: Conflict, Invalid for an ID that is none, Unavailable,
@@ -43,7 +47,7 @@ func (a *Accounts) Create(ctx context.Context, account chat.Account) error {
 		return chat.Errorf(chat.Invalid, "not a user's id")
 	}
 	doc := accountDoc{
-		ID: account.ID, Address: addressOf(account.Email), Email: account.Email,
+		ID: account.ID, Address: names.EmailKey(account.Email), Email: account.Email,
 		Nickname: account.Nickname, PasswordHash: account.PasswordHash, Created: millis(account.Created),
 	}
 	if doc.Address == "" {
@@ -51,6 +55,16 @@ func (a *Accounts) Create(ctx context.Context, account chat.Account) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	if before := names.EmailKeyBefore(account.Email); before != names.EmailKey(account.Email) {
+		// No new account gets an address of that kind, so nobody comes in between.
+		_, err := a.one(ctx, bson.D{{Key: "address", Value: before}})
+		if err == nil {
+			return chat.Errorf(chat.Conflict, "the account exists")
+		}
+		if chat.KindOf(err) != chat.NotFound {
+			return err
+		}
+	}
 	return again(ctx, func(maybe bool) error {
 		taken, err := insertNew(ctx, a.all, []any{doc})
 		if err != nil || len(taken) == 0 {
@@ -67,22 +81,39 @@ func (a *Accounts) Create(ctx context.Context, account chat.Account) error {
 
 // Account implements [chat.AccountStore]. Errors: NotFound, Unavailable.
 func (a *Accounts) Account(ctx context.Context, user chat.UserID) (chat.Account, error) {
-	return a.account(ctx, bson.D{{Key: "_id", Value: user}})
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	doc, err := a.one(ctx, bson.D{{Key: "_id", Value: user}})
+	if err != nil {
+		return chat.Account{}, err
+	}
+	return doc.account(), nil
 }
 
 // ByEmail implements [chat.AccountStore]. Errors: NotFound, Unavailable.
 func (a *Accounts) ByEmail(ctx context.Context, email string) (chat.Account, error) {
-	return a.account(ctx, bson.D{{Key: "address", Value: addressOf(email)}})
-}
-
-func (a *Accounts) account(ctx context.Context, filter bson.D) (chat.Account, error) {
+	if names.EmailKey(email) == "" {
+		return chat.Account{}, chat.Errorf(chat.NotFound, "no such account")
+	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	doc, err := a.one(ctx, filter)
+	found, err := find[accountDoc](ctx, a.exact, bson.D{addressed(email)}, limited(2))
 	if err != nil {
 		return chat.Account{}, err
 	}
-	return chat.Account{ID: doc.ID, Email: doc.Email, Nickname: doc.Nickname, PasswordHash: doc.PasswordHash, Created: doc.Created}, nil
+	if len(found) == 0 {
+		return chat.Account{}, chat.Errorf(chat.NotFound, "no such account")
+	}
+	// Of two from before that have one address in two spellings each is found under
+	// its own.
+	if len(found) == 2 && found[1].Address == names.EmailKeyBefore(email) {
+		return found[1].account(), nil
+	}
+	return found[0].account(), nil
+}
+
+func (d *accountDoc) account() chat.Account {
+	return chat.Account{ID: d.ID, Email: d.Email, Nickname: d.Nickname, PasswordHash: d.PasswordHash, Created: d.Created}
 }
 
 func (a *Accounts) one(ctx context.Context, filter bson.D) (accountDoc, error) {

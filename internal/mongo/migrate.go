@@ -35,9 +35,12 @@ func (s *Store) fromLayout2(ctx context.Context) error {
 			return err
 		}
 	}
+	return s.setLayout(ctx, layout2, layout3)
+}
+
+func (s *Store) setLayout(ctx context.Context, from, to string) error {
 	return again(ctx, func(bool) error {
-		ours := bson.D{{Key: "$set", Value: bson.D{{Key: "version", Value: layout}}}}
-		_, err := s.db.Collection("schema").UpdateOne(ctx, bson.D{{Key: "_id", Value: "layout"}, {Key: "version", Value: layout2}}, ours)
+		_, err := s.db.Collection("schema").UpdateOne(ctx, bson.D{{Key: "_id", Value: "layout"}, {Key: "version", Value: from}}, set(bson.E{Key: "version", Value: to}))
 		return err
 	})
 }

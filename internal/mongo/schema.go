@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -14,7 +15,7 @@ import (
 
 // layout is the version of the collections, their documents and indexes. A change
 // that another version could not read, or would spoil, raises it.
-const layout = "3"
+const layout = "4"
 
 // index is an index of a collection besides that of _id.
 type index struct {
@@ -60,7 +61,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if found != layout && found != layout2 {
+	if !slices.Contains([]string{layout2, layout3, layout}, found) {
 		return chat.Errorf(chat.Unavailable, "the data has layout %q, this version reads %q: start it on another database", found, layout)
 	}
 	for _, i := range indexes {
@@ -79,8 +80,15 @@ func (s *Store) prepare(ctx context.Context) error {
 			return fmt.Errorf("index of %s: %w", i.collection, err)
 		}
 	}
+	ctx = context.WithoutCancel(ctx) // takes as long as it takes
 	if found == layout2 {
-		return s.fromLayout2(context.WithoutCancel(ctx)) // takes as long as it takes
+		if err := s.fromLayout2(ctx); err != nil {
+			return err
+		}
+		found = layout3
+	}
+	if found == layout3 {
+		return s.fromLayout3(ctx)
 	}
 	return nil
 }

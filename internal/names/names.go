@@ -62,15 +62,18 @@ func NewEvent() string { return uuid.Must(uuid.NewV7()).String() }
 // around it.
 func Clean(what, name string, most int) (string, error) {
 	name = norm.NFC.String(strings.TrimSpace(name))
+	if n := utf8.RuneCountInString(name); n < 1 || n > most {
+		return "", chat.Errorf(chat.Invalid, "%s must have 1 to %d characters", what, most)
+	}
 	visible := false
 	for _, c := range name {
 		if unicode.In(c, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control) {
 			return "", chat.Errorf(chat.Invalid, "%s must not have control characters", what)
 		}
-		visible = visible || unicode.IsGraphic(c) && !unicode.IsSpace(c)
+		visible = visible || isBase(c)
 	}
-	if n := utf8.RuneCountInString(name); !visible || n > most {
-		return "", chat.Errorf(chat.Invalid, "%s must have 1 to %d characters", what, most)
+	if !visible {
+		return "", chat.Errorf(chat.Invalid, "%s must have a character that can be seen: a letter, a number, a sign or an emoji", what)
 	}
 	return name, nil
 }

@@ -63,3 +63,43 @@ func TestClean(t *testing.T) {
 		}
 	}
 }
+
+// A name needs something that is seen.
+func TestCleanWantsSomethingVisible(t *testing.T) {
+	for what, blank := range map[string]string{
+		"whitespace":           " \t\u00a0\u1680\u2000\u2003\u2007\u200a\u202f\u205f\u3000\u0085",
+		"Hangul fillers":       "\u115f\u1160\u3164\uffa0",
+		"blank symbols":        "\u2800\ufffc\U0001d159\U00013441\U00013442",
+		"combining marks":      "\u0301\u0308\u0903\u093f\u20dd\u20e3\u302a\u3099\u17b4\u17b5",
+		"variation selectors":  "\ufe00\ufe0e\ufe0f\u180b\u180f\U000e0100\U000e01ef",
+		"joiners and the like": "\u00ad\u034f\u180e\u200b\u200c\u200d\u2060\u2064\u206a\u206f\ufeff\ufff9\u2065\ufff0",
+		"tags":                 "\U000e0001\U000e0020\U000e0061\U000e007f",
+		"musical controls":     "\U0001d173\U0001d17a\U0001bca0",
+		"direction":            "\u061c\u200e\u200f\u202a\u202e\u2066\u2069",
+		"lines and controls":   "\n\r\u2028\u2029\x00\x1b\x7f",
+		"nobody's":             "\ue000\U000f0000\uffff\ufdd0\u0378",
+	} {
+		for _, c := range blank {
+			for _, name := range []string{string(c), strings.Repeat(string(c), 3), " " + string(c) + "\ufe0f\u0301"} {
+				if got, err := Clean("nickname", name, 32); chat.KindOf(err) != chat.Invalid {
+					t.Errorf("%s: Clean(%q) = %q, %v", what, name, got, err)
+				}
+			}
+		}
+		if got, err := Clean("name", blank, 64); chat.KindOf(err) != chat.Invalid {
+			t.Errorf("%s: Clean(%q) = %q, %v", what, blank, got, err)
+		}
+	}
+	for _, name := range []string{
+		"a", "é", "e\u0301", "7", "½", "Ⅳ", "_", ".", "…", "$", "+", "¨", "ㅋ", "ㅠㅠ", "ﾡ", "김", "你", "ب", "क\u094d\u200dष",
+		"☺", "☺\ufe0f", "👩‍👩‍👧", "🇰🇷", "🏴\U000e0067\U000e0062\U000e007f", "1\ufe0f\u20e3", "👍🏽", "⠁", "\U0001fae9", "a\u3164", "\u3164a",
+	} {
+		if _, err := Clean("nickname", name, 32); err != nil {
+			t.Errorf("Clean(%q): %v", name, err)
+		}
+	}
+	_, err := Clean("nickname", "\u3164", 32)
+	if want := "nickname must have a character that can be seen"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %q", err, want)
+	}
+}

@@ -3,12 +3,12 @@ package pebble
 import (
 	"context"
 	"errors"
-	"strings"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/names"
 )
 
 // Accounts is the account store.
@@ -19,10 +19,15 @@ type Accounts struct {
 
 var _ chat.AccountStore = (*Accounts)(nil)
 
-// emailKey is the row of an address without regard to case: to upper and back
-// also joins letters that only share a capital.
-func emailKey(email string) []byte {
-	return nameKey(kindEmail, strings.ToLower(strings.ToUpper(strings.TrimSpace(email))))
+// emailKeys are the rows that an address may be under: first the one of accounts
+// that are older than [names.EmailKey], then the one that new accounts get.
+func emailKeys(email string) (keys [][]byte) {
+	for _, key := range []string{names.EmailKeyBefore(email), names.EmailKey(email)} {
+		if key != "" {
+			keys = append(keys, nameKey(kindEmail, key))
+		}
+	}
+	return keys
 }
 
 // Create implements [chat.AccountStore]. An account without an address can only
@@ -38,11 +43,8 @@ func (a *Accounts) Create(ctx context.Context, account chat.Account) error {
 	defer a.s.leave()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	keys := [][]byte{nameKey(kindAccount, account.ID)}
-	if email := emailKey(account.Email); len(email) > 1 {
-		keys = append(keys, email)
-	}
-	for _, key := range keys {
+	row, emails := nameKey(kindAccount, account.ID), emailKeys(account.Email)
+	for _, key := range append([][]byte{row}, emails...) {
 		_, taken, err := a.s.get(key)
 		if err != nil {
 			return err
@@ -52,11 +54,11 @@ func (a *Accounts) Create(ctx context.Context, account chat.Account) error {
 		}
 	}
 	b := a.s.db.NewBatch()
-	if err := setJSON(b, keys[0], &account); err != nil {
+	if err := setJSON(b, row, &account); err != nil {
 		return errors.Join(err, b.Close())
 	}
-	for _, key := range keys[1:] {
-		_ = b.Set(key, []byte(account.ID), nil)
+	if key := names.EmailKey(account.Email); key != "" {
+		_ = b.Set(nameKey(kindEmail, key), []byte(account.ID), nil)
 	}
 	return a.s.keep(b)
 }
@@ -85,14 +87,16 @@ func (a *Accounts) ByEmail(ctx context.Context, email string) (chat.Account, err
 		return chat.Account{}, err
 	}
 	defer a.s.leave()
-	user, ok, err := a.s.get(emailKey(email))
-	if err != nil {
-		return chat.Account{}, err
+	for _, key := range emailKeys(email) {
+		user, ok, err := a.s.get(key)
+		if err != nil {
+			return chat.Account{}, err
+		}
+		if ok {
+			return a.account(chat.UserID(user))
+		}
 	}
-	if !ok {
-		return chat.Account{}, chat.Errorf(chat.NotFound, "no such account")
-	}
-	return a.account(chat.UserID(user))
+	return chat.Account{}, chat.Errorf(chat.NotFound, "no such account")
 }
 
 // SetNickname implements [chat.AccountStore]. Errors: NotFound, Unavailable.

@@ -32,7 +32,7 @@ import (
 //	k room NUL user                      the user is an active member of the room and an owner
 //
 //	a user                               JSON account
-//	l email, case folded                 user
+//	l email, see names.EmailKey          user
 //	n user NUL friend                    friend is on the user's list
 //	s session                            JSON session
 //	c end8 length8 key                   count4 of attempts in the window that ends at end8
@@ -89,7 +89,7 @@ const (
 )
 
 // schema is the version of the layout above.
-const schema = "4"
+const schema = "5"
 
 // comparer orders keys by their bytes. Its Split takes the trailing number off
 // the rows that are read in its order, so that the bloom filters tell whether a

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -18,6 +19,23 @@ const (
 
 	migrationBatch = 10_000 // rows
 )
+
+// migrate brings data of an earlier layout up to date, from one to the next.
+// Errors: Unavailable also when it is another version's.
+func (s *Store) migrate(ctx context.Context, found string) error {
+	layouts := []string{schema2, schema3, schema4, schema}
+	at := slices.Index(layouts, found)
+	if at < 0 {
+		return chat.Errorf(chat.Unavailable, "the data has layout %q, this version reads %q: start it on an empty directory", found, schema)
+	}
+	steps := []func(context.Context) error{s.fromSchema2, s.fromSchema3, s.fromSchema4}
+	for _, step := range steps[at:] {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // fromSchema2 gives the identities of events and documents their present keys.
 // Nothing of the old ones is removed before all new ones are there, so it may be

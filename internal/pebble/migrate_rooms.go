@@ -30,7 +30,7 @@ func (s *Store) fromSchema3(ctx context.Context) error {
 		return err
 	}
 	b := s.db.NewBatch()
-	_ = b.Set([]byte{kindSchema}, []byte(schema), nil)
+	_ = b.Set([]byte{kindSchema}, []byte(schema4), nil)
 	return s.commit(b, pebble.Sync)
 }
 

@@ -209,19 +209,7 @@ func (s *Store) checkSchema() error {
 		return err
 	}
 	if ok {
-		switch string(found) {
-		case schema:
-			return nil
-		case schema2:
-			if err := s.fromSchema2(context.Background()); err != nil {
-				return err
-			}
-			return s.fromSchema3(context.Background())
-		case schema3:
-			return s.fromSchema3(context.Background())
-		default:
-			return chat.Errorf(chat.Unavailable, "the data has layout %q, this version reads %q: start it on an empty directory", found, schema)
-		}
+		return s.migrate(context.Background(), string(found))
 	}
 	b := s.db.NewBatch()
 	_ = b.Set([]byte{kindSchema}, []byte(schema), nil)
@@ -324,8 +312,10 @@ func (s *Store) keep(b *pebble.Batch) error {
 }
 
 // get returns a copy of the row and whether there is one.
-func (s *Store) get(key []byte) ([]byte, bool, error) {
-	v, closer, err := s.db.Get(key)
+func (s *Store) get(key []byte) ([]byte, bool, error) { return get(s.db, key) }
+
+func get(r pebble.Reader, key []byte) ([]byte, bool, error) {
+	v, closer, err := r.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {
 		return nil, false, nil
 	}
