@@ -240,7 +240,7 @@ func TestDecodeFrameRefuses(t *testing.T) {
 }
 
 func TestDecodeSent(t *testing.T) {
-	with := func(old, new string) string { return strings.Replace(frame(`,"data":{"text":"hi"}`), old, new, 1) }
+	with := func(from, to string) string { return strings.Replace(frame(`,"data":{"text":"hi"}`), from, to, 1) }
 	for name, c := range map[string]struct {
 		in   string
 		want chat.Kind // Internal: none

@@ -96,13 +96,13 @@ func handle(t *testing.T, p *parts) bool {
 	return done
 }
 
-// left looks what a directory still holds: the reason if it is refused, or else what
-// is missing.
-func left(t *testing.T, dir string) (refused error, missing []string) {
+// left looks what a directory still holds: what is missing, or the reason if it is
+// refused.
+func left(t *testing.T, dir string) (missing []string, refused error) {
 	t.Helper()
 	p, err := openParts(t.Context(), config{data: dir, retention: 64 << 20})
 	if err != nil {
-		return err, nil
+		return nil, err
 	}
 	defer func() {
 		if err := p.close(); err != nil {
@@ -144,7 +144,7 @@ func left(t *testing.T, dir string) (refused error, missing []string) {
 			missing = append(missing, fmt.Sprint("user-", i, ": ", errors.Join(err, serr)))
 		}
 	}
-	return nil, missing
+	return missing, nil
 }
 
 // damage does something to one random file or directory below a directory.
@@ -206,7 +206,7 @@ func TestDamage(t *testing.T) {
 		if err := os.CopyFS(untouched, os.DirFS(dir)); err != nil {
 			t.Fatal(err)
 		}
-		if refused, missing := left(t, untouched); refused != nil || len(missing) > 0 {
+		if missing, refused := left(t, untouched); refused != nil || len(missing) > 0 {
 			t.Fatalf("without damage: %v, %v", refused, missing)
 		}
 	}
@@ -219,7 +219,7 @@ func TestDamage(t *testing.T) {
 			t.Fatal(err)
 		}
 		what, name := damage(t, r, dir)
-		refused, missing := left(t, dir)
+		missing, refused := left(t, dir)
 		state := []string{"stopped", "killed"}[round%2]
 		switch {
 		case len(missing) > 0:
@@ -245,13 +245,13 @@ func TestNewStore(t *testing.T) {
 	if err := os.RemoveAll(store); err != nil {
 		t.Fatal(err)
 	}
-	if refused, _ := left(t, dir); refused == nil || !strings.Contains(refused.Error(), store) {
+	if _, refused := left(t, dir); refused == nil || !strings.Contains(refused.Error(), store) {
 		t.Fatalf("without a store: %v", refused)
 	}
 	if err := os.Mkdir(store, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	refused, missing := left(t, dir)
+	missing, refused := left(t, dir)
 	if refused != nil || len(missing) != keptAccounts || !strings.Contains(missing[0], "user-0") {
 		t.Errorf("refused: %v, missing: %v", refused, missing)
 	}

@@ -40,6 +40,7 @@ export class MembersPanel {
       const { role } = await api.invite(room.id, id);
       announce(t(role ? 'invited' : 'invitationSent', nickname), true);
     };
+    /** @returns {Promise<void>} */
     const listOthers = () => listFriends(friends, api, (friend) => invite(friend).then(listOthers, (err) => announce(explain(err), true)),
       ({ id }) => !room.members.has(id));
     this.root = h('aside', { class: 'panel', 'aria-label': t('members') },

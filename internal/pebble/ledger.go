@@ -81,7 +81,7 @@ func appended(name string) bool {
 // Rename implements [vfs.FS]: options are written whole, under another name.
 func (l *ledger) Rename(old, name string) error {
 	if strings.HasPrefix(l.PathBase(name), "OPTIONS-") {
-		f, err := l.FS.Open(old)
+		f, err := l.Open(old)
 		if err != nil {
 			return err
 		}

@@ -175,11 +175,11 @@ test('a day in the chat', { timeout: 300_000 }, async (t) => {
     await alice.page.getByRole('button', { name: 'Invite' }).click();
     await alice.page.getByText('Bob was asked').waitFor(); // they share no room any more
     await bob.page.reload();
-    await bob.page.getByRole('list', { name: 'Invitations' }).getByText('Alice invites you').waitFor();
+    await bob.page.getByRole('list', { name: 'Invitations' }).getByText('김민지 invites you').waitFor();
     await picture(bob, 'invitation');
     await bob.findsAccessible('invitation');
     await bob.page.getByRole('button', { name: 'Decline the invitation' }).click();
-    await bob.page.getByText('Alice invites you').waitFor({ state: 'detached' });
+    await bob.page.getByText('김민지 invites you').waitFor({ state: 'detached' });
     await alice.page.locator('.panel').getByLabel('Email').fill(bob.email);
     await alice.page.getByRole('button', { name: 'Invite' }).click();
     await alice.page.getByText('Bob was asked').waitFor();
