@@ -106,7 +106,7 @@ func TestKilledServer(t *testing.T) {
 		}
 		last := chat.Sequence(10*(each-1) + 1)
 		member, err := s.Rooms().Membership(t.Context(), room, "alice")
-		want := chat.Membership{Room: room, User: "alice", Nickname: fmt.Sprint(each - 1), Role: chat.Plain, Active: true, Sequence: last, Read: last}
+		want := chat.Membership{Room: room, User: "alice", Nickname: fmt.Sprint(each - 1), Role: chat.Plain, Active: true, Since: 1, Sequence: last, Read: last}
 		if err != nil || member != want {
 			t.Errorf("got %+v, %v, want %+v", member, err, want)
 		}

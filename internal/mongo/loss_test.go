@@ -159,10 +159,10 @@ func TestLostReplies(t *testing.T) {
 		must(t, losing(t, "insert", func() error { return s.Index().Put(ctx, []chat.Document{documentOf(repeat, "term")}) }))
 		must(t, losing(t, "update", func() error { return s.Index().Put(ctx, []chat.Document{documentOf(first, "term")}) }))
 		joined := logged(t, chat.MemberJoined, "room", "a", 6, chat.MemberData{User: "alice", Nickname: "a", Role: chat.Plain})
-		left := logged(t, chat.MemberLeft, "room", "b", 7, chat.MemberData{User: "alice", Nickname: "b"})
+		renamed := logged(t, chat.MemberUpdated, "room", "b", 7, chat.MemberData{User: "alice", Nickname: "b", Role: chat.Plain})
 		must(t, losing(t, "insert", func() error { return s.Rooms().Apply(ctx, []chat.Event{joined}) }))
-		must(t, losing(t, "update", func() error { return s.Rooms().Apply(ctx, []chat.Event{left}) }))
-		read := logged(t, chat.ReadAdvanced, "room", "c", 8, chat.ReadData{UpTo: 5})
+		must(t, losing(t, "update", func() error { return s.Rooms().Apply(ctx, []chat.Event{renamed}) }))
+		read := logged(t, chat.ReadAdvanced, "room", "c", 8, chat.ReadData{UpTo: 7})
 		must(t, losing(t, "update", func() error { return s.Rooms().Apply(ctx, []chat.Event{read}) }))
 		must(t, losing(t, "insert", func() error {
 			return s.Routes().Apply(ctx, []chat.RouteChange{{Room: "room", Connector: 1, Open: true, Sequence: 1}})
@@ -183,7 +183,7 @@ func TestLostReplies(t *testing.T) {
 		}
 		member, err := s.Rooms().Membership(ctx, "room", "alice")
 		must(t, err)
-		if want := (chat.Membership{Room: "room", User: "alice", Nickname: "b", Role: chat.Plain, Sequence: 7, Read: 5}); member != want {
+		if want := (chat.Membership{Room: "room", User: "alice", Nickname: "b", Role: chat.Plain, Active: true, Since: 6, Sequence: 7, Read: 7}); member != want {
 			t.Errorf("member: %+v, want %+v", member, want)
 		}
 		routes, err := s.Routes().Connectors(ctx, []chat.RoomID{"room"})
