@@ -51,6 +51,7 @@ type Connector struct {
 	proxies   proxies
 	bodies    *bodies
 	sent      *sent
+	departed  departed
 	server    *fasthttp.Server
 	hub       *hub
 	shares    *shares
@@ -296,6 +297,7 @@ func (c *Connector) sweeps() {
 				s.sweep(now, c.elapsed())
 			}
 			c.shares.sweep()
+			c.departed.sweep()
 			if now.Sub(streams) >= streamSweepEvery {
 				streams = now
 				c.hub.sweep()

@@ -96,7 +96,7 @@ func (c *Connector) prepare(e *chat.Event, user chat.UserID, member bool) error 
 	if e.Sequence = sequence; member || sequence != 0 {
 		return nil
 	}
-	m, err := c.rooms.Membership(c.ctx, e.Room, user)
+	m, err := c.membership(c.ctx, e.Room, user)
 	if err != nil && chat.KindOf(err) != chat.NotFound {
 		return chat.Errorf(chat.Unavailable, "membership: %w", err)
 	}

@@ -113,7 +113,7 @@ func (s *session) follow(room chat.RoomID, after *chat.Sequence) error {
 	if !sleep(reserve(s.c.shares.of(user).lookups, 1), s.done) {
 		return nil
 	}
-	m, err := s.c.rooms.Membership(s.c.ctx, room, user)
+	m, err := s.c.membership(s.c.ctx, room, user)
 	if err != nil && chat.KindOf(err) != chat.NotFound {
 		return chat.Errorf(chat.Unavailable, "membership: %w", err)
 	}
@@ -333,7 +333,7 @@ func (s *session) review(room chat.RoomID) {
 	s.mu.Lock()
 	user, all, sub := s.claims.User, s.all, s.subscription(room)
 	s.mu.Unlock()
-	m, err := s.c.rooms.Membership(s.c.ctx, room, user)
+	m, err := s.c.membership(s.c.ctx, room, user)
 	switch {
 	case err != nil && chat.KindOf(err) != chat.NotFound:
 		s.close(CloseDraining, "resume") // better to start anew than to guess
@@ -363,6 +363,7 @@ func (c *Connector) expel(st *stream, d *chat.Delivery) {
 	}
 	for _, sub := range slices.Backward(st.subs) {
 		if sub.session.user() == data.User {
+			c.departed.note(st.id, data.User, d.Sequence)
 			sub.endLocked()
 			sub.session.removeRoom(st.id)
 		}

@@ -167,6 +167,9 @@ func TestBatchesAndRates(t *testing.T) {
 	}
 	resp, _ := batch(0, 1001)
 	isProblem(t, "over the burst", resp, http.StatusRequestEntityTooLarge)
+	if elsewhere != nil {
+		skip(t, "is over the rate only where batches are logged quickly")
+	}
 	for n := 0; ; n += 1000 {
 		var body string
 		if resp, body = batch(n, 1000); resp.StatusCode == http.StatusTooManyRequests {

@@ -26,6 +26,7 @@ func (f *Function) Start(ctx context.Context, env map[string]string) error {
 		return err
 	}
 	f.Need(stores.Check, log.Ready)
+	f.reads.Elsewhere()
 	f.use(stores.Rooms, stores.Events, stores.Accounts, stores.Attempts, log, auth.NewVerifier(keys, stores.Sessions), stop)
 	return nil
 }

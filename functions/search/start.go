@@ -25,6 +25,7 @@ func (f *Function) Start(ctx context.Context, env map[string]string) error {
 		return err
 	}
 	f.Need(stores.Check)
+	f.reads.Elsewhere()
 	f.use(stores.Index, stores.Events, stores.Rooms, auth.NewVerifier(keys, stores.Sessions), stores.Close)
 	return nil
 }

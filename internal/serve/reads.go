@@ -20,7 +20,7 @@ type Reads struct {
 	Rate   float64       // a second of one user; default 50
 	Burst  int           // at once of one user; default 200
 	AtOnce int           // of all users; default half as many as there are processors, which are left to others
-	Wait   time.Duration // for the others' reads; default 5 s
+	Wait   time.Duration // for the others' reads; default 15 s
 	Time   time.Duration // that one may take; default 5 s
 
 	once  sync.Once
@@ -41,10 +41,14 @@ const (
 	readersFor  = time.Minute
 )
 
+// Elsewhere is to be called, before the first read, where the store is a server of
+// its own: this process then only waits for it, so many can be answered at once.
+func (r *Reads) Elsewhere() { r.AtOnce, r.Time = 32, 10*time.Second }
+
 func (r *Reads) init() {
 	r.once.Do(func() {
 		r.Rate, r.Burst = cmp.Or(r.Rate, 50), cmp.Or(r.Burst, 200)
-		r.Wait, r.Time = cmp.Or(r.Wait, 5*time.Second), cmp.Or(r.Time, 5*time.Second)
+		r.Wait, r.Time = cmp.Or(r.Wait, 15*time.Second), cmp.Or(r.Time, 5*time.Second)
 		r.slots = make(chan struct{}, cmp.Or(r.AtOnce, max(1, runtime.NumCPU()/2)))
 		r.users = make(map[chat.UserID]*reader)
 	})
