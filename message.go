@@ -103,8 +103,9 @@ func CheckSent(e *Event) error {
 
 // CheckLogged checks that a logged event has the data that its type is to have, so
 // that nothing that follows the log can stumble over what another program wrote
-// there. Events of types that are not known here may have any. The data must be JSON
-// already, as all decoders see to.
+// there. Events of types that are not known here may have any. A read mark beyond
+// its own event is cut to it: what comes after cannot have been read. The data must
+// be JSON already, as all decoders see to.
 //
 // Errors: Invalid.
 func CheckLogged(e *Event) (err error) {
@@ -115,7 +116,10 @@ func CheckLogged(e *Event) (err error) {
 		}
 		_, err = postedOf(e)
 	case ReadAdvanced:
-		_, err = readOf(e)
+		var d ReadData
+		if d, err = readOf(e); err == nil && e.Sequence > 0 && d.UpTo > e.Sequence {
+			e.Data, err = marshal(ReadData{UpTo: e.Sequence})
+		}
 	case MemberJoined, MemberLeft, MemberRemoved, MemberUpdated:
 		var d MemberData
 		if err = e.Decode(&d); err == nil && !d.User.Valid() {

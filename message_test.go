@@ -167,6 +167,26 @@ func TestCheckLogged(t *testing.T) {
 	}
 }
 
+func TestReadMarksAreCutToTheirEvent(t *testing.T) {
+	for _, c := range []struct {
+		at   chat.Sequence
+		upTo string
+		want string
+	}{
+		{9, "0000000000000007", "0000000000000007"},
+		{9, "0000000000000009", "0000000000000009"},
+		{9, "0000000000000010", "0000000000000009"},
+		{9, "9007199254740991", "0000000000000009"},
+		{0, "9007199254740991", "9007199254740991"}, // it has no place yet
+	} {
+		e := sent(chat.ReadAdvanced, `{"upTo":"`+c.upTo+`"}`)
+		e.Sequence = c.at
+		if err := chat.CheckLogged(&e); err != nil || string(e.Data) != `{"upTo":"`+c.want+`"}` {
+			t.Errorf("%s at %d: %s, %v; want %s", c.upTo, c.at, e.Data, err, c.want)
+		}
+	}
+}
+
 // A message of nothing but text takes a shorter way, which must end in the same
 // place. A space in front is enough for the long way.
 func FuzzOnlyText(f *testing.F) {

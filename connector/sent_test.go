@@ -140,3 +140,19 @@ func TestSentAgainAfterRemoval(t *testing.T) {
 	bob.send(chat.MessagePosted, "r", "other", `{"text":"hi"}`)
 	bob.refused(http.StatusForbidden)
 }
+
+// Everybody sees a read mark that is beyond the room as the room's end.
+func TestReadMarkBeyondTheRoom(t *testing.T) {
+	r := newRig(t, connector.Config{})
+	r.room("r", "alice", "bob")
+	alice, bob := r.open("alice"), r.open("bob")
+	bob.send(chat.RoomSubscribe, "", "s", subscribe("r", ""))
+	bob.until(chat.RoomSubscribed)
+	alice.send(chat.ReadAdvanced, "r", "id", `{"upTo":"9007199254740991"}`)
+	alice.acked()
+	e := bob.until(chat.ReadAdvanced)
+	var d chat.ReadData
+	if err := e.Decode(&d); err != nil || d.UpTo != e.Sequence {
+		t.Errorf("read up to %v at %v, %v", d.UpTo, e.Sequence, err)
+	}
+}
