@@ -174,6 +174,11 @@ func (e *Event) Check() error {
 	if again.ID != e.ID || again.Source != e.Source || again.Type != e.Type || again.Stream != e.Stream || again.Sequence != e.Sequence {
 		return Errorf(Invalid, "the event's extensions collide with its attributes")
 	}
+	for name, value := range e.Extensions {
+		if value != "" && again.Extensions[name] != value {
+			return Errorf(Invalid, "an extension is not UTF-8")
+		}
+	}
 	return nil
 }
 

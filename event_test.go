@@ -2,6 +2,7 @@ package chat_test
 
 import (
 	"encoding/json"
+	"maps"
 	"math"
 	"testing"
 	"time"
@@ -131,13 +132,15 @@ func TestCheck(t *testing.T) {
 		"too great":       func(e *chat.Event) { e.Sequence = 1 << 53 },
 		"far future":      func(e *chat.Event) { e.Time = time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC) },
 		"collision":       func(e *chat.Event) { e.Extensions = map[string]string{"source": "/users/bob"} },
+		"not UTF-8":       func(e *chat.Event) { e.Extensions = map[string]string{"x": "\x9f"} },
 		"not JSON":        func(e *chat.Event) { e.Data = []byte(`{"text":`) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := good()
 			change(&e)
 			again, err := chat.DecodeFrame(e.AppendFrame(nil))
-			same := err == nil && again.ID == e.ID && again.Source == e.Source && again.Type == e.Type && again.Stream == e.Stream && again.Sequence == e.Sequence
+			same := err == nil && again.ID == e.ID && again.Source == e.Source && again.Type == e.Type && again.Stream == e.Stream && again.Sequence == e.Sequence &&
+				maps.Equal(again.Extensions, e.Extensions)
 			if got := e.Check(); (got == nil) != same {
 				t.Errorf("checked: %v; read again as %+v, %v", got, again, err)
 			}

@@ -43,7 +43,7 @@ const (
 
 // Elsewhere is to be called, before the first read, where the store is a server of
 // its own: this process then only waits for it, so many can be answered at once.
-func (r *Reads) Elsewhere() { r.AtOnce, r.Time = 32, 10*time.Second }
+func (r *Reads) Elsewhere() { r.AtOnce, r.Time = 32, 25*time.Second }
 
 func (r *Reads) init() {
 	r.once.Do(func() {
