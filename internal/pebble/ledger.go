@@ -186,13 +186,19 @@ type notedFile struct {
 	entry entry
 }
 
-// Write implements [vfs.File].
+// Write implements [vfs.File], which lets a file change p: so what is written is
+// looked at before it is.
 func (f *notedFile) Write(p []byte) (int, error) {
-	n, err := f.File.Write(p)
 	f.mu.Lock()
+	defer f.mu.Unlock()
+	before := f.entry.Sum
+	sum := crc32.Update(before, castagnoli, p)
+	n, err := f.File.Write(p)
+	if n < len(p) {
+		sum = crc32.Update(before, castagnoli, p[:n])
+	}
 	f.entry.Size += int64(n)
-	f.entry.Sum = crc32.Update(f.entry.Sum, castagnoli, p[:n])
-	f.mu.Unlock()
+	f.entry.Sum = sum
 	return n, err
 }
 

@@ -292,11 +292,11 @@ func (r *replay) poison(ctx context.Context) error {
 	if err := r.f.Settle(ctx); err != nil {
 		return err
 	}
-	if err := r.refused(ctx, "0 replayed, 2 not", "dead-letters", "replay"); err != nil {
+	if err := r.refused(ctx, "0 replayed, 3 not", "dead-letters", "replay"); err != nil {
 		return err
 	}
 	listed, err := r.f.Admin(ctx, "dead-letters", "list")
-	if err != nil || strings.Count(listed, "poison") != 2 {
+	if err != nil || strings.Count(listed, "poison") != 3 {
 		return fmt.Errorf("the list with the poison, %w:\n%s", err, listed)
 	}
 	if err := r.sends(ctx, r.rooms[1], "life goes on"); err != nil {
