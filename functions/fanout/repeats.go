@@ -3,7 +3,6 @@ package fanout
 import (
 	"context"
 	"hash/maphash"
-	"strings"
 	"sync"
 
 	"knatter.dev/chat"
@@ -63,7 +62,7 @@ func (r *repeats) among(ctx context.Context, events []chat.Event, wanted func(*c
 	r.mu.Lock()
 	for i := range events {
 		e := &events[i]
-		if !repeatable(e) {
+		if !e.Kept() {
 			continue
 		}
 		if found[i] = r.remember(r.identity(e), e.Sequence) < e.Sequence; !found[i] && wanted(e) {
@@ -79,12 +78,6 @@ func (r *repeats) among(ctx context.Context, events []chat.Event, wanted func(*c
 		found[at[i]] = first != 0 && first < unknown[i].Sequence
 	}
 	return found, nil
-}
-
-// repeatable reports whether stores tell the event from a repeat: those of rooms
-// that people see.
-func repeatable(e *chat.Event) bool {
-	return !e.Type.Hidden() && !strings.HasPrefix(string(e.Stream), "@")
 }
 
 // remember returns the lowest sequence that an identity was seen with. It is

@@ -13,6 +13,7 @@ import (
 	"knatter.dev/chat/internal/members"
 	"knatter.dev/chat/internal/names"
 	"knatter.dev/chat/internal/serve"
+	"knatter.dev/chat/internal/view"
 )
 
 // Bounds of invitations that wait for consent, at one user.
@@ -202,15 +203,13 @@ type invitation struct {
 	Room chat.RoomID `json:"room"`
 	Name string      `json:"name"`
 	By   inviter     `json:"by"`
-	Time string      `json:"time"`
+	Time view.Time   `json:"time"`
 }
 
 type inviter struct {
 	ID       chat.UserID `json:"id"`
 	Nickname string      `json:"nickname"`
 }
-
-const timeFormat = "2006-01-02T15:04:05.000Z"
 
 // invitations lists what waits for the caller's consent, latest first. An invitation
 // of somebody who is not in the room any more counts no longer.
@@ -242,7 +241,7 @@ func (f *Function) invitations(w http.ResponseWriter, r *http.Request) error {
 		if by.Active {
 			list = append(list, invitation{
 				Room: m.Room, Name: room.Name, By: inviter{ID: by.User, Nickname: by.Nickname},
-				Time: m.InvitedAt.UTC().Format(timeFormat),
+				Time: view.Time(m.InvitedAt),
 			})
 		}
 	}

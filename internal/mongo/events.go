@@ -3,7 +3,6 @@ package mongo
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -43,7 +42,7 @@ func (e *Events) Put(ctx context.Context, events []chat.Event) error {
 	for i := range events {
 		ev := &events[i]
 		moved.add(ev.Origin, ev.Sequence)
-		if !kept(ev) {
+		if !ev.Kept() {
 			continue
 		}
 		if !ev.Stream.Valid() || ev.Sequence <= 0 {
@@ -76,11 +75,6 @@ func (e *Events) Put(ctx context.Context, events []chat.Event) error {
 		return err
 	}
 	return e.marks.note(ctx, moved)
-}
-
-// kept tells whether the event belongs into the stores at all.
-func kept(e *chat.Event) bool {
-	return !e.Type.Hidden() && !strings.HasPrefix(string(e.Stream), "@")
 }
 
 // Events implements [chat.EventStore]. Both sorts of event are ranges of one index,

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -32,7 +31,7 @@ func (e *Events) Put(ctx context.Context, events []chat.Event) (err error) {
 	for i := range events {
 		ev := &events[i]
 		moved.add(ev.Origin, ev.Sequence)
-		if !kept(ev) {
+		if !ev.Kept() {
 			continue
 		}
 		if rows[i], err = eventRow(ev); err != nil {
@@ -147,11 +146,6 @@ func firstSequence(it *pebble.Iterator, identity []byte) (chat.Sequence, error) 
 		return 0, damaged(identity)
 	}
 	return first, nil
-}
-
-// kept tells whether the event belongs into the stores at all.
-func kept(e *chat.Event) bool {
-	return !e.Type.Hidden() && !strings.HasPrefix(string(e.Stream), "@")
 }
 
 func kindOf(t chat.Type) byte {
