@@ -84,6 +84,7 @@ type stream struct {
 	last    chat.Sequence // everything up to here was delivered or is history
 	open    bool          // the route is open in the log
 	opening *opening      // route.opened is being appended
+	waiting int           // subscribers that wait for it
 	closing bool          // route.closed is being appended
 	closed  chat.Sequence // of the last route.closed: what comes up to it was under way
 	stale   bool          // unused since the last sweep
@@ -130,9 +131,7 @@ func (h *hub) subscribe(ctx context.Context, id chat.RoomID, sub *subscription) 
 		}
 		st.stale = false
 		if st.open {
-			sub.stream, sub.at = st, len(st.subs)
-			st.subs = append(st.subs, sub)
-			border := st.last
+			border := st.join(sub)
 			st.mu.Unlock()
 			return st, border, nil
 		}
@@ -142,16 +141,39 @@ func (h *hub) subscribe(ctx context.Context, id chat.RoomID, sub *subscription) 
 			st.opening = o
 			h.openRoute(st, o, now)
 		}
+		st.waiting++
 		st.mu.Unlock()
-		select {
-		case <-o.done:
-			if o.err != nil {
-				return nil, 0, o.err
-			}
-		case <-ctx.Done():
-			return nil, 0, chat.Errorf(chat.Unavailable, "opening the route: %w", ctx.Err())
+		err := o.wait(ctx)
+		st.mu.Lock()
+		st.waiting--
+		if err == nil && st.open {
+			border := st.join(sub)
+			st.mu.Unlock()
+			return st, border, nil
+		}
+		st.mu.Unlock()
+		if err != nil {
+			return nil, 0, err
 		}
 	}
+}
+
+// wait returns when the append has ended, with its error. Errors: also Unavailable when
+// ctx ends first.
+func (o *opening) wait(ctx context.Context) error {
+	select {
+	case <-o.done:
+		return o.err
+	case <-ctx.Done():
+		return chat.Errorf(chat.Unavailable, "opening the route: %w", ctx.Err())
+	}
+}
+
+// join adds a subscriber and returns the border. It is called with st.mu held.
+func (st *stream) join(sub *subscription) chat.Sequence {
+	sub.stream, sub.at = st, len(st.subs)
+	st.subs = append(st.subs, sub)
+	return st.last
 }
 
 // openRoute appends route.opened. It is called with st.mu held, so that it comes
@@ -211,7 +233,7 @@ func (h *hub) deliver(d *chat.Delivery) {
 	st := h.stream(d.Stream)
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	if len(st.subs) == 0 {
+	if len(st.subs) == 0 && st.waiting == 0 {
 		if d.Sequence > st.closed {
 			h.closeRoute(st)
 		}
@@ -220,7 +242,7 @@ func (h *hub) deliver(d *chat.Delivery) {
 	if d.Sequence <= st.last {
 		return
 	}
-	st.last = d.Sequence
+	st.last = d.Sequence // for who still waits this is history
 	if _, own := d.Stream.Stream(); own {
 		for _, sub := range st.subs {
 			sub.session.onOwn(d)
@@ -282,7 +304,7 @@ func (h *hub) sweep() {
 		for id, st := range sh.streams {
 			st.mu.Lock()
 			switch {
-			case len(st.subs) > 0 || st.opening != nil || st.closing:
+			case len(st.subs) > 0 || st.waiting > 0 || st.opening != nil || st.closing:
 				st.stale = false
 			case !st.stale:
 				st.stale = true

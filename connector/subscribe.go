@@ -74,13 +74,7 @@ func (s *session) subscribe(event string, data *subscribeData) {
 		})
 	}
 	if data.All {
-		// From now on rooms that the user joins are followed as their events come on
-		// the user's own stream; those of before are in the store.
-		s.mu.Lock()
-		s.all = true
-		user := s.claims.User
-		s.mu.Unlock()
-		rooms, err := s.c.rooms.RoomsOf(s.c.ctx, user)
+		rooms, err := s.allRooms()
 		if err != nil {
 			s.refuse(event, err)
 		}
@@ -99,6 +93,20 @@ func (s *session) subscribe(event string, data *subscribeData) {
 		}
 	}
 	_ = g.Wait() // each has told its own error
+}
+
+// allRooms returns the user's rooms. From then on rooms that the user joins are followed as
+// their events come on the user's own stream, so that one must be followed before.
+// Errors: Unavailable.
+func (s *session) allRooms() ([]chat.Membership, error) {
+	s.mu.Lock()
+	user, followed := s.claims.User, s.own != nil
+	s.all = s.all || followed
+	s.mu.Unlock()
+	if !followed {
+		return nil, chat.Errorf(chat.Unavailable, "the user's own stream is not followed yet")
+	}
+	return s.c.rooms.RoomsOf(s.c.ctx, user)
 }
 
 // follow subscribes to one room: the events missed since after, then
@@ -342,8 +350,11 @@ func (s *session) review(room chat.RoomID) {
 	case !m.Active: // the room's own stream has yet to say so, and then ends it
 	case all && sub == nil:
 		after := m.Since - 1 // so that joining is the first that is seen
-		if err := s.follow(room, &after); err != nil {
-			s.c.logger.Warn("following a joined room", "error", err)
+		switch err := s.follow(room, &after); {
+		case chat.KindOf(err) == chat.Unavailable:
+			s.close(CloseDraining, "resume") // the client asks for it again
+		case chat.KindOf(err) == chat.TooMany:
+			s.refused("", room, err)
 		}
 	}
 }
