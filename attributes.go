@@ -1,11 +1,12 @@
 package chat
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"mime"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -198,29 +199,6 @@ func path(s string) bool {
 	return true
 }
 
-// plain tells whether s is a CloudEvents string: UTF-8 without control
-// characters, which no header could carry.
-func plain(s string) bool {
-	ascii := true
-	for i := range len(s) {
-		if s[i] < 0x20 || s[i] == 0x7f {
-			return false
-		}
-		ascii = ascii && s[i] < 0x80
-	}
-	return ascii || utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
-}
-
-// unquote is the string of a valid JSON string.
-func unquote(raw []byte) (string, error) {
-	if bytes.IndexByte(raw, '\\') < 0 {
-		return string(raw[1 : len(raw)-1]), nil
-	}
-	var s string
-	err := json.Unmarshal(raw, &s)
-	return s, err
-}
-
 func isJSON(contentType string) bool {
 	if contentType == "application/json" {
 		return true
@@ -236,4 +214,70 @@ func isJSON(contentType string) bool {
 func mediaType(contentType string) string {
 	media, _, _ := strings.Cut(contentType, ";")
 	return strings.ToLower(strings.TrimSpace(media))
+}
+
+func checkExtensions(e *Event) error {
+	if len(e.Extensions) > maxExtensions {
+		return Errorf(Invalid, "more than %d extension attributes", maxExtensions)
+	}
+	if len(e.TraceParent) > maxExtension {
+		return Errorf(Invalid, "%s is over %d bytes", extTraceParent, maxExtension)
+	}
+	for name, value := range e.Extensions {
+		if len(name) > maxExtensionName || len(value) > maxExtension {
+			return Errorf(Invalid, "an extension attribute is over %d bytes, or its name over %d", maxExtension, maxExtensionName)
+		}
+	}
+	return nil
+}
+
+func checkID(id string) error {
+	if len(id) == 0 || len(id) > 64 {
+		return Errorf(Invalid, "id must have 1 to 64 characters")
+	}
+	for i := range len(id) {
+		if id[i] < 0x20 || id[i] > 0x7e {
+			return Errorf(Invalid, "id must be printable ASCII")
+		}
+	}
+	return nil
+}
+
+// The CloudEvents attributes and extensions with a field of their own in Event.
+const (
+	extPartitionKey = "partitionkey"
+	extSequence     = "sequence"
+	extTraceParent  = "traceparent"
+)
+
+const timeLength = len("2006-01-02T15:04:05.000Z")
+
+// appendTime appends RFC 3339 in UTC, always with milliseconds. RFC 3339 itself is
+// the one layout that the library writes without interpreting it.
+func appendTime(dst []byte, t time.Time) []byte {
+	t = t.UTC()
+	dst = t.AppendFormat(dst, time.RFC3339)
+	milli := t.Nanosecond() / int(time.Millisecond)
+	return append(dst[:len(dst)-1], '.', byte('0'+milli/100), byte('0'+milli/10%10), byte('0'+milli%10), 'Z')
+}
+
+// extensionNames is sorted, so that one event has one encoding.
+func (e *Event) extensionNames() []string {
+	if len(e.Extensions) == 0 {
+		return nil
+	}
+	return slices.Sorted(maps.Keys(e.Extensions))
+}
+
+// plain tells whether s is a CloudEvents string: UTF-8 without control
+// characters, which no header could carry.
+func plain(s string) bool {
+	ascii := true
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] == 0x7f {
+			return false
+		}
+		ascii = ascii && s[i] < 0x80
+	}
+	return ascii || utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }

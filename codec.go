@@ -4,22 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"maps"
-	"slices"
-	"time"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2/event"
 	"github.com/cloudevents/sdk-go/v2/types"
 )
-
-// The CloudEvents attributes and extensions with a field of their own in Event.
-const (
-	extPartitionKey = "partitionkey"
-	extSequence     = "sequence"
-	extTraceParent  = "traceparent"
-)
-
-const timeLength = len("2006-01-02T15:04:05.000Z")
 
 // DecodeFrame reads one structured-mode JSON event, as connectors deliver it and as
 // stores keep it. Unknown attributes are kept.
@@ -240,23 +228,6 @@ func (e *Event) AppendFrame(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-// appendTime appends RFC 3339 in UTC, always with milliseconds. RFC 3339 itself is
-// the one layout that the library writes without interpreting it.
-func appendTime(dst []byte, t time.Time) []byte {
-	t = t.UTC()
-	dst = t.AppendFormat(dst, time.RFC3339)
-	milli := t.Nanosecond() / int(time.Millisecond)
-	return append(dst[:len(dst)-1], '.', byte('0'+milli/100), byte('0'+milli/10%10), byte('0'+milli%10), 'Z')
-}
-
-// extensionNames is sorted, so that one event has one encoding.
-func (e *Event) extensionNames() []string {
-	if len(e.Extensions) == 0 {
-		return nil
-	}
-	return slices.Sorted(maps.Keys(e.Extensions))
-}
-
 // AppendBatch appends the events as a JSON array (application/cloudevents-batch+json).
 func AppendBatch(dst []byte, events []Event) []byte {
 	dst = append(dst, '[')
@@ -267,30 +238,6 @@ func AppendBatch(dst []byte, events []Event) []byte {
 		dst = events[i].AppendFrame(dst)
 	}
 	return append(dst, ']')
-}
-
-func appendString(dst []byte, s string) []byte {
-	for i := range len(s) {
-		if c := s[i]; c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
-			quoted, _ := marshal(s) // a string always marshals
-			return append(dst, quoted...)
-		}
-	}
-	dst = append(dst, '"')
-	dst = append(dst, s...)
-	return append(dst, '"')
-}
-
-// marshal is json.Marshal without escaping for HTML: frames are not HTML, and the
-// escapes would make Korean chat no safer, only longer.
-func marshal(v any) ([]byte, error) {
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimRight(b.Bytes(), "\n"), nil
 }
 
 // CloudEvent converts to the SDK's event.

@@ -312,8 +312,6 @@ func (s *scanner) character(r rune) {
 	}
 }
 
-func noncharacter(r rune) bool { return r&0xfffe == 0xfffe || 0xfdd0 <= r && r <= 0xfdef }
-
 // number reads a number, and returns the index after it.
 func (s *scanner) number(i int) (next int, ok bool) {
 	from, whole := i, true
