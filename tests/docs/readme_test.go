@@ -253,3 +253,49 @@ func TestFrames(t *testing.T) {
 		}
 	}
 }
+
+// Decisions have one form, and none is there twice.
+func TestDecisions(t *testing.T) {
+	text := read(t, "ARCHITECTURE.md")
+	_, decisions, ok := strings.Cut(text, "\n## Decisions\n")
+	if !ok {
+		t.Fatal("no section Decisions")
+	}
+	heading := regexp.MustCompile(`^\d{4}-\d{2}-\d{2}: \S.*$`)
+	label := regexp.MustCompile(`(?m)^- \*\*(\w+):\*\* \S`)
+	titles := make(map[string]bool)
+	for _, record := range strings.Split(decisions, "\n### ")[1:] {
+		record, _, _ = strings.Cut(record, "\n## ")
+		title, body, _ := strings.Cut(record, "\n")
+		if !heading.MatchString(title) || titles[title[min(12, len(title)):]] {
+			t.Errorf("a decision has the heading %q", title)
+			continue
+		}
+		titles[title[12:]] = true
+		var labels []string
+		for _, m := range label.FindAllStringSubmatch(body, -1) {
+			labels = append(labels, m[1])
+		}
+		if want := []string{"Context", "Decision", "Evidence", "Consequence"}; !slices.Equal(labels, want) {
+			t.Errorf("%s: has %v, want %v", title, labels, want)
+		}
+	}
+	if len(titles) < 40 {
+		t.Errorf("only %d decisions were found", len(titles))
+	}
+}
+
+// The glossary has each word once, in order.
+func TestGlossary(t *testing.T) {
+	_, table, _ := strings.Cut(read(t, "ARCHITECTURE.md"), "\n## Glossary\n")
+	table, _, _ = strings.Cut(table, "\n## ")
+	var words []string
+	for _, m := range regexp.MustCompile(`(?m)^\| ([a-z ]+) \|`).FindAllStringSubmatch(table, -1) {
+		if m[1] != "word" {
+			words = append(words, m[1])
+		}
+	}
+	if want := slices.Compact(slices.Sorted(slices.Values(words))); len(words) < 30 || !slices.Equal(words, want) {
+		t.Errorf("got %v, want each once and in order", words)
+	}
+}
