@@ -161,7 +161,7 @@ func (f *Function) enter(ctx context.Context, v visit) error {
 	if err := f.moveTo(ctx, now, v.room.ID, at); err != nil {
 		return err
 	}
-	was := now.standing[v.user]
+	was := now.of(v.user)
 	if !was.Removed {
 		return nil
 	}

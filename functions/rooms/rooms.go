@@ -12,6 +12,7 @@ import (
 	"knatter.dev/chat/internal/auth"
 	"knatter.dev/chat/internal/members"
 	"knatter.dev/chat/internal/names"
+	"knatter.dev/chat/internal/projection"
 	"knatter.dev/chat/internal/serve"
 )
 
@@ -33,7 +34,7 @@ const (
 type Function struct {
 	serve.Function
 
-	rooms    chat.RoomStore
+	rooms    projection.Rooms
 	events   chat.EventStore
 	accounts chat.AccountStore
 	attempts chat.AttemptStore
@@ -48,13 +49,13 @@ type Function struct {
 func New() *Function { return &Function{reads: serve.Reads{AtOnce: runtime.NumCPU()}} }
 
 // With returns a function over what is open already.
-func With(rooms chat.RoomStore, events chat.EventStore, accounts chat.AccountStore, attempts chat.AttemptStore, log chat.Log, v *auth.Verifier) *Function {
+func With(rooms projection.Rooms, events chat.EventStore, accounts chat.AccountStore, attempts chat.AttemptStore, log chat.Log, v *auth.Verifier) *Function {
 	f := New()
 	f.use(rooms, events, accounts, attempts, log, v, nil)
 	return f
 }
 
-func (f *Function) use(rooms chat.RoomStore, events chat.EventStore, accounts chat.AccountStore, attempts chat.AttemptStore, log chat.Log, v *auth.Verifier, stop func() error) {
+func (f *Function) use(rooms projection.Rooms, events chat.EventStore, accounts chat.AccountStore, attempts chat.AttemptStore, log chat.Log, v *auth.Verifier, stop func() error) {
 	f.rooms, f.events, f.accounts, f.attempts, f.log, f.verifier = rooms, events, accounts, attempts, log, v
 	f.Use(serve.Routes(map[string]func(http.ResponseWriter, *http.Request) error{
 		"POST /v1/rooms":                         f.create,

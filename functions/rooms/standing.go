@@ -4,51 +4,39 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/members"
+	"knatter.dev/chat/internal/projection"
 )
 
 // standing is who is and was in a room at a place in its log.
-type standing map[chat.UserID]chat.Membership
+type standing map[chat.UserID]*projection.Relation
 
-// apply moves on by one event. Events that are in it already may be applied again,
-// as long as all that follow are too.
+// apply adds what an event says. It may be there already.
 func (s standing) apply(e *chat.Event) error {
-	if !e.Type.Member() || e.Type.Hidden() {
-		return nil
-	}
-	var d chat.MemberData
-	if err := e.Decode(&d); err != nil {
+	c, ok, err := projection.Of(e)
+	if err != nil || !ok || c.Member == nil {
 		return err
 	}
-	m := s[d.User]
-	m.Room, m.User = e.Stream, d.User
-	switch e.Type {
-	case chat.MemberLeft, chat.MemberRemoved:
-		m.Removed = m.Removed || e.Type == chat.MemberRemoved
-		m.Active = false
-	case chat.MemberJoined:
-		if !m.Active {
-			m.Active, m.Removed, m.Since = true, false, e.Sequence
-		}
-		m.Nickname, m.Role = d.Nickname, d.Role
-	case chat.MemberUpdated:
-		if d.Changed != chat.ChangedRole {
-			m.Nickname = d.Nickname
-		}
-		if d.Changed != chat.ChangedNickname {
-			m.Role = d.Role
-		}
+	if s[c.User] == nil {
+		s[c.User] = &projection.Relation{Room: c.Stream, User: c.User}
 	}
-	s[d.User] = m
+	s[c.User].Add(c)
 	return nil
 }
 
+// of is what a user is in the room; the zero membership if nothing.
+func (s standing) of(user chat.UserID) chat.Membership {
+	if r := s[user]; r != nil {
+		return r.View()
+	}
+	return chat.Membership{}
+}
+
 func (s standing) owners() (n int) {
-	for _, m := range s {
-		if m.Active && m.Role == chat.Owner {
+	for _, r := range s {
+		if r.Owns() {
 			n++
 		}
 	}
@@ -58,9 +46,9 @@ func (s standing) owners() (n int) {
 // mayChange checks that one member may give another a role. Errors: Forbidden,
 // NotFound, Conflict when the room would have no owner.
 func (s standing) mayChange(by, user chat.UserID, role chat.Role) error {
-	target := s[user]
+	target := s.of(user)
 	switch {
-	case !s[by].Active || s[by].Role != chat.Owner:
+	case s[by] == nil || !s[by].Owns():
 		return chat.Errorf(chat.Forbidden, "only an owner may change roles")
 	case !target.Active:
 		return chat.Errorf(chat.NotFound, "no such member")
@@ -79,7 +67,8 @@ func (s standing) successor() (heir chat.Membership, ok bool) {
 		}
 		return 1
 	}
-	for _, m := range s {
+	for _, r := range s {
+		m := r.View()
 		switch {
 		case !m.Active:
 		case m.Role == chat.Owner:
@@ -105,13 +94,13 @@ func (f *Function) here(ctx context.Context, room chat.RoomID) (place, error) {
 	if err != nil {
 		return place{}, fmt.Errorf("reading the log: %w", err)
 	}
-	all, err := f.rooms.Members(ctx, room)
+	all, err := f.rooms.Relations(ctx, room)
 	if err != nil {
 		return place{}, fmt.Errorf("listing members: %w", err)
 	}
 	p := place{standing: make(standing, len(all)), end: end}
-	for _, m := range all {
-		p.standing[m.User] = m
+	for i := range all {
+		p.standing[all[i].User] = &all[i]
 	}
 	for i := range tail {
 		if err := p.apply(&tail[i]); err != nil {
@@ -139,10 +128,9 @@ func (f *Function) moveTo(ctx context.Context, p place, room chat.RoomID, at cha
 		}
 		between = append(between, stored...)
 	}
-	slices.SortFunc(between, func(a, b chat.Event) int { return cmp.Compare(a.Sequence, b.Sequence) })
 	for i := range between {
 		if between[i].Sequence >= at {
-			break
+			continue
 		}
 		if err := p.apply(&between[i]); err != nil {
 			return err
@@ -166,7 +154,7 @@ func (f *Function) setRole(ctx context.Context, v visit, user chat.UserID, role 
 	if err := now.mayChange(v.user, user, role); err != nil {
 		return chat.Membership{}, err
 	}
-	target := now.standing[user]
+	target := now.of(user)
 	if target.Role == role {
 		return target, nil
 	}
@@ -178,7 +166,7 @@ func (f *Function) setRole(ctx context.Context, v visit, user chat.UserID, role 
 		return chat.Membership{}, err
 	}
 	if err := now.mayChange(v.user, user, role); err != nil {
-		if _, err := f.publishRole(ctx, v.user, target, now.standing[user].Role); err != nil {
+		if _, err := f.publishRole(ctx, v.user, target, now.of(user).Role); err != nil {
 			return chat.Membership{}, err
 		}
 		return chat.Membership{}, chat.Errorf(chat.Conflict, "somebody else changed the room's roles at the same moment: %w", err)

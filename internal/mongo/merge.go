@@ -2,6 +2,7 @@ package mongo
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -18,10 +19,27 @@ import (
 type merged[D any] interface {
 	*D
 	key() string
-	filter() bson.D     // of the one document
-	merge(from *D) bool // tells whether it changed
-	fields() bson.D     // what merging can change
+	filter() bson.D          // of the one document
+	merge(from *D) bool      // tells whether it changed
+	fields() (bson.D, error) // what merging can change
 	revision() int64
+}
+
+// fieldsOf are the fields of a state, as its document has them.
+func fieldsOf(state any) (bson.D, error) {
+	b, err := bson.Marshal(state)
+	if err != nil {
+		return nil, fmt.Errorf("state: %w", err)
+	}
+	elements, err := bson.Raw(b).Elements()
+	if err != nil {
+		return nil, fmt.Errorf("state: %w", err)
+	}
+	fields := make(bson.D, len(elements))
+	for i, e := range elements {
+		fields[i] = bson.E{Key: e.Key(), Value: e.Value()}
+	}
+	return fields, nil
 }
 
 // merger collects what a batch of events says about documents, and merges it into
@@ -103,10 +121,14 @@ func mergeOnce[D any, P merged[D]](ctx context.Context, c *mongo.Collection, doc
 		if !P(&was).merge(&docs[i]) {
 			continue
 		}
+		fields, err := P(&was).fields()
+		if err != nil {
+			return docs, err
+		}
 		changed = append(changed, docs[i])
 		updates = append(updates, mongo.NewUpdateOneModel().
 			SetFilter(append(d.filter(), bson.E{Key: "revision", Value: revision})).
-			SetUpdate(bson.D{{Key: "$set", Value: append(P(&was).fields(), bson.E{Key: "revision", Value: revision + 1})}}))
+			SetUpdate(bson.D{{Key: "$set", Value: append(fields, bson.E{Key: "revision", Value: revision + 1})}}))
 	}
 	if len(missing) > 0 {
 		taken, err := insertNew(ctx, c, missing)
@@ -182,7 +204,10 @@ func (r *reads) apply(ctx context.Context, members *mongo.Collection) error {
 	for batch := range slices.Chunk(r.all, together) {
 		updates := make([]mongo.WriteModel, len(batch))
 		for i := range batch {
-			updates[i] = batch[i].raise()
+			var err error
+			if updates[i], err = batch[i].raise(); err != nil {
+				return err
+			}
 		}
 		err := again(ctx, func(bool) error {
 			ctx, cancel := context.WithTimeout(ctx, callTimeout)
@@ -202,10 +227,11 @@ func (r *reads) apply(ctx context.Context, members *mongo.Collection) error {
 
 // raise moves the read position up, and makes a document for it if there is none:
 // reading may be applied before the joining that was logged before it.
-func (m *memberDoc) raise() mongo.WriteModel {
-	fresh := append(m.fields(), bson.E{Key: "revision", Value: m.Revision})
+func (m *memberDoc) raise() (mongo.WriteModel, error) {
+	fresh, err := m.fields()
+	fresh = append(fresh, bson.E{Key: "revision", Value: m.Revision})
 	return mongo.NewUpdateOneModel().SetFilter(m.filter()).SetUpsert(true).SetUpdate(bson.D{
 		{Key: "$max", Value: bson.D{{Key: "read", Value: m.Read}}},
 		{Key: "$setOnInsert", Value: fresh},
-	})
+	}), err
 }

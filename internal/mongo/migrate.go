@@ -100,10 +100,14 @@ func (s *Store) convertMember(ctx context.Context, m *member2, newest map[chat.R
 		d.State.Merge(projection.Stay(d.Active, removed, m.ActiveAt))
 		d.derive()
 	}
+	fields, err := d.fields()
+	if err != nil {
+		return nil, err
+	}
 	return mongo.NewUpdateOneModel().
 		SetFilter(append(d.filter(), bson.E{Key: "revision", Value: revision})).
 		SetUpdate(bson.D{
-			{Key: "$set", Value: append(d.fields(), bson.E{Key: "revision", Value: revision + 1})},
+			{Key: "$set", Value: append(fields, bson.E{Key: "revision", Value: revision + 1})},
 			{Key: "$unset", Value: bson.D{{Key: "activeAt", Value: ""}}},
 			{Key: "$min", Value: bson.D{{Key: "read", Value: read}}},
 		}), nil

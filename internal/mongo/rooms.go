@@ -12,14 +12,14 @@ import (
 	"knatter.dev/chat/internal/projection"
 )
 
-// Rooms is the room store.
+// Rooms keeps the states of rooms and members.
 type Rooms struct {
 	rooms   *mongo.Collection
 	members *mongo.Collection
 	marks   *marks
 }
 
-var _ chat.RoomStore = (*Rooms)(nil)
+var _ projection.States = (*Rooms)(nil)
 
 // roomDoc is a room's state.
 type roomDoc struct {
@@ -35,12 +35,7 @@ func (r *roomDoc) filter() bson.D { return bson.D{{Key: "_id", Value: r.ID}} }
 
 func (r *roomDoc) merge(from *roomDoc) (changed bool) { return r.State.Merge(&from.State) }
 
-func (r *roomDoc) fields() bson.D {
-	return bson.D{
-		{Key: "name", Value: r.State.Name}, {Key: "nameAt", Value: r.State.NameAt},
-		{Key: "kind", Value: r.State.Kind}, {Key: "created", Value: r.State.Created}, {Key: "createdAt", Value: r.State.CreatedAt},
-	}
-}
+func (r *roomDoc) fields() (bson.D, error) { return fieldsOf(&r.State) }
 
 // memberDoc is a member's state and read mark, and what of the state is searched for.
 // It may be there before its member is, with nothing but a read mark.
@@ -83,23 +78,17 @@ func (m *memberDoc) merge(from *memberDoc) (changed bool) {
 	return changed
 }
 
-func (m *memberDoc) fields() bson.D {
-	s := &m.State
-	return bson.D{
-		{Key: "user", Value: m.User}, {Key: "sequence", Value: s.Sequence},
-		{Key: "active", Value: m.Active}, {Key: "pending", Value: m.Pending}, {Key: "owner", Value: m.Owner},
-		{Key: "nickname", Value: s.Nickname}, {Key: "nicknameAt", Value: s.NicknameAt},
-		{Key: "role", Value: s.Role}, {Key: "roleAt", Value: s.RoleAt},
-		{Key: "joins", Value: s.Joins}, {Key: "joined", Value: s.Joined},
-		{Key: "ended", Value: s.Ended}, {Key: "removed", Value: s.Removed},
-		{Key: "invited", Value: s.Invited}, {Key: "invitedBy", Value: s.InvitedBy}, {Key: "invitedAt", Value: s.InvitedAt},
-		{Key: "declined", Value: s.Declined},
-	}
+func (m *memberDoc) fields() (bson.D, error) {
+	state, err := fieldsOf(&m.State)
+	return append(state, bson.E{Key: "user", Value: m.User},
+		bson.E{Key: "active", Value: m.Active}, bson.E{Key: "pending", Value: m.Pending}, bson.E{Key: "owner", Value: m.Owner}), err
 }
 
-func (m *memberDoc) membership() chat.Membership { return m.State.View(m.Room, m.User, m.Read) }
+func (m *memberDoc) relation() projection.Relation {
+	return projection.Relation{Room: m.Room, User: m.User, Member: m.State, Mark: m.Read}
+}
 
-// Apply implements [chat.RoomStore]. Errors: Invalid for an event that cannot be
+// Apply implements [projection.States]. Errors: Invalid for an event that cannot be
 // applied (nothing is then), TooLarge, Unavailable.
 func (r *Rooms) Apply(ctx context.Context, events []chat.Event) error {
 	var rooms merger[roomDoc, *roomDoc]
@@ -133,50 +122,43 @@ func (r *Rooms) Apply(ctx context.Context, events []chat.Event) error {
 	return r.marks.note(ctx, moved)
 }
 
-// Room implements [chat.RoomStore]. Errors: NotFound, Unavailable.
-func (r *Rooms) Room(ctx context.Context, room chat.RoomID) (chat.Room, error) {
+// State implements [projection.States]. Errors: Unavailable.
+func (r *Rooms) State(ctx context.Context, room chat.RoomID) (projection.Room, bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	found, err := find[roomDoc](ctx, r.rooms, bson.D{{Key: "_id", Value: room}}, limited(1))
-	if err != nil {
-		return chat.Room{}, err
+	if err != nil || len(found) == 0 {
+		return projection.Room{}, false, err
 	}
-	if len(found) == 0 {
-		return chat.Room{}, chat.Errorf(chat.NotFound, "no such room")
-	}
-	return found[0].State.View(room), nil
+	return found[0].State, true, nil
 }
 
-// Membership implements [chat.RoomStore]. Errors: NotFound, Unavailable.
-func (r *Rooms) Membership(ctx context.Context, room chat.RoomID, user chat.UserID) (chat.Membership, error) {
-	doc := memberDoc{ID: memberID(room, user), Room: room}
-	found, err := r.memberships(ctx, doc.filter(), limited(1))
-	if err != nil {
-		return chat.Membership{}, err
-	}
-	if len(found) == 0 {
-		return chat.Membership{}, chat.Errorf(chat.NotFound, "no such member")
+// Relation implements [projection.States]. Errors: Unavailable.
+func (r *Rooms) Relation(ctx context.Context, room chat.RoomID, user chat.UserID) (projection.Relation, error) {
+	doc := memberDoc{ID: memberID(room, user), Room: room, User: user}
+	found, err := r.relations(ctx, doc.filter(), limited(1))
+	if err != nil || len(found) == 0 {
+		return doc.relation(), err
 	}
 	return found[0], nil
 }
 
-// Members implements [chat.RoomStore]. Errors: Unavailable.
-func (r *Rooms) Members(ctx context.Context, room chat.RoomID) ([]chat.Membership, error) {
-	all, err := r.memberships(ctx, bson.D{{Key: "room", Value: room}}, options.Find().SetSort(ascending("user")))
-	return slices.DeleteFunc(all, func(m chat.Membership) bool { return m.Sequence == 0 }), err
+// Relations implements [projection.States]. Errors: Unavailable.
+func (r *Rooms) Relations(ctx context.Context, room chat.RoomID) ([]projection.Relation, error) {
+	return r.relations(ctx, bson.D{{Key: "room", Value: room}}, options.Find().SetSort(ascending("user")))
 }
 
-// RoomsOf implements [chat.RoomStore]. Errors: Unavailable.
-func (r *Rooms) RoomsOf(ctx context.Context, user chat.UserID) ([]chat.Membership, error) {
-	return r.memberships(ctx, bson.D{{Key: "user", Value: user}, {Key: "active", Value: true}}, options.Find().SetSort(ascending("room")))
+// ActiveOf implements [projection.States]. Errors: Unavailable.
+func (r *Rooms) ActiveOf(ctx context.Context, user chat.UserID) ([]projection.Relation, error) {
+	return r.relations(ctx, bson.D{{Key: "user", Value: user}, {Key: "active", Value: true}}, options.Find().SetSort(ascending("room")))
 }
 
-// Invitations implements [chat.RoomStore]. Errors: Unavailable.
-func (r *Rooms) Invitations(ctx context.Context, user chat.UserID) ([]chat.Membership, error) {
-	return r.memberships(ctx, bson.D{{Key: "user", Value: user}, {Key: "pending", Value: true}}, options.Find().SetSort(ascending("room")))
+// PendingOf implements [projection.States]. Errors: Unavailable.
+func (r *Rooms) PendingOf(ctx context.Context, user chat.UserID) ([]projection.Relation, error) {
+	return r.relations(ctx, bson.D{{Key: "user", Value: user}, {Key: "pending", Value: true}}, options.Find().SetSort(ascending("room")))
 }
 
-// Owned implements [chat.RoomStore]. Errors: Unavailable.
+// Owned implements [projection.States]. Errors: Unavailable.
 func (r *Rooms) Owned(ctx context.Context, rooms []chat.RoomID) (map[chat.RoomID]bool, error) {
 	owned := make(map[chat.RoomID]bool)
 	for batch := range slices.Chunk(rooms, together) {
@@ -207,17 +189,16 @@ func (r *Rooms) addOwned(ctx context.Context, rooms []chat.RoomID, owned map[cha
 	return nil
 }
 
-func (r *Rooms) memberships(ctx context.Context, filter bson.D, opts *options.FindOptionsBuilder) (list []chat.Membership, err error) {
+func (r *Rooms) relations(ctx context.Context, filter bson.D, opts *options.FindOptionsBuilder) ([]projection.Relation, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	docs, err := find[memberDoc](ctx, r.members, filter, opts)
 	if err != nil {
 		return nil, err
 	}
+	list := make([]projection.Relation, len(docs))
 	for i := range docs {
-		if docs[i].State.Known() || docs[i].Pending { // otherwise there is a read mark only, or an invitation that was declined
-			list = append(list, docs[i].membership())
-		}
+		list[i] = docs[i].relation()
 	}
 	return list, nil
 }

@@ -61,6 +61,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo/writeconcern"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/projection"
 )
 
 // How long things may take before they are Unavailable. A URL may say otherwise
@@ -160,7 +161,7 @@ func (s *Store) marksOf(store string) *marks {
 func (s *Store) Events() *Events { return s.events }
 
 // Rooms is the room store.
-func (s *Store) Rooms() *Rooms { return s.rooms }
+func (s *Store) Rooms() projection.Rooms { return projection.Rooms{States: s.rooms} }
 
 // Accounts is the account store.
 func (s *Store) Accounts() *Accounts { return s.accounts }

@@ -11,12 +11,13 @@ import (
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/mongo"
 	"knatter.dev/chat/internal/pebble"
+	"knatter.dev/chat/internal/projection"
 )
 
 // Stores are the stores behind one URL.
 type Stores struct {
 	Events   chat.EventStore
-	Rooms    chat.RoomStore
+	Rooms    projection.Rooms
 	Accounts chat.AccountStore
 	Sessions chat.SessionStore
 	Attempts chat.AttemptStore
@@ -95,10 +96,10 @@ func inProcess(s *pebble.Store, err error) (*Stores, error) {
 
 // storesOf are the stores of one adapter.
 func storesOf[
-	E chat.EventStore, R chat.RoomStore, A chat.AccountStore, S chat.SessionStore, T chat.AttemptStore, W chat.RouteStore, X chat.SearchIndex, P chat.ProgressStore,
+	E chat.EventStore, A chat.AccountStore, S chat.SessionStore, T chat.AttemptStore, W chat.RouteStore, X chat.SearchIndex, P chat.ProgressStore,
 ](s interface {
 	Events() E
-	Rooms() R
+	Rooms() projection.Rooms
 	Accounts() A
 	Sessions() S
 	Attempts() T

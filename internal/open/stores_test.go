@@ -31,7 +31,7 @@ func TestStore(t *testing.T) {
 		if err := s.Accounts.Create(t.Context(), account); err != nil {
 			t.Errorf("%s: %v", url, err)
 		}
-		if s.Events == nil || s.Rooms == nil || s.Sessions == nil || s.Attempts == nil || s.Routes == nil || s.Index == nil {
+		if s.Events == nil || s.Rooms.States == nil || s.Sessions == nil || s.Attempts == nil || s.Routes == nil || s.Index == nil {
 			t.Errorf("%s: a store is missing: %+v", url, s)
 		}
 		if err := s.Check(t.Context()); err != nil {
@@ -68,7 +68,7 @@ func TestMongoDB(t *testing.T) {
 		t.Error(err)
 	}
 	for _, s := range stores {
-		if s.Events == nil || s.Rooms == nil || s.Sessions == nil || s.Attempts == nil || s.Routes == nil || s.Index == nil {
+		if s.Events == nil || s.Rooms.States == nil || s.Sessions == nil || s.Attempts == nil || s.Routes == nil || s.Index == nil {
 			t.Errorf("a store is missing: %+v", s)
 		}
 		if a, err := s.Accounts.Account(t.Context(), "alice"); err != nil || a.Email != "alice@example.com" {

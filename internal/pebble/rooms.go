@@ -13,16 +13,16 @@ import (
 	"knatter.dev/chat/internal/projection"
 )
 
-// Rooms is the room store.
+// Rooms keeps the states of rooms and members.
 type Rooms struct {
 	s     *Store
 	mu    sync.Mutex // rows are read, changed and written
 	marks marks
 }
 
-var _ chat.RoomStore = (*Rooms)(nil)
+var _ projection.States = (*Rooms)(nil)
 
-// Apply implements [chat.RoomStore]. Errors: Invalid for an event that cannot be
+// Apply implements [projection.States]. Errors: Invalid for an event that cannot be
 // applied (nothing is then), Unavailable.
 func (r *Rooms) Apply(ctx context.Context, events []chat.Event) error {
 	if err := r.s.enter(ctx); err != nil {
@@ -116,126 +116,99 @@ func mergeMark(b *pebble.Batch, room chat.RoomID, user chat.UserID, to chat.Sequ
 	return nil
 }
 
-// Room implements [chat.RoomStore]. Errors: NotFound, Unavailable.
-func (r *Rooms) Room(ctx context.Context, room chat.RoomID) (chat.Room, error) {
+// State implements [projection.States]. Errors: Unavailable.
+func (r *Rooms) State(ctx context.Context, room chat.RoomID) (state projection.Room, ok bool, err error) {
 	if err := r.s.enter(ctx); err != nil {
-		return chat.Room{}, err
+		return state, false, err
 	}
 	defer r.s.leave()
-	var row projection.Room
-	ok, err := getJSON(r.s.db, nameKey(kindRoom, room), &row)
-	if err != nil {
-		return chat.Room{}, err
-	}
-	if !ok {
-		return chat.Room{}, chat.Errorf(chat.NotFound, "no such room")
-	}
-	return row.View(room), nil
+	ok, err = getJSON(r.s.db, nameKey(kindRoom, room), &state)
+	return state, ok, err
 }
 
-// Membership implements [chat.RoomStore]. Errors: NotFound, Unavailable.
-func (r *Rooms) Membership(ctx context.Context, room chat.RoomID, user chat.UserID) (chat.Membership, error) {
+// Relation implements [projection.States]. Errors: Unavailable.
+func (r *Rooms) Relation(ctx context.Context, room chat.RoomID, user chat.UserID) (projection.Relation, error) {
 	if err := r.s.enter(ctx); err != nil {
-		return chat.Membership{}, err
+		return projection.Relation{}, err
 	}
 	defer r.s.leave()
-	return r.membership(room, user)
+	return r.relation(room, user)
 }
 
-func (r *Rooms) membership(room chat.RoomID, user chat.UserID) (chat.Membership, error) {
+func (r *Rooms) relation(room chat.RoomID, user chat.UserID) (state projection.Relation, err error) {
+	state.Room, state.User = room, user
 	if !room.Valid() || !user.Valid() {
-		return chat.Membership{}, chat.Errorf(chat.NotFound, "no such member")
+		return state, nil
 	}
-	var row projection.Member
-	ok, err := getJSON(r.s.db, pairKey(kindMember, room, user), &row)
-	if err != nil {
-		return chat.Membership{}, err
+	if _, err = getJSON(r.s.db, pairKey(kindMember, room, user), &state.Member); err != nil {
+		return state, err
 	}
-	if !ok || !row.Known() && !row.Pending() {
-		return chat.Membership{}, chat.Errorf(chat.NotFound, "no such member")
-	}
-	read, err := getSequence(r.s.db, pairKey(kindRead, room, user))
-	if err != nil {
-		return chat.Membership{}, err
-	}
-	return row.View(room, user, read), nil
+	state.Mark, err = getSequence(r.s.db, pairKey(kindRead, room, user))
+	return state, err
 }
 
-// Members implements [chat.RoomStore]. Errors: Unavailable.
-func (r *Rooms) Members(ctx context.Context, room chat.RoomID) (members []chat.Membership, err error) {
-	if !room.Valid() {
+// Relations implements [projection.States]. Errors: Unavailable.
+func (r *Rooms) Relations(ctx context.Context, room chat.RoomID) ([]projection.Relation, error) {
+	return relations(ctx, r, kindMember, room, func(user string, row []byte) (state projection.Relation, err error) {
+		state.Room, state.User = room, chat.UserID(user)
+		if json.Unmarshal(row, &state.Member) != nil {
+			return state, damaged(pairKey(kindMember, room, state.User))
+		}
+		state.Mark, err = getSequence(r.s.db, pairKey(kindRead, room, state.User))
+		return state, err
+	})
+}
+
+// ActiveOf implements [projection.States]. Errors: Unavailable.
+func (r *Rooms) ActiveOf(ctx context.Context, user chat.UserID) ([]projection.Relation, error) {
+	return r.relationsOf(ctx, kindRoomOf, user)
+}
+
+// PendingOf implements [projection.States]. Errors: Unavailable.
+func (r *Rooms) PendingOf(ctx context.Context, user chat.UserID) ([]projection.Relation, error) {
+	return r.relationsOf(ctx, kindInvited, user)
+}
+
+func (r *Rooms) relationsOf(ctx context.Context, kind byte, user chat.UserID) ([]projection.Relation, error) {
+	return relations(ctx, r, kind, user, func(room string, _ []byte) (projection.Relation, error) {
+		return r.relation(chat.RoomID(room), user)
+	})
+}
+
+// relations reads what the rows of a kind with a first name have, or point to by their
+// second.
+func relations[N interface {
+	~string
+	Valid() bool
+}](ctx context.Context, r *Rooms, kind byte, of N, read func(other string, row []byte) (projection.Relation, error)) (list []projection.Relation, err error) {
+	if !of.Valid() {
 		return nil, nil
 	}
 	if err := r.s.enter(ctx); err != nil {
 		return nil, err
 	}
 	defer r.s.leave()
-	prefix := appendName(nil, kindMember, room)
+	prefix := appendName(nil, kind, of)
 	it, err := r.s.iterate(ctx, prefix)
 	if err != nil {
 		return nil, err
 	}
 	defer finish(it, &err)
 	for ok := it.First(); ok; ok = it.Next() {
-		user := chat.UserID(it.Key()[len(prefix):])
-		var row projection.Member
-		if json.Unmarshal(it.Value(), &row) != nil {
-			return nil, damaged(it.Key())
+		row, err := it.ValueAndErr()
+		if err != nil {
+			return nil, unavailable(err)
 		}
-		if !row.Known() {
-			continue
-		}
-		read, err := getSequence(r.s.db, pairKey(kindRead, room, user))
+		one, err := read(string(it.Key()[len(prefix):]), row)
 		if err != nil {
 			return nil, err
 		}
-		members = append(members, row.View(room, user, read))
-	}
-	return members, nil
-}
-
-// RoomsOf implements [chat.RoomStore]. Errors: Unavailable.
-func (r *Rooms) RoomsOf(ctx context.Context, user chat.UserID) ([]chat.Membership, error) {
-	return r.memberships(ctx, kindRoomOf, user, func(m *chat.Membership) bool { return m.Active })
-}
-
-// Invitations implements [chat.RoomStore]. Errors: Unavailable.
-func (r *Rooms) Invitations(ctx context.Context, user chat.UserID) ([]chat.Membership, error) {
-	return r.memberships(ctx, kindInvited, user, func(m *chat.Membership) bool { return m.InvitedBy != "" })
-}
-
-// memberships are those of a user that have a row of a kind and still are what it
-// says: they may have changed since the iterator was opened.
-func (r *Rooms) memberships(ctx context.Context, kind byte, user chat.UserID, still func(*chat.Membership) bool) (list []chat.Membership, err error) {
-	if !user.Valid() {
-		return nil, nil
-	}
-	if err := r.s.enter(ctx); err != nil {
-		return nil, err
-	}
-	defer r.s.leave()
-	prefix := appendName(nil, kind, user)
-	it, err := r.s.iterate(ctx, prefix)
-	if err != nil {
-		return nil, err
-	}
-	defer finish(it, &err)
-	for ok := it.First(); ok; ok = it.Next() {
-		m, err := r.membership(chat.RoomID(it.Key()[len(prefix):]), user)
-		if chat.KindOf(err) == chat.NotFound && err != nil {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		if still(&m) {
-			list = append(list, m)
-		}
+		list = append(list, one)
 	}
 	return list, nil
 }
 
-// Owned implements [chat.RoomStore]. Errors: Unavailable.
+// Owned implements [projection.States]. Errors: Unavailable.
 func (r *Rooms) Owned(ctx context.Context, rooms []chat.RoomID) (owned map[chat.RoomID]bool, err error) {
 	if err := r.s.enter(ctx); err != nil {
 		return nil, err

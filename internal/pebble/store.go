@@ -22,6 +22,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/projection"
 )
 
 // Store is the database and its stores.
@@ -220,7 +221,7 @@ func (s *Store) checkSchema() error {
 func (s *Store) Events() *Events { return s.events }
 
 // Rooms is the room store.
-func (s *Store) Rooms() *Rooms { return s.rooms }
+func (s *Store) Rooms() projection.Rooms { return projection.Rooms{States: s.rooms} }
 
 // Accounts is the account store.
 func (s *Store) Accounts() *Accounts { return s.accounts }
