@@ -87,7 +87,7 @@ func TestKilledUnderLoad(t *testing.T) {
 		if where[h.Text] != h.Sequence {
 			t.Errorf("search has %q at %s, history at %s", h.Text, h.Sequence, where[h.Text])
 		}
-		if i > 0 && h.Time.After(found[i-1].Time) {
+		if i > 0 && h.Time.After(found[i-1].Time.Time) {
 			t.Errorf("hit %d is newer than the one before it", i)
 		}
 		delete(where, h.Text)

@@ -159,7 +159,7 @@ func TestInvitationByAStranger(t *testing.T) {
 		t.Fatal(err)
 	}
 	waiting, err := bob.Invitations(t.Context())
-	if err != nil || len(waiting) != 1 || waiting[0].Room != first || waiting[0].Name != "First" || waiting[0].By.ID != alice.User.ID || time.Since(waiting[0].Time).Abs() > time.Minute {
+	if err != nil || len(waiting) != 1 || waiting[0].Room != first || waiting[0].Name != "First" || waiting[0].By.ID != alice.User.ID || time.Since(waiting[0].Time.Time).Abs() > time.Minute {
 		t.Fatalf("waiting: %+v, %v", waiting, err)
 	}
 	for _, e := range alice.ReadsEvents(first) {

@@ -95,7 +95,7 @@ func TestSearchPagesAndFilters(t *testing.T) {
 	hits := alice.Finds(all)
 	seen := make(map[string]bool)
 	for i, h := range hits {
-		if seen[h.Text] || h.Room == foreign || i > 0 && h.Time.After(hits[i-1].Time) {
+		if seen[h.Text] || h.Room == foreign || i > 0 && h.Time.After(hits[i-1].Time.Time) {
 			t.Errorf("hit %d: %+v", i, h)
 		}
 		seen[h.Text] = true

@@ -11,19 +11,11 @@ import (
 	"time"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/view"
 )
 
-// Message is a message as history has it.
-type Message struct {
-	Sequence chat.Sequence `json:"sequence"`
-	ID       string        `json:"id"`
-	User     chat.UserID   `json:"user"`
-	Nickname string        `json:"nickname"`
-	Text     string        `json:"text"`
-	Time     time.Time     `json:"time"`
-	ReplyTo  chat.Sequence `json:"replyTo"`
-	Deleted  bool          `json:"deleted"`
-}
+// Message is a message, wherever one is returned.
+type Message = view.Message
 
 // Page is a part of a room's history. With After alone it is the oldest part
 // after that, otherwise the newest part before Before.
@@ -93,11 +85,7 @@ type Search struct {
 }
 
 // Hit is a message that was found.
-type Hit struct {
-	Room chat.RoomID `json:"room"`
-	Message
-	Highlights [][2]int `json:"highlights"` // start and end, in UTF-16 code units
-}
+type Hit = view.Hit
 
 // Found is a page of what was found, newest first.
 type Found struct {

@@ -4,30 +4,16 @@ import (
 	"context"
 	"net/http"
 	"net/url"
-	"time"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/view"
 )
 
-// Room is a room as its members see it. Which fields are set depends on the call,
-// see the OpenAPI document in connector/api.
-type Room struct {
-	ID          chat.RoomID   `json:"id"`
-	Name        string        `json:"name"`
-	Kind        chat.RoomKind `json:"kind"`
-	Role        chat.Role     `json:"role"`
-	Sequence    chat.Sequence `json:"sequence"` // of the newest event
-	Read        chat.Sequence `json:"read"`     // how far the user has read
-	Unread      int           `json:"unread"`
-	LastMessage *Message      `json:"lastMessage"`
-}
+// Room is a room as its members see it. A room that was just made has no sequence yet.
+type Room = view.Room
 
 // Member is a member of a room.
-type Member struct {
-	User     chat.UserID `json:"user"`
-	Nickname string      `json:"nickname"`
-	Role     chat.Role   `json:"role"`
-}
+type Member = view.Member
 
 func roomPath(room chat.RoomID, rest string) string {
 	return "/v1/rooms/" + url.PathEscape(string(room)) + rest
@@ -73,12 +59,7 @@ func (s *Session) Invite(ctx context.Context, room chat.RoomID, user chat.UserID
 }
 
 // Invitation is one that waits for the user's consent.
-type Invitation struct {
-	Room chat.RoomID `json:"room"`
-	Name string      `json:"name"`
-	By   User        `json:"by"`
-	Time time.Time   `json:"time"`
-}
+type Invitation = view.Invitation
 
 // Invitations are those that wait for the user's consent, latest first. Join accepts
 // one, Decline declines it.

@@ -8,6 +8,7 @@ import (
 	"knatter.dev/chat/internal/members"
 	"knatter.dev/chat/internal/names"
 	"knatter.dev/chat/internal/serve"
+	"knatter.dev/chat/internal/view"
 )
 
 // maxFriends bounds a user's list.
@@ -71,12 +72,6 @@ func (f *Function) changeMe(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// friend is an account as others see it.
-type friend struct {
-	ID       chat.UserID `json:"id"`
-	Nickname string      `json:"nickname"`
-}
-
 func (f *Function) friends(w http.ResponseWriter, r *http.Request) error {
 	claims, err := f.verifier.Request(r)
 	if err != nil {
@@ -86,7 +81,7 @@ func (f *Function) friends(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("listing friends: %w", err)
 	}
-	list := make([]friend, 0, len(ids))
+	list := make([]view.User, 0, len(ids))
 	for _, id := range ids {
 		account, err := f.accounts.Account(r.Context(), id)
 		if chat.KindOf(err) == chat.NotFound {
@@ -95,9 +90,9 @@ func (f *Function) friends(w http.ResponseWriter, r *http.Request) error {
 		if err != nil {
 			return fmt.Errorf("reading an account: %w", err)
 		}
-		list = append(list, friend{ID: account.ID, Nickname: account.Nickname})
+		list = append(list, view.User{ID: account.ID, Nickname: account.Nickname})
 	}
-	serve.JSON(w, http.StatusOK, map[string][]friend{"friends": list})
+	serve.JSON(w, http.StatusOK, map[string][]view.User{"friends": list})
 	return nil
 }
 

@@ -61,7 +61,7 @@ func (f *Function) invite(w http.ResponseWriter, r *http.Request, v visit, user 
 		if err := f.notify(ctx, target, v.user, chat.MemberJoined); err != nil {
 			return err
 		}
-		serve.JSON(w, http.StatusOK, member{User: target.User, Nickname: target.Nickname, Role: target.Role})
+		serve.JSON(w, http.StatusOK, view.MemberOf(target))
 		return nil
 	}
 	if v.room.Kind == chat.Direct {
@@ -97,7 +97,7 @@ func (f *Function) invite(w http.ResponseWriter, r *http.Request, v visit, user 
 	if target, err = f.membership(ctx, v.room.ID, user); err != nil {
 		return err
 	}
-	serve.JSON(w, http.StatusCreated, member{User: target.User, Nickname: target.Nickname, Role: target.Role})
+	serve.JSON(w, http.StatusCreated, view.MemberOf(target))
 	return nil
 }
 
@@ -198,19 +198,6 @@ func (f *Function) decline(w http.ResponseWriter, r *http.Request, v visit, user
 	return true, nil
 }
 
-// invitation is one that waits for the caller's consent.
-type invitation struct {
-	Room chat.RoomID `json:"room"`
-	Name string      `json:"name"`
-	By   inviter     `json:"by"`
-	Time view.Time   `json:"time"`
-}
-
-type inviter struct {
-	ID       chat.UserID `json:"id"`
-	Nickname string      `json:"nickname"`
-}
-
 // invitations lists what waits for the caller's consent, latest first. An invitation
 // of somebody who is not in the room any more counts no longer.
 func (f *Function) invitations(w http.ResponseWriter, r *http.Request) error {
@@ -225,7 +212,7 @@ func (f *Function) invitations(w http.ResponseWriter, r *http.Request) error {
 	slices.SortFunc(waiting, func(a, b chat.Membership) int {
 		return cmp.Or(b.InvitedAt.Compare(a.InvitedAt), cmp.Compare(a.Room, b.Room))
 	})
-	list := make([]invitation, 0, len(waiting))
+	list := make([]view.Invitation, 0, len(waiting))
 	for _, m := range waiting {
 		room, err := f.rooms.Room(r.Context(), m.Room)
 		if chat.KindOf(err) == chat.NotFound && err != nil {
@@ -239,12 +226,12 @@ func (f *Function) invitations(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		if by.Active {
-			list = append(list, invitation{
-				Room: m.Room, Name: room.Name, By: inviter{ID: by.User, Nickname: by.Nickname},
-				Time: view.Time(m.InvitedAt),
+			list = append(list, view.Invitation{
+				Room: m.Room, Name: room.Name, By: view.User{ID: by.User, Nickname: by.Nickname},
+				Time: view.Time{Time: m.InvitedAt},
 			})
 		}
 	}
-	serve.JSON(w, http.StatusOK, map[string][]invitation{"invitations": list})
+	serve.JSON(w, http.StatusOK, map[string][]view.Invitation{"invitations": list})
 	return nil
 }

@@ -20,18 +20,11 @@ import (
 // atOnce is how many rooms of a list are looked at together.
 const atOnce = 8
 
-// entry is a room as one of its members sees it.
+// entry is a room, and when something was last said in it or, where nothing was, when
+// it was made.
 type entry struct {
-	ID       chat.RoomID   `json:"id"`
-	Name     string        `json:"name"` // of a direct room: the other's nickname
-	Kind     chat.RoomKind `json:"kind"`
-	Role     chat.Role     `json:"role"`
-	Sequence chat.Sequence `json:"sequence"` // of the last event in the store
-	Read     chat.Sequence `json:"read"`
-	Unread   int           `json:"unread"` // at most 9,999
-	Last     *view.Message `json:"lastMessage,omitempty"`
-
-	latest time.Time // of the last message or, without one, the room's beginning
+	view.Room
+	latest time.Time
 }
 
 // list is the caller's rooms, latest first. Sequences of different rooms have no
@@ -82,7 +75,11 @@ func (f *Function) list(w http.ResponseWriter, r *http.Request) error {
 	slices.SortFunc(entries, func(a, b entry) int {
 		return cmp.Or(b.latest.Compare(a.latest), strings.Compare(string(a.ID), string(b.ID)))
 	})
-	serve.JSON(w, http.StatusOK, map[string][]entry{"rooms": entries})
+	rooms := make([]view.Room, len(entries))
+	for i := range entries {
+		rooms[i] = entries[i].Room
+	}
+	serve.JSON(w, http.StatusOK, map[string][]view.Room{"rooms": rooms})
 	return nil
 }
 
@@ -103,12 +100,13 @@ func (f *Function) answer(w http.ResponseWriter, r *http.Request, status int, v 
 	if err != nil {
 		return err
 	}
-	serve.JSON(w, status, e)
+	serve.JSON(w, status, e.Room)
 	return nil
 }
 
 func (f *Function) entry(ctx context.Context, room chat.Room, self chat.Membership) (entry, error) {
-	e := entry{ID: room.ID, Name: room.Name, Kind: room.Kind, Role: self.Role, Read: self.Read, latest: room.Created}
+	e := entry{latest: room.Created}
+	e.Room = view.Room{ID: room.ID, Name: room.Name, Kind: room.Kind, Role: self.Role, Read: self.Read}
 	newest := chat.Range{Limit: 1, Newest: true}
 	events, _, err := f.events.Events(ctx, room.ID, newest)
 	if err != nil {
@@ -140,7 +138,7 @@ func (f *Function) entry(ctx context.Context, room chat.Room, self chat.Membersh
 	}
 	e.latest = last.Time
 	if m, ok := view.MessageOf(last, sender.Nickname); ok {
-		e.Last = &m
+		e.LastMessage = &m
 	}
 	return e, nil
 }

@@ -9,14 +9,8 @@ import (
 	"knatter.dev/chat/internal/members"
 	"knatter.dev/chat/internal/names"
 	"knatter.dev/chat/internal/serve"
+	"knatter.dev/chat/internal/view"
 )
-
-// member is a membership as the members of the room see it.
-type member struct {
-	User     chat.UserID `json:"user"`
-	Nickname string      `json:"nickname"`
-	Role     chat.Role   `json:"role"`
-}
 
 func newMemberEvent(by chat.UserID, typ chat.Type, room chat.RoomID, data chat.MemberData) (chat.Event, error) {
 	return chat.NewEvent(names.NewEvent(), by, typ, room, data)
@@ -80,11 +74,11 @@ func (f *Function) listMembers(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	list := make([]member, 0, len(in))
+	list := make([]view.Member, 0, len(in))
 	for _, m := range in {
-		list = append(list, member{User: m.User, Nickname: m.Nickname, Role: m.Role})
+		list = append(list, view.MemberOf(m))
 	}
-	serve.JSON(w, http.StatusOK, map[string][]member{"members": list})
+	serve.JSON(w, http.StatusOK, map[string][]view.Member{"members": list})
 	return nil
 }
 
@@ -219,7 +213,7 @@ func (f *Function) changeRole(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	serve.JSON(w, http.StatusOK, member{User: target.User, Nickname: target.Nickname, Role: target.Role})
+	serve.JSON(w, http.StatusOK, view.MemberOf(target))
 	return nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"knatter.dev/chat/internal/names"
 	"knatter.dev/chat/internal/projection"
 	"knatter.dev/chat/internal/serve"
+	"knatter.dev/chat/internal/view"
 )
 
 // Bounds. Each is checked before an event is logged, and so can be exceeded by as
@@ -181,7 +182,7 @@ func (f *Function) create(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("Location", "/v1/rooms/"+string(room.ID))
-	serve.JSON(w, http.StatusCreated, entry{ID: room.ID, Name: name, Kind: room.Kind, Role: chat.Owner})
+	serve.JSON(w, http.StatusCreated, view.Room{ID: room.ID, Name: name, Kind: room.Kind, Role: chat.Owner})
 	return nil
 }
 

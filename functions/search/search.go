@@ -71,18 +71,11 @@ func cost(r *http.Request) int { return 1 + len(strings.Fields(r.URL.Query().Get
 
 // answer is a page of hits, newest first.
 type answer struct {
-	Hits   []hit  `json:"hits"`
-	Cursor string `json:"cursor,omitempty"` // of the next page, if there may be one
+	Hits   []view.Hit `json:"hits"`
+	Cursor string     `json:"cursor,omitempty"` // of the next page, if there may be one
 
 	// Suggestion is what was perhaps meant, where nothing was found: see suggestion.
 	Suggestion string `json:"suggestion,omitempty"`
-}
-
-// hit is a message that matches.
-type hit struct {
-	Room chat.RoomID `json:"room"`
-	view.Message
-	Highlights [][2]int `json:"highlights"` // UTF-16 code units
 }
 
 func (f *Function) search(w http.ResponseWriter, r *http.Request) error {
@@ -99,7 +92,7 @@ func (f *Function) search(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	a := answer{Hits: []hit{}}
+	a := answer{Hits: []view.Hit{}}
 	query := analysis.Parse(p.text)
 	q := chat.Query{
 		Rooms: rooms, Words: query.Words(), From: p.from, After: p.after, Before: p.before,
@@ -185,7 +178,7 @@ func (f *Function) suggestion(ctx context.Context, text string, q chat.Query) (s
 // page gathers hits until there are q.Limit or no more. The cursor is the last
 // match looked at, whether it became a hit or not.
 func (f *Function) page(ctx context.Context, query *analysis.Query, q chat.Query) (answer, error) {
-	a := answer{Hits: []hit{}}
+	a := answer{Hits: []view.Hit{}}
 	for examined := 0; ; {
 		matches, more, err := f.index.Search(ctx, q)
 		if err != nil {
@@ -218,8 +211,8 @@ func (f *Function) page(ctx context.Context, query *analysis.Query, q chat.Query
 }
 
 // read reads the messages of matches; those that are no hits are nil.
-func (f *Function) read(ctx context.Context, query *analysis.Query, matches []chat.Hit) ([]*hit, error) {
-	hits := make([]*hit, len(matches))
+func (f *Function) read(ctx context.Context, query *analysis.Query, matches []chat.Hit) ([]*view.Hit, error) {
+	hits := make([]*view.Hit, len(matches))
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 	for i, m := range matches {
@@ -237,7 +230,7 @@ func (f *Function) read(ctx context.Context, query *analysis.Query, matches []ch
 				return nil
 			}
 			if highlights, ok := query.Match(message.Text); ok {
-				hits[i] = &hit{Room: m.Room, Message: message, Highlights: highlights}
+				hits[i] = &view.Hit{Room: m.Room, Message: message, Highlights: highlights}
 			}
 			return nil
 		}))
@@ -247,7 +240,7 @@ func (f *Function) read(ctx context.Context, query *analysis.Query, matches []ch
 
 // name sets the senders' nicknames, which are theirs in the room and stay known
 // when they have left.
-func (f *Function) name(ctx context.Context, hits []hit) error {
+func (f *Function) name(ctx context.Context, hits []view.Hit) error {
 	type sender struct {
 		room chat.RoomID
 		user chat.UserID

@@ -1,10 +1,7 @@
-// Package view has what the HTTP interface shows of each noun, so that a message
-// looks the same wherever one is returned.
 package view
 
 import (
 	"encoding/json"
-	"time"
 
 	"knatter.dev/chat"
 )
@@ -36,21 +33,16 @@ func MessageOf(e *chat.Event, nickname string) (Message, bool) {
 		User:        e.User(),
 		Nickname:    nickname,
 		Text:        data.Text,
-		Time:        Time(e.Time),
+		Time:        Time{e.Time},
 		ReplyTo:     data.ReplyTo,
 		Mentions:    data.Mentions,
 		Attachments: data.Attachments,
 	}, true
 }
 
-// Time is a time in JSON: RFC 3339 in UTC, always with three digits of
-// milliseconds, so that the order of strings is the order of times.
-type Time time.Time
-
-// MarshalText implements encoding.TextMarshaler.
-func (t Time) MarshalText() ([]byte, error) {
-	return time.Time(t).UTC().AppendFormat(nil, "2006-01-02T15:04:05.000Z"), nil
+// Hit is a message that a search has found.
+type Hit struct {
+	Room chat.RoomID `json:"room"`
+	Message
+	Highlights [][2]int `json:"highlights"` // start and end of what matched, in UTF-16 code units
 }
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (t *Time) UnmarshalText(b []byte) error { return (*time.Time)(t).UnmarshalText(b) }
