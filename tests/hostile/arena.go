@@ -20,7 +20,7 @@ import (
 type arena struct {
 	url, admin string
 	client     *client.Client
-	bystander  *bystander
+	bystander  *apart
 
 	mu     sync.Mutex
 	people map[string]*client.Session
@@ -32,11 +32,11 @@ func newArena(ctx context.Context, url, admin string) (*arena, error) {
 	url = strings.TrimRight(url, "/")
 	a := &arena{url: url, admin: strings.TrimRight(admin, "/"), client: client.New(url), people: make(map[string]*client.Session)}
 	var err error
-	a.bystander, err = newBystander(ctx, a)
+	a.bystander, err = startApart(ctx, url)
 	return a, err
 }
 
-func (a *arena) close() { _ = a.bystander.conn.Close() }
+func (a *arena) close() { a.bystander.close() }
 
 // person is somebody who has logged in, made when the name is new. Attackers share
 // a few, since making accounts is limited.
@@ -46,15 +46,23 @@ func (a *arena) person(ctx context.Context, name string) (*client.Session, error
 	if p := a.people[name]; p != nil {
 		return p, nil
 	}
+	p, err := join(ctx, a.client, name)
+	if err == nil {
+		a.people[name] = p
+	}
+	return p, err
+}
+
+// join signs somebody up and logs them in.
+func join(ctx context.Context, c *client.Client, name string) (*client.Session, error) {
 	email, password := strings.ToLower(name+"-"+rand.Text())+"@hostile.example", rand.Text()
-	if _, err := a.client.SignUp(ctx, email, password, name); err != nil {
+	if _, err := c.SignUp(ctx, email, password, name); err != nil {
 		return nil, fmt.Errorf("signing up %s: %w", name, err)
 	}
-	p, err := a.client.LogIn(ctx, email, password)
+	p, err := c.LogIn(ctx, email, password)
 	if err != nil {
 		return nil, fmt.Errorf("logging in %s: %w", name, err)
 	}
-	a.people[name] = p
 	return p, nil
 }
 

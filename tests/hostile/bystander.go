@@ -18,15 +18,17 @@ const pace = 15 * time.Millisecond
 // patience is how long anything that must work at all may take.
 const patience = 20 * time.Second
 
-// bystander is somebody who talks, and whom attacks must not disturb.
+// bystander is somebody who talks, and whom attacks must not disturb. It lives in a
+// process of its own, see [apart]: in the attackers' own its messages would wait for
+// them before they are even sent.
 type bystander struct {
 	session *client.Session
 	conn    *client.Conn
 	room    chat.RoomID
 }
 
-func newBystander(ctx context.Context, a *arena) (*bystander, error) {
-	s, err := a.person(ctx, "bystander")
+func newBystander(ctx context.Context, url string) (*bystander, error) {
+	s, err := join(ctx, client.New(url), "bystander")
 	if err != nil {
 		return nil, err
 	}
@@ -50,60 +52,62 @@ func newBystander(ctx context.Context, a *arena) (*bystander, error) {
 	return b, nil
 }
 
-// latency is how long acks took.
-type latency struct {
-	p50, p99 time.Duration
-	n        int
+// Latency is how long acks took.
+type Latency struct {
+	P50, P99 time.Duration
+	N        int
 }
 
-// talks sends messages for so long and measures their acks. Errors: a message that
+// Talks sends messages for so long and measures their acks. Errors: a message that
 // was not acknowledged, a connection that was lost.
-func (b *bystander) talks(ctx context.Context, length time.Duration) (latency, error) {
+func (b *bystander) Talks(length time.Duration, l *Latency) error {
 	var took []time.Duration
 	connects := b.conn.Stats().Connects
-	for begun := time.Now(); time.Since(begun) < length && ctx.Err() == nil; time.Sleep(pace) {
+	for begun := time.Now(); time.Since(begun) < length; time.Sleep(pace) {
 		sent := time.Now()
 		// An ack counts however late it is: the slowest must not be left out.
-		within, stop := context.WithTimeout(context.WithoutCancel(ctx), patience)
+		within, stop := context.WithTimeout(context.Background(), patience)
 		_, err := b.conn.Send(within, b.room, "undisturbed "+rand.Text())
 		stop()
 		if err != nil {
-			return summary(took), fmt.Errorf("the bystander's message: %w", err)
+			return fmt.Errorf("the bystander's message: %w", err)
 		}
 		took = append(took, time.Since(sent))
 	}
 	if b.conn.Stats().Connects != connects {
-		return summary(took), errors.New("the bystander was disconnected")
+		return errors.New("the bystander was disconnected")
 	}
-	return summary(took), nil
+	*l = summary(took)
+	return nil
 }
 
-// resumes opens one more socket, as after a reload, and tells how long it took
+// Resumes opens one more socket, as after a reload, and tells how long it took
 // until the room was there.
-func (b *bystander) resumes(ctx context.Context) (time.Duration, error) {
-	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), patience)
+func (b *bystander) Resumes(patience time.Duration, took *time.Duration) error {
+	ctx, stop := context.WithTimeout(context.Background(), patience)
 	defer stop()
 	begun := time.Now()
 	conn, err := b.session.Connect(ctx, client.Options{})
 	if err != nil {
-		return 0, fmt.Errorf("the bystander's resume: %w", err)
+		return fmt.Errorf("the bystander's resume: %w", err)
 	}
 	defer func() { _ = conn.Close() }()
 	if err := conn.SubscribeAfter(ctx, b.room, 0); err != nil {
-		return 0, fmt.Errorf("the bystander's resume: %w", err)
+		return fmt.Errorf("the bystander's resume: %w", err)
 	}
 	select {
 	case <-conn.Events():
-		return time.Since(begun), nil
+		*took = time.Since(begun)
+		return nil
 	case <-ctx.Done():
-		return 0, fmt.Errorf("the bystander's resume: nothing came in %v", patience)
+		return fmt.Errorf("the bystander's resume: nothing came in %v", patience)
 	}
 }
 
-func summary(took []time.Duration) latency {
+func summary(took []time.Duration) Latency {
 	if len(took) == 0 {
-		return latency{}
+		return Latency{}
 	}
 	slices.Sort(took)
-	return latency{p50: took[len(took)/2], p99: took[len(took)*99/100], n: len(took)}
+	return Latency{P50: took[len(took)/2], P99: took[len(took)*99/100], N: len(took)}
 }

@@ -30,6 +30,7 @@ var httpAttacks = []attack{
 const (
 	crowd      = 1000
 	readers    = 8
+	talkers    = 5
 	manyRooms  = 20
 	unread     = 2000 // messages, in each of them
 	answersIn  = 2 * time.Second
@@ -149,32 +150,34 @@ func lists(ctx context.Context, a *arena) error {
 	})
 }
 
-// unreads makes rooms with messages that the readers have not read.
+// unreads makes rooms with messages that the readers have not read. Several people
+// write them, since each has a rate.
 func unreads(ctx context.Context, a *arena) error {
 	if a.unread {
 		return nil
 	}
-	owner, err := a.person(ctx, "talker")
-	if err != nil {
-		return err
-	}
 	var g errgroup.Group
-	g.SetLimit(4)
-	for range manyRooms {
-		room, err := owner.CreateRoom(ctx, "Busy")
+	for i := range talkers {
+		talker, err := a.person(ctx, fmt.Sprint("talker", i))
 		if err != nil {
-			return fmt.Errorf("a room: %w", err)
+			return err
 		}
-		for i := range readers {
-			p, err := reader(ctx, a, i)
-			if err == nil {
-				err = p.Join(ctx, room.ID)
-			}
+		for n := i; n < manyRooms; n += talkers {
+			room, err := talker.CreateRoom(ctx, "Busy")
 			if err != nil {
-				return fmt.Errorf("a reader: %w", err)
+				return fmt.Errorf("a room: %w", err)
 			}
+			for i := range readers {
+				p, err := reader(ctx, a, i)
+				if err == nil {
+					err = p.Join(ctx, room.ID)
+				}
+				if err != nil {
+					return fmt.Errorf("a reader: %w", err)
+				}
+			}
+			g.Go(func() error { return fills(ctx, talker, room.ID) })
 		}
-		g.Go(func() error { return fills(ctx, owner, room.ID) })
 	}
 	if err := g.Wait(); err != nil {
 		return err

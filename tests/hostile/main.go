@@ -18,6 +18,7 @@ import (
 	"os/signal"
 	"path"
 	"slices"
+	"strings"
 	"text/tabwriter"
 	"time"
 )
@@ -37,7 +38,13 @@ type attack struct {
 }
 
 // attacks are all there are. Each file of attacks has a list of its own.
-var attacks = slices.Concat(httpAttacks, socketAttacks, accountAttacks)
+var attacks = slices.Concat(controls, httpAttacks, socketAttacks, accountAttacks)
+
+// controls attack nothing.
+var controls = []attack{{name: "nothing", does: "nobody attacks: how much the figures differ by themselves", run: func(ctx context.Context, _ *arena) error {
+	<-ctx.Done()
+	return nil
+}}}
 
 // What must hold under every attack.
 const (
@@ -51,6 +58,7 @@ type options struct {
 	only       string
 	length     time.Duration
 	list       bool
+	bystander  bool
 }
 
 func main() {
@@ -60,10 +68,17 @@ func main() {
 	flag.StringVar(&o.only, "only", "*", "attacks to run, by a `pattern` such as socket-*")
 	flag.DurationVar(&o.length, "length", 10*time.Second, "how long each attack lasts; the time at rest before it is measured for half of that")
 	flag.BoolVar(&o.list, "list", false, "list the attacks instead")
+	flag.BoolVar(&o.bystander, asBystander, false, "for this program's own use: be the bystander")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, o); err != nil {
+	err := error(nil)
+	if o.bystander {
+		err = bystands(ctx, o.url)
+	} else {
+		err = run(ctx, o)
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, "hostile:", err)
 		os.Exit(1)
 	}
@@ -100,9 +115,9 @@ func run(ctx context.Context, o options) error {
 		held := "yes"
 		if r.err != nil {
 			failed++
-			held = r.err.Error()
+			held = strings.ReplaceAll(r.err.Error(), "\n", "; ")
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", at.name, short(r.rest.p50), short(r.rest.p99), short(r.under.p50), short(r.under.p99),
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t\n", at.name, short(r.rest.P50), short(r.rest.P99), short(r.under.P50), short(r.under.P99),
 			mebibytes(r.resident), held)
 		_ = w.Flush()
 	}
@@ -114,7 +129,7 @@ func run(ctx context.Context, o options) error {
 
 // result is what one attack came to.
 type result struct {
-	rest, under latency
+	rest, under Latency
 	resident    uint64 // the most of it; 0 when it is not known
 	err         error  // what did not hold
 }
@@ -133,12 +148,12 @@ func (a *arena) measure(ctx context.Context, at attack, length time.Duration) re
 		r.err = fmt.Errorf("before the attack: %w", err)
 		return r
 	}
-	ctx, stop := context.WithTimeout(ctx, length)
+	attack, stop := context.WithTimeout(ctx, length)
 	defer stop()
 	attacked := make(chan error, 1)
-	go func() { attacked <- at.run(ctx, a) }()
+	go func() { attacked <- at.run(attack, a) }()
 	watched := make(chan uint64, 1)
-	go func() { watched <- a.watchMemory(ctx) }()
+	go func() { watched <- a.watchMemory(attack) }()
 	r.under, err = a.bystander.talks(ctx, length)
 	stop()
 	r.err = errors.Join(<-attacked, err)
@@ -150,11 +165,11 @@ func (a *arena) measure(ctx context.Context, at attack, length time.Duration) re
 // verdict is what must hold for everybody else under any attack.
 func (r *result) verdict() error {
 	var errs []error
-	if r.under.n == 0 {
+	if r.under.N == 0 {
 		errs = append(errs, errors.New("the bystander got no ack"))
 	}
-	if r.under.p99 > max(slowdown*r.rest.p99, least) {
-		errs = append(errs, fmt.Errorf("the bystander's p99 is %.1f times that at rest", float64(r.under.p99)/float64(cmp.Or(r.rest.p99, 1))))
+	if r.under.P99 > max(slowdown*r.rest.P99, least) {
+		errs = append(errs, fmt.Errorf("the bystander's p99 is %.1f times that at rest", float64(r.under.P99)/float64(cmp.Or(r.rest.P99, 1))))
 	}
 	if r.resident > memory {
 		errs = append(errs, fmt.Errorf("over %d MiB", memory>>20))
