@@ -8,6 +8,26 @@ import (
 // MaxText is the longest message text, in Unicode code points.
 const MaxText = 4000
 
+// data is what an event carries. It is a pointer to one of the structs below.
+type data interface {
+	// check checks what the struct's types leave open. Errors: Invalid.
+	check() error
+}
+
+// cutting is data that can say more than its event's place allows.
+type cutting interface {
+	// cut cuts it to an event at a sequence and reports whether anything changed.
+	cut(at Sequence) bool
+}
+
+// of makes the data struct T.
+func of[T any, P interface {
+	*T
+	data
+}]() data {
+	return P(new(T))
+}
+
 // Posted is the data of [MessagePosted].
 type Posted struct {
 	Text        string          `json:"text"`
@@ -16,9 +36,43 @@ type Posted struct {
 	Attachments json.RawMessage `json:"attachments,omitempty"`
 }
 
+func (d *Posted) check() error {
+	if err := checkText(d.Text); err != nil {
+		return err
+	}
+	if d.ReplyTo < 0 {
+		return Errorf(Invalid, "replyTo must be a sequence")
+	}
+	for _, u := range d.Mentions {
+		if !u.Valid() {
+			return Errorf(Invalid, "mentions must be users' ids")
+		}
+	}
+	if len(d.Attachments) > 0 && d.Attachments[0] != '[' {
+		return Errorf(Invalid, "attachments must be an array")
+	}
+	return nil
+}
+
 // ReadData is the data of [ReadAdvanced].
 type ReadData struct {
 	UpTo Sequence `json:"upTo"`
+}
+
+func (d *ReadData) check() error {
+	if d.UpTo <= 0 {
+		return Errorf(Invalid, "upTo must be a sequence")
+	}
+	return nil
+}
+
+// cut implements [cutting]: what comes after the event cannot have been read.
+func (d *ReadData) cut(at Sequence) bool {
+	if d.UpTo <= at {
+		return false
+	}
+	d.UpTo = at
+	return true
 }
 
 // MemberData is the data of the member events. Changed says which of the two a
@@ -29,6 +83,13 @@ type MemberData struct {
 	Nickname string `json:"nickname"`
 	Role     Role   `json:"role"`
 	Changed  string `json:"changed,omitempty"`
+}
+
+func (d *MemberData) check() error {
+	if !d.User.Valid() {
+		return Errorf(Invalid, "user must be a user's id")
+	}
+	return nil
 }
 
 // Values of [MemberData.Changed].
@@ -44,15 +105,21 @@ type RoomData struct {
 	Kind RoomKind `json:"kind,omitempty"`
 }
 
+func (*RoomData) check() error { return nil }
+
 // RouteData is the data of [RouteOpened] and [RouteClosed].
 type RouteData struct {
 	Connector int `json:"connector"`
 }
 
+func (*RouteData) check() error { return nil }
+
 // RevokedData is the data of [SessionRevoked].
 type RevokedData struct {
 	Session string `json:"session"`
 }
+
+func (*RevokedData) check() error { return nil }
 
 func checkText[T string | []byte](text T) error {
 	if 0 < len(text) && len(text) <= MaxText { // so it has no more characters either

@@ -23,11 +23,11 @@ type Event struct {
 	Origin      *Origin           // of an event that is handled; nil where it is not known, and never passed on
 }
 
-// Kept reports whether the stores keep the event: it is a room's, and one that people
-// see.
+// Kept reports whether the event store keeps the event: it is a room's, and one that
+// people see.
 func (e *Event) Kept() bool {
 	_, own := e.Stream.Stream()
-	return !own && !e.Type.Hidden()
+	return !own && e.Type.kept()
 }
 
 const userSource = "/users/"

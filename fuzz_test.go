@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -19,16 +20,20 @@ func seeds(f *testing.F) []string {
 	if err != nil {
 		f.Fatal(err)
 	}
-	return []string{
+	var ofEachType []string
+	for _, row := range chat.EventTypes {
+		ofEachType = append(ofEachType, strings.Replace(frame(`,"subject":"room","data":`+everyMember), `"t"`, strconv.Quote(string(row.Type)), 1))
+	}
+	return append(ofEachType,
 		string(full), frame(""), frame(`,"data":{"text":"hi","TEXT":"ho","text":"ha"}`), frame(`,"data":null`),
 		frame(`,"data_base64":5`), frame(`,"data_base64":""`), frame(`,"data_base64":"e30="`), frame(`,"":1`), frame(`,"x":"\r\n"`), frame(`,"x":true,"y":-1`),
 		frame(`,"time":"9999-12-31T23:59:59-14:00"`), frame(`,"sequence":"0000000000000007","partitionkey":"other"`),
-		frame(`,"data":{"text":"\ud800","attachments":[{"a":"\udfff"}]}`), frame(`,"data":{"text":"` + strings.Repeat("가", 4001) + `"}`),
-		frame(`,"data":` + strings.Repeat("[", 300) + strings.Repeat("]", 300)), "null", "[]", "{", "\xff",
+		frame(`,"data":{"text":"\ud800","attachments":[{"a":"\udfff"}]}`), frame(`,"data":{"text":"`+strings.Repeat("가", 4001)+`"}`),
+		frame(`,"data":`+strings.Repeat("[", 300)+strings.Repeat("]", 300)), "null", "[]", "{", "\xff",
 		frame(`,"x":"\ud83d\ude00","data":{"n":[1e999,9007199254740993,0.1,-1e-400,1.00000000000000001]}`), frame(`,"time":"soon","source":":foo"`),
 		frame(`,"data":{"text":"\ufffe"}`), frame(`,"data":{"Text":"a","text":"b"}`), frame(`,"data":[{"a":1,"a":2}]`),
 		`{"specversion":"0.3","datacontentencoding":"","id":"1","source":"/","type":"t"}`,
-	}
+	)
 }
 
 // checkEvent holds for whatever a decoder lets through.
@@ -82,6 +87,9 @@ func FuzzDecodeFrame(f *testing.F) {
 
 func FuzzDecodeRecord(f *testing.F) {
 	f.Add("1", "/x", string(chat.MessagePosted), "room", "2026-03-01T09:30:00Z", "extension", "value", "application/json", []byte(`{"text":"hi"}`))
+	for _, row := range chat.EventTypes {
+		f.Add("1", "/x", string(row.Type), "room", "", "", "", "", []byte(everyMember))
+	}
 	f.Add("1", "/x", "t", "", "", "id", "2", "application/cloudevents+json", []byte(frame("")))
 	f.Add("1", "/x", "t", "", "", "data", "{}", "text/plain", []byte("\xff"))
 	f.Add("1", "%", "t", "\n", "0000-01-01T00:00:00+14:00", "x", "\xff", "", []byte("null"))

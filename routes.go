@@ -1,6 +1,9 @@
 package chat
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Topics of the log.
 const (
@@ -16,29 +19,28 @@ type EventFunction struct {
 	Group   string // consumer group
 	Ordered bool   // one event after the other in each partition; otherwise in any order
 	Types   []Type // what it handles; nil means everything
+
+	// Store is what the function writes last, as [Applied] names it. Should the store
+	// lose its end, the function is taken back in the log to where it is. "" means
+	// that it never is.
+	Store string
 }
+
+// The event functions.
+var (
+	Persist = EventFunction{Name: "persist", Group: "knatter-persist", Types: typesFor(byPersist), Store: StoreEvents}
+	Index   = EventFunction{Name: "index", Group: "knatter-index", Types: typesFor(byIndex), Store: StoreIndex}
+
+	// Fanout is never taken back: it would deliver again.
+	Fanout = EventFunction{Name: "fanout", Group: "knatter-fanout", Ordered: true}
+)
 
 // EventFunctions is the table of event functions.
-var EventFunctions = []EventFunction{
-	{Name: "persist", Group: "knatter-persist", Types: []Type{
-		MessagePosted, MemberJoined, MemberLeft, MemberRemoved, MemberUpdated, RoomCreated, RoomUpdated, ReadAdvanced,
-		MemberInvited, MemberDeclined,
-	}},
-	{Name: "index", Group: "knatter-index", Types: []Type{MessagePosted}},
-	{Name: "fanout", Group: "knatter-fanout", Ordered: true},
-}
+var EventFunctions = []EventFunction{Persist, Index, Fanout}
 
-// Handles tells whether the function is to be given events of the type.
+// Handles reports whether the function is to be given events of the type.
 func (f EventFunction) Handles(t Type) bool {
-	if f.Types == nil {
-		return true
-	}
-	for _, typ := range f.Types {
-		if typ == t {
-			return true
-		}
-	}
-	return false
+	return f.Types == nil || slices.Contains(f.Types, t)
 }
 
 // RequestFunctions are the functions that answer HTTP requests.

@@ -28,30 +28,28 @@ func TestFunctionFor(t *testing.T) {
 }
 
 func TestEventFunctions(t *testing.T) {
-	logged := []chat.Type{
-		chat.MessagePosted, chat.MemberJoined, chat.MemberLeft, chat.MemberRemoved, chat.MemberUpdated,
-		chat.RoomCreated, chat.RoomUpdated, chat.ReadAdvanced, chat.RouteOpened, chat.RouteClosed, chat.SessionRevoked,
-		chat.MemberInvited, chat.MemberDeclined,
-	}
 	groups := make(map[string]bool)
 	for _, f := range chat.EventFunctions {
 		if groups[f.Group] || !strings.HasPrefix(f.Group, "knatter-") {
 			t.Errorf("%s has the group %q", f.Name, f.Group)
 		}
 		groups[f.Group] = true
-		for _, typ := range logged {
+		for _, row := range chat.EventTypes {
 			var want bool
-			switch f.Name {
-			case "persist":
-				want = !typ.Hidden() || typ.Member()
-			case "index":
-				want = typ == chat.MessagePosted
-			case "fanout":
+			switch f.Group {
+			case chat.Persist.Group:
+				want = !row.Signal && (!row.Hidden || row.Type.Member())
+			case chat.Index.Group:
+				want = row.Type == chat.MessagePosted
+			case chat.Fanout.Group:
 				want = true
 			}
-			if f.Handles(typ) != want {
-				t.Errorf("%s handles %s: %t", f.Name, typ, f.Handles(typ))
+			if f.Handles(row.Type) != want {
+				t.Errorf("%s handles %s: %t", f.Name, row.Type, f.Handles(row.Type))
 			}
+		}
+		if got, want := f.Handles(chat.Prefix+"of.tomorrow"), f.Types == nil; got != want {
+			t.Errorf("%s handles what nobody knows: %t", f.Name, got)
 		}
 	}
 }

@@ -44,15 +44,96 @@ const (
 // Short is the type without [Prefix].
 func (t Type) Short() string { return strings.TrimPrefix(string(t), Prefix) }
 
-// Hidden tells whether events of this type are the system's own and never shown
-// to clients.
-func (t Type) Hidden() bool {
-	switch t {
-	case RouteOpened, RouteClosed, SessionRevoked, MemberInvited, MemberDeclined:
-		return true
-	}
-	return false
+// EventType is a row of [EventTypes]: what there is to know of a type of event before
+// anybody makes something of it.
+type EventType struct {
+	Type   Type
+	Sender Sender
+	Signal bool // delivered to whoever is there: never logged, without a sequence
+	Hidden bool // the system's own: never shown to clients
+
+	data   func() data // makes its data's struct
+	wanted wanted      // by which functions
+	member bool        // the data is MemberData
 }
 
-// Member tells whether the type is one of the member events.
-func (t Type) Member() bool { return strings.HasPrefix(string(t), Prefix+"member.") }
+// EventTypes is the table of the types of events. A new type is a row here, and a
+// struct in data.go if none of those fits.
+var EventTypes = []EventType{
+	{Type: MessagePosted, Sender: ByClient, data: of[Posted], wanted: byPersist | byIndex},
+	{Type: MemberJoined, Sender: ByFunction, data: of[MemberData], wanted: byPersist},
+	{Type: MemberLeft, Sender: ByFunction, data: of[MemberData], wanted: byPersist},
+	{Type: MemberRemoved, Sender: ByFunction, data: of[MemberData], wanted: byPersist},
+	{Type: MemberUpdated, Sender: ByFunction, data: of[MemberData], wanted: byPersist},
+	{Type: RoomCreated, Sender: ByFunction, data: of[RoomData], wanted: byPersist},
+	{Type: RoomUpdated, Sender: ByFunction, data: of[RoomData], wanted: byPersist},
+	{Type: ReadAdvanced, Sender: ByClient, data: of[ReadData], wanted: byPersist},
+	{Type: MemberInvited, Sender: ByFunction, Hidden: true, data: of[MemberData], wanted: byPersist},
+	{Type: MemberDeclined, Sender: ByFunction, Hidden: true, data: of[MemberData], wanted: byPersist},
+	{Type: RouteOpened, Sender: ByConnector, Hidden: true, data: of[RouteData]},
+	{Type: RouteClosed, Sender: ByConnector, Hidden: true, data: of[RouteData]},
+	{Type: SessionRevoked, Sender: ByFunction, Hidden: true, data: of[RevokedData]},
+}
+
+// Sender says who sends events of a type.
+type Sender int
+
+// The senders.
+const (
+	ByClient   Sender = iota // a user, over a socket or by POST /v1/events
+	ByFunction               // for a user, who asked for what the event says
+	ByConnector
+)
+
+// wanted says which functions are given events of a type. Fan-out, which is not
+// among them, is given all that is logged.
+type wanted int
+
+const (
+	byPersist wanted = 1 << iota
+	byIndex
+)
+
+// rows are the table's rows by type.
+var rows = func() map[Type]*EventType {
+	byType := make(map[Type]*EventType, len(EventTypes))
+	for i := range EventTypes {
+		row := &EventTypes[i]
+		_, row.member = row.data().(*MemberData)
+		byType[row.Type] = row
+	}
+	return byType
+}()
+
+// typesFor are the types that a function is given.
+func typesFor(function wanted) (types []Type) {
+	for _, row := range EventTypes {
+		if row.wanted&function != 0 {
+			types = append(types, row.Type)
+		}
+	}
+	return types
+}
+
+// Data returns a new struct for the data of an event of the type, to decode into.
+func (t *EventType) Data() any { return t.data() }
+
+// Hidden reports whether events of this type are the system's own and never shown to
+// clients.
+func (t Type) Hidden() bool {
+	row := rows[t]
+	return row != nil && row.Hidden
+}
+
+// Member reports whether the type is one of the member events.
+func (t Type) Member() bool {
+	row := rows[t]
+	return row != nil && row.member
+}
+
+// kept reports whether the stores keep rooms' events of the type. They also keep what
+// this version doesn't know.
+func (t Type) kept() bool {
+	row := rows[t]
+	return row == nil || !row.Hidden && !row.Signal
+}

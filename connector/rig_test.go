@@ -84,11 +84,7 @@ func newRig(t *testing.T, cfg connector.Config, wrap ...func(connector.Follow) c
 	dispatched := make(chan struct{})
 	go func() {
 		defer close(dispatched)
-		for _, fn := range chat.EventFunctions {
-			if fn.Name == "fanout" {
-				_ = dispatch.New(kc, fn, fanout.With(r.store.Routes(), r.store.Events(), r.log), dispatch.Options{}).Run(dispatching)
-			}
-		}
+		_ = dispatch.New(kc, chat.Fanout, fanout.With(r.store.Routes(), r.store.Events(), r.log), dispatch.Options{}).Run(dispatching)
 	}()
 	go func() {
 		r.done <- r.c.Serve(ctx, ln)

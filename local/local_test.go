@@ -52,7 +52,7 @@ func TestReindex(t *testing.T) {
 			if left := postings(t, p); len(left) != 0 {
 				t.Errorf("the index was not emptied: %d postings", len(left))
 			}
-			if _, err := kafka.Rewind(t.Context(), p.kafka, "knatter-index", kafka.Mark{}); err != nil {
+			if _, err := kafka.Rewind(t.Context(), p.kafka, chat.Index.Group, kafka.Mark{}); err != nil {
 				t.Fatal(err)
 			}
 		})

@@ -296,13 +296,8 @@ func (p *parts) reindex(ctx context.Context, always bool) error {
 	} else if refreshed, err := index.Refresh(ctx, p.stores.Index, p.stores.Events); err != nil || !refreshed {
 		return err
 	}
-	for _, f := range chat.EventFunctions {
-		if f.Name == "index" {
-			_, err := kafka.Rewind(ctx, p.kafka, f.Group, kafka.Mark{})
-			return err
-		}
-	}
-	return nil
+	_, err := kafka.Rewind(ctx, p.kafka, chat.Index.Group, kafka.Mark{})
+	return err
 }
 
 // callersOf has the secret that functions elsewhere may demand of us; those in this
@@ -341,9 +336,9 @@ func (p *parts) wire(cfg config, signer *auth.Signer, callers *auth.Callers) {
 	}
 	targets := map[string]func() chat.Handler{
 		// Over a group, so that what comes from several partitions shares a commit.
-		"persist": func() chat.Handler { return serve.NewGroup(persist.With(s.Events, s.Rooms)) },
-		"index":   func() chat.Handler { return serve.NewGroup(index.With(s.Index)) },
-		"fanout":  func() chat.Handler { return fanout.With(s.Routes, s.Events, p.deliverer) },
+		chat.Persist.Name: func() chat.Handler { return serve.NewGroup(persist.With(s.Events, s.Rooms)) },
+		chat.Index.Name:   func() chat.Handler { return serve.NewGroup(index.With(s.Index)) },
+		chat.Fanout.Name:  func() chat.Handler { return fanout.With(s.Routes, s.Events, p.deliverer) },
 	}
 	for _, fn := range chat.EventFunctions {
 		var target chat.Handler

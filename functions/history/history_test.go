@@ -182,7 +182,7 @@ func (f handlerFunc) HandleEvents(ctx context.Context, events []chat.Event) erro
 // persists runs the persist group until the test ends.
 func (x *fixture) persists(handle handlerFunc) {
 	x.Helper()
-	d := dispatch.New(x.config, chat.EventFunctions[0], handle, dispatch.Options{MaxBatch: 7})
+	d := dispatch.New(x.config, chat.Persist, handle, dispatch.Options{MaxBatch: 7})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() {
@@ -575,7 +575,7 @@ func (x *fixture) commits(before chat.Event) {
 	defer client.Close()
 	offsets := make(kadm.Offsets)
 	offsets.AddOffset(chat.TopicRooms, 0, before.Sequence.Offset(), -1)
-	if err := kadm.NewClient(client).CommitAllOffsets(x.Context(), chat.EventFunctions[0].Group, offsets); err != nil {
+	if err := kadm.NewClient(client).CommitAllOffsets(x.Context(), chat.Persist.Group, offsets); err != nil {
 		x.Fatal(err)
 	}
 }

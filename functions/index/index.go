@@ -48,7 +48,7 @@ func (f *Function) HandleEvents(ctx context.Context, events []chat.Event) error 
 	docs := make([]chat.Document, 0, len(events))
 	for i := range events {
 		e := &events[i]
-		if _, stream := e.Stream.Stream(); stream || e.Type != chat.MessagePosted {
+		if _, stream := e.Stream.Stream(); stream || !chat.Index.Handles(e.Type) {
 			continue
 		}
 		if len(docs)%messagesInARow == messagesInARow-1 {

@@ -48,7 +48,7 @@ func (f *Function) HandleEvents(ctx context.Context, events []chat.Event) error 
 	kept := make([]chat.Event, 0, len(events))
 	var changes []chat.Event
 	for _, e := range events {
-		if _, stream := e.Stream.Stream(); stream || !function.Handles(e.Type) {
+		if _, stream := e.Stream.Stream(); stream || !chat.Persist.Handles(e.Type) {
 			continue
 		}
 		if e.Type == chat.MessagePosted {
@@ -72,13 +72,3 @@ func (f *Function) HandleEvents(ctx context.Context, events []chat.Event) error 
 	}
 	return nil
 }
-
-// function is this one's row in the table of event functions.
-var function = func() chat.EventFunction {
-	for _, f := range chat.EventFunctions {
-		if f.Name == "persist" {
-			return f
-		}
-	}
-	panic("persist is not in the table of event functions")
-}()

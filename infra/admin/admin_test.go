@@ -128,7 +128,7 @@ func follow(t *testing.T, c kafka.Config, url string) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error)
-	fn := chat.EventFunctions[1]
+	fn := chat.Index
 	go func() { ended <- dispatch.New(c, fn, dispatch.HTTP(url, nil), dispatch.Options{}).Run(ctx) }()
 	for {
 		_, groups, err := kafka.State(t.Context(), c)
@@ -310,7 +310,7 @@ func TestRewind(t *testing.T) {
 
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error)
-	d := dispatch.New(c, chat.EventFunctions[1], dispatch.HTTP(server.URL, nil), dispatch.Options{})
+	d := dispatch.New(c, chat.Index, dispatch.HTTP(server.URL, nil), dispatch.Options{})
 	go func() { ended <- d.Run(ctx) }()
 	for !d.Ready() {
 		time.Sleep(time.Millisecond)

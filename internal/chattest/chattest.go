@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"sync"
 	"testing"
@@ -82,6 +83,24 @@ func logged(typ chat.Type, room chat.RoomID, user chat.UserID, id string, seq ch
 	e.Sequence = seq
 	e.Time = epoch.Add(time.Duration(seq%1000) * time.Millisecond)
 	return e
+}
+
+// ofEachType has one event of each type, from sequence 1 on.
+func ofEachType(room chat.RoomID) (log []chat.Event) {
+	for i, row := range chat.EventTypes {
+		data := row.Data()
+		fields := reflect.ValueOf(data).Elem()
+		for n := range fields.NumField() {
+			switch f := fields.Field(n); f.Kind() {
+			case reflect.String:
+				f.SetString("alice")
+			case reflect.Int, reflect.Int64:
+				f.SetInt(1)
+			}
+		}
+		log = append(log, logged(row.Type, room, "alice", row.Type.Short(), chat.Sequence(1+i), data))
+	}
+	return log
 }
 
 func message(room chat.RoomID, user chat.UserID, id string, seq chat.Sequence) chat.Event {

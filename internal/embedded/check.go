@@ -197,8 +197,8 @@ func (c *check) groups() error {
 			committed[e.G][e.P] = e.O
 		}
 	}
-	for p := range committed[chat.EventFunctions[0].Group] {
-		handled := committed[chat.EventFunctions[0].Group][p]
+	for p := range committed[chat.Persist.Group] {
+		handled := committed[chat.Persist.Group][p]
 		for _, f := range chat.EventFunctions {
 			handled = min(handled, committed[f.Group][p])
 		}

@@ -17,10 +17,6 @@ const trimEvery = time.Second
 // fineness is how many parts of what is kept are told apart.
 const fineness = 64
 
-// unread are the functions whose groups hold back what they have yet to read: what
-// they make of the log is kept for good.
-var unread = []string{"persist", "index"}
-
 // trimmer keeps chat.rooms small. kfake would do it by itself, whoever has yet to
 // read what it drops.
 type trimmer struct {
@@ -76,20 +72,19 @@ func (t *trimmer) trim() {
 	}
 }
 
-// read is the offset of a partition that all have read below.
+// read is the offset of a partition that all have read below whose stores are made of
+// the log: what they have yet to read is held back.
 func (t *trimmer) read(partition int32) int64 {
 	least := int64(math.MaxInt64)
 	for _, f := range chat.EventFunctions {
-		for _, name := range unread {
-			if f.Name != name {
-				continue
-			}
-			group := t.b.cluster.GroupInfo(f.Group)
-			if group == nil {
-				return 0
-			}
-			least = min(least, group.Commits[chat.TopicRooms][partition].Offset)
+		if f.Store == "" {
+			continue
 		}
+		group := t.b.cluster.GroupInfo(f.Group)
+		if group == nil {
+			return 0
+		}
+		least = min(least, group.Commits[chat.TopicRooms][partition].Offset)
 	}
 	return least
 }

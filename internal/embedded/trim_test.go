@@ -42,11 +42,11 @@ func TestTrim(t *testing.T) {
 				}
 			}
 			check("nobody has read", 0, 0)
-			commit(t, c, "knatter-persist", partition, end)
+			commit(t, c, chat.Persist.Group, partition, end)
 			check("index has not read", 0, 0)
-			commit(t, c, "knatter-index", partition, 100)
+			commit(t, c, chat.Index.Group, partition, 100)
 			check("index has read some", 100, 100)
-			commit(t, c, "knatter-index", partition, end)
+			commit(t, c, chat.Index.Group, partition, end)
 			trim.trim()
 			at := b.cluster.PartitionInfo(chat.TopicRooms, partition)
 			if at.NumBytes < keep || at.NumBytes > keep+keep/8 || at.LogStartOffset <= 100 || at.HighWatermark != end {

@@ -53,9 +53,6 @@ type alignment struct {
 	done  map[string]map[int32]chat.Sequence // by store and partition
 }
 
-// stores are those that a function writes last.
-var stores = map[string]string{"persist": chat.StoreEvents, "index": chat.StoreIndex}
-
 func (a *alignment) group(ctx context.Context, f chat.EventFunction) error {
 	committed, err := committedOffsets(ctx, a.admin, f.Group)
 	if err != nil {
@@ -63,7 +60,7 @@ func (a *alignment) group(ctx context.Context, f chat.EventFunction) error {
 	}
 	back := make(kadm.Offsets)
 	for partition := range int32(len(a.has.ends)) {
-		to := a.target(ctx, f.Name, partition)
+		to := a.target(ctx, f, partition)
 		if at, ok := committed[partition]; ok && to < at {
 			slog.InfoContext(ctx, "going back in the log to where the store is", slog.String("function", f.Name), slog.Int("partition", int(partition)), slog.Int64("from", at), slog.Int64("to", to))
 			back.AddOffset(chat.TopicRooms, partition, to, -1)
@@ -76,28 +73,27 @@ func (a *alignment) group(ctx context.Context, f chat.EventFunction) error {
 }
 
 // target is the offset in a partition from which on a function has something to do.
-func (a *alignment) target(ctx context.Context, function string, partition int32) int64 {
+func (a *alignment) target(ctx context.Context, f chat.EventFunction, partition int32) int64 {
 	start, end := a.has.starts[partition], a.has.ends[partition]
-	store, writes := stores[function]
-	done, known := a.done[store][partition]
+	done, known := a.done[f.Store][partition]
 	var to int64
 	switch {
 	case known:
 		to = min(a.cfg.Lineage.Offset(partition, done), end)
-	case !writes || !a.noted:
+	case f.Store == "" || !a.noted:
 		to = end // wherever the group is
 	}
 	if to < start {
-		slog.ErrorContext(ctx, "the log no longer has what the store lacks", slog.String("function", function), slog.String("store", store),
-			slog.Int("partition", int(partition)), slog.Int64("from", to), slog.Int64("to", start), slog.String("help", help[function]))
+		slog.ErrorContext(ctx, "the log no longer has what the store lacks", slog.String("function", f.Name), slog.String("store", f.Store),
+			slog.Int("partition", int(partition)), slog.Int64("from", to), slog.Int64("to", start), slog.String("help", help[f.Store]))
 	}
 	return max(to, start)
 }
 
 // help is what to do when the log no longer has what a store lacks.
 var help = map[string]string{
-	"persist": "restore a backup of the store",
-	"index":   "rebuild the index: --reindex",
+	chat.StoreEvents: "restore a backup of the store",
+	chat.StoreIndex:  "rebuild the index: --reindex",
 }
 
 // goBack commits offsets of a group, as soon as it has no members: one that was

@@ -125,7 +125,7 @@ func (g *lag) look(ctx context.Context) error {
 	if keep > 0 {
 		sizes := g.sizes(ctx, has)
 		for _, f := range chat.EventFunctions {
-			if stores[f.Name] == "" {
+			if f.Store == "" {
 				continue
 			}
 			committed, err := committedOffsets(ctx, g.admin, f.Group)

@@ -78,7 +78,7 @@ func TestUnreadEventsAreNotDropped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for n, group := range []string{"knatter-persist", "knatter-index"} {
+	for n, group := range []string{chat.Persist.Group, chat.Index.Group} {
 		if err := admin.CommitAllOffsets(t.Context(), group, ends.Offsets()); err != nil {
 			t.Fatal(err)
 		}

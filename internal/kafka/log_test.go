@@ -242,7 +242,7 @@ func commit(t testing.TB, c kafka.Config, room chat.RoomID, after chat.Sequence)
 	partition := int32(kgo.StickyKeyPartitioner(nil).ForTopic("").Partition(&kgo.Record{Key: []byte(room)}, int(c.Partitions)))
 	offsets := make(kadm.Offsets)
 	offsets.AddOffset(chat.TopicRooms, partition, after.Offset()+1, -1)
-	if err := admin.CommitAllOffsets(t.Context(), "knatter-persist", offsets); err != nil {
+	if err := admin.CommitAllOffsets(t.Context(), chat.Persist.Group, offsets); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -16,9 +16,6 @@ import (
 )
 
 const (
-	// groupPersist commits what the event store holds; see [chat.EventFunctions].
-	groupPersist = "knatter-persist"
-
 	// tailFetch is how much one request of a tail reads.
 	tailFetch = 4 << 20
 	// maxTail bounds the data of the events that one tail returns.
@@ -226,7 +223,7 @@ func (l *Log) committed(ctx context.Context, at place) (int64, error) {
 	t.TopicID = at.topic
 	t.Partitions = []int32{at.partition}
 	g := kmsg.NewOffsetFetchRequestGroup()
-	g.Group = groupPersist
+	g.Group = chat.Persist.Group // which commits what the event store holds
 	g.Topics = append(g.Topics, t)
 	req := kmsg.NewOffsetFetchRequest()
 	req.Groups = append(req.Groups, g)

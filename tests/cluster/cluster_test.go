@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"knatter.dev/chat"
 	"knatter.dev/chat/connector/client"
 	"knatter.dev/chat/internal/auth"
 	"knatter.dev/chat/internal/mongo/mongotest"
@@ -33,7 +34,12 @@ type Cluster struct {
 }
 
 // functions are all of them, those of events first.
-var functions = []string{"persist", "index", "fanout", "accounts", "rooms", "history", "search"}
+var functions = func() (names []string) {
+	for _, f := range chat.EventFunctions {
+		names = append(names, f.Name)
+	}
+	return append(names, chat.RequestFunctions...)
+}()
 
 const (
 	connectors   = 2

@@ -151,7 +151,7 @@ func (c *Cluster) settles(t *testing.T) {
 	}
 	defer client.Close()
 	for {
-		lags, err := kadm.NewClient(client).Lag(ctx, "knatter-persist", "knatter-index", "knatter-fanout")
+		lags, err := kadm.NewClient(client).Lag(ctx, chat.Persist.Group, chat.Index.Group, chat.Fanout.Group)
 		if err == nil {
 			err = lags.Error()
 		}

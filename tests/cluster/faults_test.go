@@ -15,11 +15,11 @@ import (
 // again.
 func functionKilled(t *testing.T) {
 	c := deployed(t)
-	for _, name := range []string{"persist", "index", "fanout"} {
-		t.Run(name, func(t *testing.T) {
+	for _, f := range chat.EventFunctions {
+		t.Run(f.Name, func(t *testing.T) {
 			cr := c.crowd(t, 4)
 			c.during(t, cr, func() {
-				c.does(t, "delete", "pods", "-l", "serving.knative.dev/service=knatter-"+name, "--grace-period=0", "--force")
+				c.does(t, "delete", "pods", "-l", "serving.knative.dev/service=knatter-"+f.Name, "--grace-period=0", "--force")
 			})
 		})
 	}

@@ -36,19 +36,38 @@ func TestAsyncAPIIsValid(t *testing.T) {
 			t.Errorf("the channel %s has the address %v, want %s", channel, got, address)
 		}
 	}
-	var logged []string
-	for name := range d.at(t, "#/channels/rooms/messages").(map[string]any) {
-		typ, _ := d.message(t, name)
-		logged = append(logged, typ)
+	for what, c := range map[string]struct {
+		got  map[string]string
+		want func(chat.EventType) bool
+	}{
+		"logged":             {d.channel(t, "rooms"), func(row chat.EventType) bool { return !row.Signal }},
+		"signalled":          {d.channel(t, "signals"), func(row chat.EventType) bool { return row.Signal }},
+		"sent by clients":    {d.messages(t, "#/operations/send/messages"), func(row chat.EventType) bool { return row.Sender == chat.ByClient }},
+		"shown to receivers": {d.messages(t, "#/operations/deliver/messages"), func(row chat.EventType) bool { return !row.Hidden }},
+	} {
+		var want []string
+		for _, row := range chat.EventTypes {
+			if c.want(row) {
+				want = append(want, string(row.Type))
+			}
+		}
+		slices.Sort(want)
+		if got := slices.Sorted(maps.Keys(c.got)); !slices.Equal(got, want) {
+			t.Errorf("%s are %v, want %v", what, got, want)
+		}
 	}
-	slices.Sort(logged)
-	want := []string{
-		string(chat.MemberDeclined), string(chat.MemberInvited), string(chat.MemberJoined), string(chat.MemberLeft), string(chat.MemberRemoved), string(chat.MemberUpdated), string(chat.MessagePosted),
-		string(chat.ReadAdvanced), string(chat.RoomCreated), string(chat.RoomUpdated), string(chat.RouteClosed), string(chat.RouteOpened), string(chat.SessionRevoked),
+}
+
+// channel has the messages of a channel, by event type.
+func (d document) channel(t *testing.T, name string) map[string]string {
+	t.Helper()
+	schemas := make(map[string]string)
+	messages, _ := d.at(t, "#/channels/"+name).(map[string]any)["messages"].(map[string]any)
+	for name := range messages {
+		typ, at := d.message(t, name)
+		schemas[typ] = at
 	}
-	if !slices.Equal(logged, want) {
-		t.Errorf("the log has %v, want %v", logged, want)
-	}
+	return schemas
 }
 
 // message is the event type of a message, and where its schema is.
