@@ -144,7 +144,7 @@ $(GOLANGCI):
 
 .PHONY: docs
 docs: ## check README, ARCHITECTURE, OpenAPI and AsyncAPI against the running system
-	go test -count=1 ./tests/docs
+	KNATTER_SLOW=1 go test -count=1 ./tests/docs
 
 .PHONY: infra
 infra: ## compose, manifests, proxy, dashboard and alerts against what they are about: all checks of tests/infra

@@ -45,31 +45,33 @@ type config struct {
 	retention int64
 	noSync    bool
 	verbose   bool
+	version   bool
 }
 
 func parse(args []string) (config, error) {
 	c := config{functions: make(map[string]*url.URL)}
 	fs := flag.NewFlagSet("knatter", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // main says what is wrong
-	fs.StringVar(&c.listen, "listen", "127.0.0.1:8080", "`address` of the chat: page, WebSocket and HTTP; \":8080\" serves the whole network")
-	fs.StringVar(&c.admin, "admin", "127.0.0.1:8081", "`address` of /metrics, /healthz, /readyz and /debug/pprof; \"\" for none")
-	fs.StringVar(&c.data, "data", ".knatter/", "`directory` for all that is kept: the log, the stores, the signing key")
-	fs.StringVar(&c.brokers, "brokers", "", "`host:port,...` of a Kafka-protocol log to use instead of the embedded one; logging in there, TLS and how its topics are made are set by the environment, as for the cluster's binaries")
-	fs.StringVar(&c.store, "store", "", "`URL` of the store to use instead of the embedded one, e.g. pebble:/var/lib/knatter")
-	fs.Func("function", "`name=url`: one function that is served elsewhere, e.g. in a debugger; may be repeated; if it demands a secret of its callers, KNATTER_CALLER_SECRET in the environment has it. Names: "+strings.Join(functionNames(), ", "), c.setFunction)
-	fs.BoolVar(&c.ephemeral, "ephemeral", false, "keep nothing: log and stores in memory")
-	fs.BoolVar(&c.reindex, "reindex", false, "empty the search index first and rebuild it from the stored messages and the log")
-	fs.StringVar(&c.origins, "origins", "", "`origins`, comma separated, whose pages may connect beside our own, as https://chat.example; \"*\" for all")
-	fs.IntVar(&c.atOnce, "connections", 0, "`number` of connections open at once, sockets among them; 0 for as many as there are files for, less what the process needs itself")
-	fs.IntVar(&c.ofOne, "connections-per-address", 0, "`number` of connections of one address that is no trusted proxy's; 0 for three quarters of all")
-	fs.Func("trusted-proxies", "`networks`, comma separated, of the proxies in front, as 10.0.0.0/8: they are believed whom they pass on (X-Forwarded-For or Forwarded, from the right) and by which scheme", func(s string) (err error) {
+	fs.StringVar(&c.listen, "listen", "127.0.0.1:8080", "Serve page, WebSocket and HTTP on this `address`; \":8080\" can be reached from the whole network")
+	fs.StringVar(&c.admin, "admin", "127.0.0.1:8081", "Serve /metrics, /healthz, /readyz and /debug/pprof on this `address`; \"\" disables it")
+	fs.StringVar(&c.data, "data", ".knatter/", "Keep the log, the stores and the signing key in this `directory`")
+	fs.StringVar(&c.brokers, "brokers", "", "Use the Kafka-protocol log of these brokers (`host:port,...`) instead of the embedded one; SASL, TLS and topics are set in the environment, as \"admin topics --help\" lists")
+	fs.StringVar(&c.store, "store", "", "Use the store at this `URL` instead of the embedded one, such as pebble:/var/lib/knatter or mongodb://host/database")
+	fs.Func("function", "Use the function that is served at this URL (`name=url`), such as one in a debugger; may be repeated. It is shown KNATTER_CALLER_SECRET of the environment. Names: "+strings.Join(functionNames(), ", "), c.setFunction)
+	fs.BoolVar(&c.ephemeral, "ephemeral", false, "Keep nothing: log and stores are in memory")
+	fs.BoolVar(&c.reindex, "reindex", false, "Empty the search index first, and rebuild it from the stored messages and the log")
+	fs.StringVar(&c.origins, "origins", "", "Let pages of these other `origins` connect, such as https://chat.example, separated by commas; \"*\" allows all")
+	fs.IntVar(&c.atOnce, "connections", 0, "Maximum `number` of open connections, sockets included; 0 means as many as the limit of open files allows")
+	fs.IntVar(&c.ofOne, "connections-per-address", 0, "Maximum `number` of open connections from one address that is not a trusted proxy's; 0 means three quarters of all")
+	fs.Func("trusted-proxies", "Believe proxies in these `networks`, such as 10.0.0.0/8, separated by commas, about the client's address (X-Forwarded-For or Forwarded, from the right) and scheme", func(s string) (err error) {
 		c.trusted, err = connector.ParseNetworks(program.Words(s))
 		return err
 	})
-	fs.DurationVar(&c.heartbeat, "heartbeat", 25*time.Second, "`time` between pings, at least 1s; a peer silent for two is closed")
-	fs.Int64Var(&c.retention, "retention", 256<<20, "`bytes` that the log keeps of each of its 4 partitions; history and search keep everything; below 0 for no limit")
-	fs.BoolVar(&c.noSync, "no-sync", false, "acknowledge events before the embedded log has them on the disk: a power cut loses the last of them")
-	fs.BoolVar(&c.verbose, "verbose", false, "log more")
+	fs.DurationVar(&c.heartbeat, "heartbeat", 25*time.Second, "Interval between pings, as a `time` of at least 1s; a peer silent for two intervals is closed")
+	fs.Int64Var(&c.retention, "retention", 256<<20, "Maximum size of each of the log's 4 partitions, in `bytes`, besides what persist and index have yet to read; below 0 means no limit. History and search keep everything")
+	fs.BoolVar(&c.noSync, "no-sync", false, "Acknowledge events before the embedded log has synced them; a power cut loses the last ones")
+	fs.BoolVar(&c.verbose, "verbose", false, "Log more")
+	fs.BoolVar(&c.version, "version", false, "Print the version and exit")
 	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return c, help{fs}
 	} else if err != nil {
@@ -147,6 +149,9 @@ func main() {
 	switch {
 	case errors.As(err, &asked):
 		asked.print(os.Stdout)
+		return
+	case err == nil && cfg.version:
+		fmt.Println("knatter", program.Version())
 		return
 	case err != nil:
 		fmt.Fprintf(os.Stderr, "knatter: %v; --help lists the flags\n", err)

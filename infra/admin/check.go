@@ -10,13 +10,13 @@ import (
 	"knatter.dev/chat/internal/program"
 )
 
-var acceptLoss = program.Setting{Name: "accept-loss", Usage: "mend what is damaged, also where something is lost by it"}
+var acceptLoss = program.Setting{Name: "accept-loss", Usage: "Repair what is damaged, even where that loses something"}
 
 var check = program.Program{
 	Name:      "admin check",
 	Arguments: "DIR",
-	Summary: `Looks for damage in a directory of data, with nothing running on it.
-DIR is what "go run ./local" has by --data: the embedded log, the embedded store, the signing key. All of it is read.
+	Summary: `Looks for damage in a data directory, with nothing running on it.
+DIR is the --data of "go run ./local": the embedded log, the embedded store and the signing key. All of it is read.
 Nothing is changed without --accept-loss. The exit code is 1 if something is damaged.`,
 	Settings: []program.Setting{acceptLoss},
 	Run: func(ctx context.Context, c program.Call) error {

@@ -21,8 +21,8 @@ import (
 )
 
 var (
-	function = program.Setting{Name: "function", Value: "name", Usage: "whose dead letters are meant, as in index; if it is not set, those of all"}
-	all      = program.Setting{Name: "all", Usage: "show those, too, that were replayed"}
+	function = program.Setting{Name: "function", Value: "name", Usage: "Only the dead letters of this function, such as index; by default those of all"}
+	all      = program.Setting{Name: "all", Usage: "Also show those that were replayed"}
 )
 
 var listDead = program.Program{
@@ -98,10 +98,10 @@ func meant(env program.Env, l kafka.Letter) bool {
 var replayDead = program.Program{
 	Name:      "admin dead-letters replay",
 	Arguments: "[PLACE ...]",
-	Summary: `Gives dead letters to their functions again: all that were not replayed yet, or those named.
+	Summary: `Sends dead letters to their functions again: all that were not replayed yet, or those named.
 An event goes to the URL set for its function, or else to where it was refused. When the function is done with it, that
-is noted in chat.dead, and it is not replayed again unless it is named. What is refused again stays as it was. Functions
-take an event twice as once, so nothing doubles, whatever happens in between.`,
+is noted in chat.dead, and it is not replayed again unless it is named. What is refused again stays as it was. Handling
+an event twice changes nothing, so nothing doubles, whatever happens in between.`,
 	Settings: slices.Concat(program.Log, []program.Setting{function}, program.EventFunctionURLs(), program.Callers),
 	Run: func(ctx context.Context, c program.Call) error {
 		kc, err := open.LogConfig(c.Env)

@@ -11,16 +11,16 @@ import (
 )
 
 var (
-	refill   = program.Setting{Name: "refill", Usage: "give the function index all messages in the store, when the index is empty"}
+	refill   = program.Setting{Name: "refill", Usage: "Send all messages in the store to the function index; the index must be empty"}
 	indexURL = program.FunctionURL("index", false)
 )
 
 var wipeIndex = program.Program{
 	Name: "admin wipe-index",
-	Summary: `Empties the search index, which is then to be built again.
+	Summary: `Empties the search index, so that it can be built again.
 Stop what follows the log for the function index, wipe, "admin rewind knatter-index", and start it again. That brings
 back what the log still holds. What has expired there ("admin topics" shows whether something has) comes back with
---refill, which gives the function the messages in the store; all of it may be repeated.`,
+--refill, which sends the function the messages in the store. All of this may be repeated.`,
 	Settings: append([]program.Setting{program.Store, refill, indexURL}, program.Callers...),
 	Run: func(ctx context.Context, c program.Call) (err error) {
 		if program.Switch(c.Env, refill) && c.Env[indexURL.Env()] == "" {

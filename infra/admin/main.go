@@ -45,5 +45,5 @@ func help(w io.Writer) {
 		summary, _, _ := strings.Cut(c.Summary, "\n")
 		_, _ = fmt.Fprintf(w, "  %-28s %s\n", strings.TrimSpace(strings.TrimPrefix(c.Name, "admin ")+" "+c.Arguments), summary)
 	}
-	_, _ = fmt.Fprint(w, "\nadmin COMMAND --help says more.\n")
+	_, _ = fmt.Fprint(w, "\nRun admin COMMAND --help for more.\n")
 }

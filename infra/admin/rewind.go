@@ -18,18 +18,18 @@ import (
 var (
 	to = program.Setting{
 		Name: "to", Value: "place", Default: "start",
-		Usage: "from which on events are handled again: start, a time as in 2026-10-01T00:00:00Z, or an offset (with --partition)",
+		Usage: "Handle events again from here: start, a time such as 2026-10-01T00:00:00Z, or an offset (with --partition)",
 	}
-	partition = program.Setting{Name: "partition", Value: "number", Check: program.Number(0, 100_000), Usage: "of chat.rooms that the offset is in"}
+	partition = program.Setting{Name: "partition", Value: "number", Check: program.Number(0, 100_000), Usage: "Partition of chat.rooms that the offset is in"}
 )
 
 var rewind = program.Program{
 	Name:      "admin rewind",
 	Arguments: "GROUP",
-	Summary: `Lets an event function's group handle again what the log still holds.
-GROUP is a group, as knatter-index, or its function's name. Nothing may follow the log for it meanwhile. It only goes
-back: a partition that is not as far stays where it is. What was handled before is handled again, to no effect unless
-what it was made into is gone.`,
+	Summary: `Lets an event function handle again what the log still holds.
+GROUP is a consumer group, such as knatter-index, or its function's name. Nothing may follow the log for it meanwhile. It
+only goes back: a partition that has not come as far stays where it is. Handling an event again has no effect, unless what
+it was made into is gone.`,
 	Settings: slices.Concat(program.Log, []program.Setting{to, partition}),
 	Run: func(ctx context.Context, c program.Call) error {
 		group, err := groupOf(c.Args)

@@ -14,8 +14,8 @@ import (
 
 var topics = program.Program{
 	Name: "admin topics",
-	Summary: `Makes the topics that are missing, and prints what there is.
-Topics that are there are left as they are, but for what their promises need; what would move rooms is refused.`,
+	Summary: `Creates the topics that are missing, and prints all of them.
+Topics that exist are left as they are, except for what their promises need. What would move rooms is refused.`,
 	Settings: slices.Concat(program.Log, program.Topics),
 	Run: func(ctx context.Context, c program.Call) error {
 		kc, err := open.LogConfig(c.Env)

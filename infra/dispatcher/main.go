@@ -21,24 +21,24 @@ import (
 var (
 	concurrency = program.Setting{
 		Name: "concurrency", Value: "number", Default: "64", Check: program.Number(1, 4096),
-		Usage: "of requests that a function gets at a time; of fanout, one for each partition at most",
+		Usage: "Maximum number of concurrent requests to a function; to fanout one for each partition",
 	}
 	tryTimeout = program.Setting{
 		Name: "try-timeout", Value: "time", Default: "30s", Check: program.Duration(time.Second, time.Hour),
-		Usage: "for a function's answer",
+		Usage: "Maximum time for a function to answer",
 	}
 	maxTries = program.Setting{
 		Name: "max-tries", Value: "number", Default: "0", Check: program.Number(0, 1_000_000),
-		Usage: "after which an event that fails goes to the dead letters; 0 for never: the function is waited for",
+		Usage: "Maximum number of tries, after which a failing event goes to the dead letters; 0 means no maximum: the dispatcher waits for the function",
 	}
 )
 
 func main() {
 	program.Program{
 		Name: "dispatcher",
-		Summary: `Follows the log for event functions and hands them its events: at least once, in order for those that want it,
-again until they are done with it, and to the dead letters what they refuse. It does so for each function whose
-URL is given; any number of dispatchers share the work.`,
+		Summary: `Follows the log for each event function whose URL is given, and sends it the events: at least once, in order where the
+function needs that, and again until the function is done. What a function refuses goes to the dead letters. Any
+number of dispatchers share the work.`,
 		Settings: settings(),
 		Run:      run,
 	}.Main()

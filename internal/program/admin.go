@@ -20,7 +20,7 @@ import (
 // AdminAddress is where [Admin] listens.
 var AdminAddress = Setting{
 	Name: "admin", Value: "address", Default: ":8081",
-	Usage: "of /metrics, /healthz, /readyz and /debug/pprof, for those who run it; \"none\" for none",
+	Usage: "Serve /metrics, /healthz, /readyz and /debug/pprof on this address; \"none\" disables it",
 }
 
 // maxAdmin is how many connections the admin port has at once.

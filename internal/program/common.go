@@ -9,13 +9,13 @@ import (
 // Store is where the stores are.
 var Store = Setting{
 	Name: "store", Value: "URL", Required: true,
-	Usage: "of the stores: mongodb://host/database; or pebble:directory, for one process alone",
+	Usage: "URL of the stores: mongodb://host/database, or pebble:directory for a single process",
 }
 
 // JWKS is where the public keys are.
 var JWKS = Setting{
 	Name: "jwks", Value: "URL", Required: true, Check: HTTP,
-	Usage: "of the accounts function's public keys: http://accounts/.well-known/jwks.json",
+	Usage: "URL of the accounts function's public keys, such as http://accounts/.well-known/jwks.json",
 }
 
 // Generation is of the log.
@@ -28,28 +28,28 @@ var Generation = Setting{
 var Log = []Setting{
 	{
 		Name: "brokers", Value: "host:port,...", Required: true,
-		Usage: "of the log, which speaks Kafka's protocol",
+		Usage: "Brokers of the log, which speaks Kafka's protocol",
 	},
 	Generation,
-	{Name: "sasl-mechanism", Value: "name", Usage: "by which we log in at the brokers: SCRAM-SHA-512, SCRAM-SHA-256, or PLAIN, which needs TLS"},
-	{Name: "sasl-user", Value: "name", Usage: "with which we log in at the brokers"},
-	{Name: "sasl-password", Value: "password", NoFlag: true, Usage: "of that user"},
-	{Name: "sasl-password-file", Value: "file", Usage: "with the password instead; read again for each connection"},
-	{Name: "tls", Usage: "talk to the brokers over TLS; also when one of these files is given"},
-	{Name: "tls-ca", Value: "file", Usage: "of the authorities that brokers' certificates are from; the system's if there is none"},
-	{Name: "tls-cert", Value: "file", Usage: "of our certificate, for brokers that want one"},
-	{Name: "tls-key", Value: "file", Usage: "of its key; read again, with the certificate, for each connection"},
+	{Name: "sasl-mechanism", Value: "name", Usage: "SASL mechanism for the brokers: SCRAM-SHA-512, SCRAM-SHA-256, or PLAIN, which requires TLS"},
+	{Name: "sasl-user", Value: "name", Usage: "SASL user for the brokers"},
+	{Name: "sasl-password", Value: "password", NoFlag: true, Usage: "Password of the SASL user"},
+	{Name: "sasl-password-file", Value: "file", Usage: "File with the password instead; read again for each connection"},
+	{Name: "tls", Usage: "Connect to the brokers over TLS; implied by each of the files below"},
+	{Name: "tls-ca", Value: "file", Usage: "File with the certificate authorities of the brokers; by default the system's"},
+	{Name: "tls-cert", Value: "file", Usage: "File with the client certificate, for brokers that require one"},
+	{Name: "tls-key", Value: "file", Usage: "File with the certificate's key; both are read again for each connection"},
 }
 
 // Partitions of the topics. Programs that do not make topics check them.
 var (
 	Partitions = Setting{
 		Name: "partitions", Value: "number", Check: Number(1, 100_000),
-		Usage: "of chat.rooms: for good, as another number moves rooms; if it is not set, what there are, 16 when they are made",
+		Usage: "Number of partitions of chat.rooms. It is for good: another number would move rooms. By default what there are, or 16 when the topic is created",
 	}
 	DeliveryPartitions = Setting{
 		Name: "delivery-partitions", Value: "number", Check: Number(1, 100_000),
-		Usage: "of chat.deliveries, the most connectors that there can be; if it is not set, as above",
+		Usage: "Number of partitions of chat.deliveries, which is the maximum number of connectors; default as above",
 	}
 )
 
@@ -57,9 +57,9 @@ var (
 var Callers = []Setting{
 	{
 		Name: "caller-secret", NoFlag: true, Value: "secret,...",
-		Usage: "by which functions know their callers, the connector and what follows the log: callers show the first, functions take any",
+		Usage: "Secrets by which functions know their callers, which are the connector and whatever follows the log: callers show the first, functions accept any",
 	},
-	{Name: "caller-secret-file", Value: "file", Usage: "with these secrets instead"},
+	{Name: "caller-secret-file", Value: "file", Usage: "File with these secrets instead"},
 }
 
 // LogAndStore are the settings of open.StoreAndLog.
@@ -68,10 +68,10 @@ func LogAndStore() []Setting { return slices.Concat(Log, []Setting{Partitions, S
 // Topics is how the log's topics are made, beside [Log].
 var Topics = []Setting{
 	Partitions, DeliveryPartitions,
-	{Name: "replication", Value: "number", Check: Number(1, 100), Usage: "of all topics; if it is not set, what there is, the brokers' own when they are made"},
+	{Name: "replication", Value: "number", Check: Number(1, 100), Usage: "Replication factor of all topics; by default what it is, or the brokers' default when they are created"},
 	{
 		Name: "retention-bytes", Value: "bytes",
-		Usage: "kept of each partition of chat.rooms, -1 for everything; if it is not set, what it is, 256 MiB when it is made",
+		Usage: "Maximum size of each partition of chat.rooms, in bytes; -1 means no limit. By default what it is, or 256 MiB when the topic is created",
 	},
 }
 
@@ -79,7 +79,7 @@ var Topics = []Setting{
 func FunctionURL(name string, required bool) Setting {
 	return Setting{
 		Name: "function-" + name, Value: "URL", Required: required, Check: HTTP,
-		Usage: "at which the function " + name + " is served",
+		Usage: "URL of the function " + name,
 	}
 }
 

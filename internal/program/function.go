@@ -41,8 +41,8 @@ const (
 
 // listenAddress is where a function is served. Knative says so by a port.
 var (
-	listenAddress = Setting{Name: "listen", Value: "address", Usage: "to be served on; if it is not set, the port below on all addresses"}
-	port          = Setting{Name: "port", Variable: "PORT", NoFlag: true, Value: "number", Default: "8080", Usage: "to be served on, as Knative sets it", Check: Number(0, 65535)}
+	listenAddress = Setting{Name: "listen", Value: "address", Usage: "Serve on this address; by default the port below on all addresses"}
+	port          = Setting{Name: "port", Variable: "PORT", NoFlag: true, Value: "number", Default: "8080", Usage: "Serve on this port, as Knative sets it", Check: Number(0, 65535)}
 )
 
 // Serve is the program that serves a function: its own paths, and for those who

@@ -62,7 +62,7 @@ func (p Program) Execute(ctx context.Context, args, environ []string, stdout, st
 		p.help(stdout)
 		return 0
 	case errors.Is(err, errVersion):
-		_, _ = fmt.Fprintln(stdout, p.Name, version())
+		_, _ = fmt.Fprintln(stdout, p.Name, Version())
 		return 0
 	case err != nil:
 		_, _ = fmt.Fprintf(stderr, "%s: %v; --help lists what there is\n", p.Name, err)
@@ -90,8 +90,8 @@ func (p Program) Execute(ctx context.Context, args, environ []string, stdout, st
 	return 0
 }
 
-// version is what the binary was built of.
-func version() string {
+// Version is the version of the binary, its revision, and that of Go.
+func Version() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "(unknown)"

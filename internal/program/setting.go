@@ -45,7 +45,7 @@ func (s Setting) names() string {
 }
 
 var logLevel = Setting{
-	Name: "log-level", Value: "level", Default: "info", Usage: "of what is logged at least: debug, info, warn or error",
+	Name: "log-level", Value: "level", Default: "info", Usage: "Minimum level to log: debug, info, warn or error",
 	Check: func(value string) error {
 		if new(slog.Level).UnmarshalText([]byte(value)) != nil {
 			return errors.New("must be debug, info, warn or error")
@@ -161,7 +161,7 @@ func (p Program) help(w io.Writer) {
 		usage += " " + p.Arguments
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "Usage: %s\n\n%s\n\nA flag counts before its environment variable, and that before the default.\n", usage, p.Summary)
+	fmt.Fprintf(&b, "Usage: %s\n\n%s\n\nFlags override environment variables, which override the defaults.\n", usage, p.Summary)
 	for _, s := range p.settings() {
 		b.WriteString("\n  ")
 		if !s.NoFlag {
@@ -180,7 +180,7 @@ func (p Program) help(w io.Writer) {
 		}
 		b.WriteString("\n      " + s.Usage + "\n")
 	}
-	b.WriteString("\n  --version\n      what this was built of\n")
+	b.WriteString("\n  --version\n      Print the version and exit\n")
 	_, _ = io.WriteString(w, b.String())
 }
 

@@ -119,17 +119,6 @@ func rows(t *testing.T, page, heading string) (list []string) {
 	return list
 }
 
-func TestFlagTable(t *testing.T) {
-	var want []string
-	for _, m := range regexp.MustCompile(`(?m)^  --([a-z-]+)`).FindAllStringSubmatch(helpOf(t), -1) {
-		want = append(want, "--"+m[1])
-	}
-	slices.Sort(want)
-	if got := rows(t, read(t, "infra/README.md"), "Flags of `go run ./local`"); !slices.Equal(got, want) {
-		t.Errorf("the table has %v, --help has %v", got, want)
-	}
-}
-
 func TestDependencyTable(t *testing.T) {
 	out, err := command(t, "go", "list", "-test", "-f", `{{join .Imports "\n"}}`, "./...")
 	if err != nil {

@@ -17,40 +17,40 @@ const (
 )
 
 var (
-	listen  = program.Setting{Name: "listen", Value: "address", Default: ":8080", Usage: "of the chat: page, WebSocket and HTTP"}
+	listen  = program.Setting{Name: "listen", Value: "address", Default: ":8080", Usage: "Serve page, WebSocket and HTTP on this address"}
 	ordinal = program.Setting{
 		Name: "ordinal", Value: "number", Check: program.Number(0, 99_999),
-		Usage: "which partition of chat.deliveries is this connector's, and no other's; if it is not set, the number after the last \"-\" of the host's name",
+		Usage: "This connector's partition of chat.deliveries, which no other connector may have; by default the number after the last \"-\" of the host's name",
 	}
-	origins = program.Setting{Name: "origins", Value: "origin,...", Usage: "whose pages may connect beside our own; * for all"}
+	origins = program.Setting{Name: "origins", Value: "origin,...", Usage: "Let pages of these other origins connect; * allows all"}
 	trusted = program.Setting{
 		Name: "trusted-proxies", Value: "network,...",
-		Usage: "of the proxies in front, as in 10.0.0.0/8, which are believed whom they pass on (X-Forwarded-For or Forwarded, from the right) and by which scheme; nobody else is",
+		Usage: "Believe proxies in these networks, such as 10.0.0.0/8, about the client's address (X-Forwarded-For or Forwarded, from the right) and scheme; nobody else is believed",
 		Check: func(value string) error {
 			_, err := connector.ParseNetworks(program.Words(value))
 			return err
 		},
 	}
-	heartbeat  = program.Setting{Name: "heartbeat", Value: "time", Default: "25s", Check: program.Duration(time.Second, time.Hour), Usage: "between pings; a peer silent for two is closed"}
+	heartbeat  = program.Setting{Name: "heartbeat", Value: "time", Default: "25s", Check: program.Duration(time.Second, time.Hour), Usage: "Interval between pings; a peer silent for two intervals is closed"}
 	frameBytes = program.Setting{
 		Name: "frame-bytes", Value: "number", Default: strconv.Itoa(64 << 10), Check: program.Number(1, mostFrameBytes),
-		Usage: "of the largest event that a client may send, and of its delivery",
+		Usage: "Maximum client frame size, in bytes; it holds for the event's delivery too",
 	}
-	framesPerSecond = number("frames-per-second", 100, "of one socket")
-	burst           = number("burst", 1000, "frames at once, of one socket")
-	messageTimeout  = program.Setting{Name: "message-timeout", Value: "time", Default: "10s", Check: program.Duration(time.Second, time.Hour), Usage: "for a message to be complete once it has begun"}
-	userFrames      = number("user-frames-per-second", 300, "of one user, over all sockets and HTTP")
-	userBurst       = number("user-burst", 3000, "frames at once, of one user")
-	userBytes       = number("user-bytes-per-second", 1<<20, "of one user, and at once; what is over that is read later")
-	roomBytes       = number("room-bytes-per-second", 4<<20, "written to one room through this connector; what is over that waits")
-	subscriptions   = number("subscriptions", 2000, "rooms of one socket")
-	socketsPerUser  = number("sockets-per-user", 50, "of one user, on this connector")
-	openAtOnce      = program.Setting{Name: "connections", Value: "number", Check: program.Number(1, most), Usage: "open at once, sockets among them; if it is not set, as many as there are files for, less what the process needs itself"}
-	perAddress      = program.Setting{Name: "connections-per-address", Value: "number", Check: program.Number(1, most), Usage: "of one address that is no trusted proxy's; if it is not set, three quarters of all"}
-	queueFrames     = number("queue-frames", 4096, "waiting for one socket; one with more is closed")
-	queueBytes      = number("queue-bytes", 4<<20, "waiting for one socket; one with more is closed")
-	drainTimeout    = program.Setting{Name: "drain-timeout", Value: "time", Default: "5s", Check: program.Duration(time.Second, time.Hour), Usage: "for acknowledgements when stopping; it takes at most three times as long"}
-	functionTimeout = program.Setting{Name: "function-timeout", Value: "time", Default: "30s", Check: program.Duration(time.Second, time.Hour), Usage: "for a function's answer"}
+	framesPerSecond = number("frames-per-second", 100, "Maximum rate of one socket, in frames a second")
+	burst           = number("burst", 1000, "Maximum burst of one socket, in frames")
+	messageTimeout  = program.Setting{Name: "message-timeout", Value: "time", Default: "10s", Check: program.Duration(time.Second, time.Hour), Usage: "Maximum time for a message to be complete after its first byte"}
+	userFrames      = number("user-frames-per-second", 300, "Maximum rate of one user over all sockets and HTTP, in frames a second")
+	userBurst       = number("user-burst", 3000, "Maximum burst of one user, in frames")
+	userBytes       = number("user-bytes-per-second", 1<<20, "Maximum rate of one user over all sockets and HTTP, in bytes a second, and maximum burst, in bytes; what exceeds them is read later")
+	roomBytes       = number("room-bytes-per-second", 4<<20, "Maximum rate of one room through this connector, in bytes a second; what exceeds it waits")
+	subscriptions   = number("subscriptions", 2000, "Maximum number of rooms that one socket subscribes to")
+	socketsPerUser  = number("sockets-per-user", 50, "Maximum number of one user's sockets on this connector")
+	openAtOnce      = program.Setting{Name: "connections", Value: "number", Check: program.Number(1, most), Usage: "Maximum number of open connections, sockets included; by default as many as the limit of open files allows"}
+	perAddress      = program.Setting{Name: "connections-per-address", Value: "number", Check: program.Number(1, most), Usage: "Maximum number of open connections from one address that is not a trusted proxy's; by default three quarters of all"}
+	queueFrames     = number("queue-frames", 4096, "Maximum number of frames that wait for one socket; a socket with more is closed")
+	queueBytes      = number("queue-bytes", 4<<20, "Maximum size of the frames that wait for one socket, in bytes; a socket with more is closed")
+	drainTimeout    = program.Setting{Name: "drain-timeout", Value: "time", Default: "5s", Check: program.Duration(time.Second, time.Hour), Usage: "Maximum time to wait for acknowledgements when stopping; stopping takes at most three times as long"}
+	functionTimeout = program.Setting{Name: "function-timeout", Value: "time", Default: "30s", Check: program.Duration(time.Second, time.Hour), Usage: "Maximum time for a function to answer"}
 )
 
 func number(name string, standard int, usage string) program.Setting {

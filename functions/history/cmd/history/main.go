@@ -7,6 +7,6 @@ import (
 )
 
 func main() {
-	program.Serve("history", "Answers what was said: /v1/rooms/{room}/messages and /events.",
+	program.Serve("history", "Serves messages and events: /v1/rooms/{room}/messages and /events.",
 		history.New(), append(program.LogAndStore(), program.JWKS)...).Main()
 }

@@ -7,6 +7,6 @@ import (
 )
 
 func main() {
-	program.Serve("index", "Makes messages findable: puts their terms into the search index. It takes events by POST /.",
+	program.Serve("index", "Puts the terms of messages into the search index. It takes events by POST /.",
 		index.New(), program.Generation, program.Store).Main()
 }

@@ -7,6 +7,6 @@ import (
 )
 
 func main() {
-	program.Serve("persist", "Makes the log's events lasting: history, rooms, members and read positions. It takes events by POST /.",
+	program.Serve("persist", "Writes events to the stores: history, rooms, members and read marks. It takes events by POST /.",
 		persist.New(), program.Generation, program.Store).Main()
 }

@@ -7,6 +7,6 @@ import (
 )
 
 func main() {
-	program.Serve("rooms", "Knows rooms and their members: /v1/rooms and /v1/direct.",
+	program.Serve("rooms", "Serves rooms and their members: /v1/rooms, /v1/direct and /v1/me/invitations.",
 		rooms.New(), append(program.LogAndStore(), program.JWKS)...).Main()
 }
