@@ -9,16 +9,10 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"knatter.dev/chat"
-	"knatter.dev/chat/internal/guard"
 	"knatter.dev/chat/internal/serve"
 	"knatter.dev/chat/internal/view"
 )
-
-// atOnce is how many rooms of a list are looked at together.
-const atOnce = 8
 
 // entry is a room, and when something was last said in it or, where nothing was, when
 // it was made.
@@ -47,28 +41,25 @@ func (f *Function) list(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("looking for owners: %w", err)
 	}
 	entries := make([]entry, len(memberships))
-	group, ctx := errgroup.WithContext(r.Context())
-	group.SetLimit(atOnce)
-	for i, m := range memberships {
-		group.Go(guard.Func(ctx, "the room list", func() error {
-			room, err := f.rooms.Room(ctx, m.Room)
-			if chat.KindOf(err) == chat.NotFound {
-				return nil // the member is known and its room isn't yet: both are on their way
+	err = f.reads.Each(r.Context(), len(memberships), func(ctx context.Context, i int) error {
+		m := memberships[i]
+		room, err := f.rooms.Room(ctx, m.Room)
+		if chat.KindOf(err) == chat.NotFound {
+			return nil // the member is known and its room isn't yet: both are on their way
+		}
+		if err != nil {
+			return fmt.Errorf("reading a room: %w", err)
+		}
+		v := visit{user: claims.User, room: room, self: m}
+		if !owned[m.Room] {
+			if v, err = f.owned(ctx, v); err != nil {
+				return err
 			}
-			if err != nil {
-				return fmt.Errorf("reading a room: %w", err)
-			}
-			v := visit{user: claims.User, room: room, self: m}
-			if !owned[m.Room] {
-				if v, err = f.owned(ctx, v); err != nil {
-					return err
-				}
-			}
-			entries[i], err = f.entry(ctx, room, v.self)
-			return err
-		}))
-	}
-	if err := group.Wait(); err != nil {
+		}
+		entries[i], err = f.entry(ctx, room, v.self)
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	entries = slices.DeleteFunc(entries, func(e entry) bool { return e.ID == "" })

@@ -11,24 +11,16 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/analysis"
 	"knatter.dev/chat/internal/auth"
-	"knatter.dev/chat/internal/guard"
 	"knatter.dev/chat/internal/serve"
 	"knatter.dev/chat/internal/view"
 )
 
-const (
-	// maxExamined bounds the index's matches that one request looks at. When few of
-	// them turn out to be hits, the page is short and its cursor goes on.
-	maxExamined = 1_000
-
-	// atOnce is how many of them are read together.
-	atOnce = 8
-)
+// maxExamined bounds the index's matches that one request looks at. When few of
+// them turn out to be hits, the page is short and its cursor goes on.
+const maxExamined = 1_000
 
 // Function answers /v1/search.
 //
@@ -213,29 +205,26 @@ func (f *Function) page(ctx context.Context, query *analysis.Query, q chat.Query
 // read reads the messages of matches; those that are no hits are nil.
 func (f *Function) read(ctx context.Context, query *analysis.Query, matches []chat.Hit) ([]*view.Hit, error) {
 	hits := make([]*view.Hit, len(matches))
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(atOnce)
-	for i, m := range matches {
-		group.Go(guard.Func(ctx, "the search", func() error {
-			only := chat.Range{After: m.Sequence - 1, Before: m.Sequence + 1, Limit: 1}
-			messages, _, err := f.events.Messages(ctx, m.Room, only)
-			if err != nil {
-				return fmt.Errorf("reading a message: %w", err)
-			}
-			if len(messages) == 0 {
-				return nil
-			}
-			message, ok := view.MessageOf(&messages[0], "")
-			if !ok {
-				return nil
-			}
-			if highlights, ok := query.Match(message.Text); ok {
-				hits[i] = &view.Hit{Room: m.Room, Message: message, Highlights: highlights}
-			}
+	err := f.reads.Each(ctx, len(matches), func(ctx context.Context, i int) error {
+		m := matches[i]
+		only := chat.Range{After: m.Sequence - 1, Before: m.Sequence + 1, Limit: 1}
+		messages, _, err := f.events.Messages(ctx, m.Room, only)
+		if err != nil {
+			return fmt.Errorf("reading a message: %w", err)
+		}
+		if len(messages) == 0 {
 			return nil
-		}))
-	}
-	return hits, group.Wait()
+		}
+		message, ok := view.MessageOf(&messages[0], "")
+		if !ok {
+			return nil
+		}
+		if highlights, ok := query.Match(message.Text); ok {
+			hits[i] = &view.Hit{Room: m.Room, Message: message, Highlights: highlights}
+		}
+		return nil
+	})
+	return hits, err
 }
 
 // name sets the senders' nicknames, which are theirs in the room and stay known

@@ -15,6 +15,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/guard"
+	"knatter.dev/chat/internal/priority"
 )
 
 // health turns the database's troubles into errors. There are three sorts:
@@ -161,8 +162,8 @@ func (h *health) listener() *pebble.EventListener {
 			slog.Warn("the store is behind and stalls writes", slog.String("reason", info.Reason))
 		},
 		// Both are in the goroutine that does the work, which ends with it.
-		FlushBegin:      func(pebble.FlushInfo) { lowerPriority() },
-		CompactionBegin: func(pebble.CompactionInfo) { lowerPriority() },
+		FlushBegin:      func(pebble.FlushInfo) { priority.Lower() },
+		CompactionBegin: func(pebble.CompactionInfo) { priority.Lower() },
 		FlushEnd:        func(info pebble.FlushInfo) { ended(info.Err) },
 		CompactionEnd:   func(info pebble.CompactionInfo) { ended(info.Err) },
 	}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"golang.org/x/sys/unix"
+
+	"knatter.dev/chat/internal/priority"
 )
 
 // niceFS remembers how nice the threads were that created files, by what the
@@ -21,7 +23,7 @@ type niceFS struct {
 }
 
 func (fs *niceFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File, error) {
-	n, err := niceness(unix.Gettid())
+	n, err := priority.Niceness(unix.Gettid())
 	if err != nil {
 		return nil, err
 	}
@@ -34,7 +36,7 @@ func (fs *niceFS) Create(name string, category vfs.DiskWriteCategory) (vfs.File,
 func TestBackgroundPriority(t *testing.T) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	before, err := niceness(unix.Gettid())
+	before, err := priority.Niceness(unix.Gettid())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,8 +62,8 @@ func TestBackgroundPriority(t *testing.T) {
 		t.Fatal(err)
 	}
 	for category, want := range map[vfs.DiskWriteCategory]int{
-		"pebble-memtable-flush": min(before+background, 19),
-		"pebble-compaction":     min(before+background, 19),
+		"pebble-memtable-flush": min(before+priority.Background, 19),
+		"pebble-compaction":     min(before+priority.Background, 19),
 		"pebble-wal":            before,
 	} {
 		seen := fs.seen[category]
@@ -88,7 +90,7 @@ func TestBackgroundPriority(t *testing.T) {
 	}
 }
 
-// niceThreads leaves out the main thread: see lowerPriority.
+// niceThreads leaves out the main thread: see priority.Lower.
 func niceThreads(t *testing.T, usual int) (nice []int) {
 	t.Helper()
 	tasks, err := os.ReadDir("/proc/self/task")
@@ -100,7 +102,7 @@ func niceThreads(t *testing.T, usual int) (nice []int) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n, err := niceness(thread); err == nil && n != usual && thread != os.Getpid() {
+		if n, err := priority.Niceness(thread); err == nil && n != usual && thread != os.Getpid() {
 			nice = append(nice, thread)
 		}
 	}

@@ -3,15 +3,19 @@ package serve
 import (
 	"cmp"
 	"context"
+	"log/slog"
 	"net/http"
 	"runtime"
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/auth"
+	"knatter.dev/chat/internal/guard"
+	"knatter.dev/chat/internal/priority"
 )
 
 // Reads bounds what reading costs, where a request may cost much: a rate for each
@@ -23,8 +27,9 @@ type Reads struct {
 	Wait   time.Duration // for the others' reads; default 15 s
 	Time   time.Duration // that one may take; default 5 s
 
-	once  sync.Once
-	slots chan struct{}
+	elsewhere bool
+	once      sync.Once
+	slots     chan struct{}
 
 	mu    sync.Mutex
 	users map[chat.UserID]*reader
@@ -38,12 +43,36 @@ type reader struct {
 
 const (
 	readsAtOnce = 8 // of one user, under way or waiting
+	partsAtOnce = 8 // of one read, of a store elsewhere
 	readersFor  = time.Minute
 )
 
 // Elsewhere is to be called, before the first read, where the store is a server of
 // its own: this process then only waits for it, so many can be answered at once.
-func (r *Reads) Elsewhere() { r.AtOnce, r.Time = 32, 25*time.Second }
+func (r *Reads) Elsewhere() { r.AtOnce, r.Time, r.elsewhere = 32, 25*time.Second, true }
+
+// Each makes the parts of a read, 0 to n-1, until one fails: several at once where the
+// store is elsewhere. What is in this process takes a processor, and one must do. Errors:
+// f's, ctx's.
+func (r *Reads) Each(ctx context.Context, n int, f func(ctx context.Context, i int) error) error {
+	if !r.elsewhere {
+		for i := range n {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := f(ctx, i); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(partsAtOnce)
+	for i := range n {
+		group.Go(guard.Func(ctx, "a read", func() error { return f(ctx, i) }))
+	}
+	return group.Wait()
+}
 
 func (r *Reads) init() {
 	r.once.Do(func() {
@@ -67,7 +96,9 @@ func (r *Reads) Limited(v *auth.Verifier, cost func(*http.Request) int, handle f
 }
 
 // Do lets a user read, which costs as many tokens as is said, once it is its turn.
-// f's context ends when it takes too long. Errors: TooMany, Unavailable; f's.
+// f's context ends when it takes too long. Where the store is in this process f runs at
+// a lower priority than messages on their way, if it starts no goroutine. Errors:
+// TooMany, Unavailable; f's.
 func (r *Reads) Do(ctx context.Context, user chat.UserID, cost int, f func(context.Context) error) error {
 	r.init()
 	if !r.enter(user, cost) {
@@ -84,11 +115,23 @@ func (r *Reads) Do(ctx context.Context, user chat.UserID, cost int, f func(conte
 	defer func() { <-r.slots }()
 	reading, stop := context.WithTimeout(ctx, r.Time)
 	defer stop()
-	err := f(reading)
+	err := r.read(reading, f)
 	if err != nil && reading.Err() != nil && ctx.Err() == nil {
 		return chat.Errorf(chat.Unavailable, "this takes too long: %w", err)
 	}
 	return err
+}
+
+func (r *Reads) read(ctx context.Context, f func(context.Context) error) error {
+	if r.elsewhere {
+		return f(ctx)
+	}
+	done := make(chan error, 1)
+	go func() {
+		priority.Lower()
+		done <- guard.Call(ctx, slog.Default(), "a read", func() error { return f(ctx) })
+	}()
+	return <-done
 }
 
 func (r *Reads) enter(user chat.UserID, cost int) bool {

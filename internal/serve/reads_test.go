@@ -2,6 +2,7 @@ package serve_test
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -81,4 +82,43 @@ func TestReadsTakeNoLongerThanTheyMay(t *testing.T) {
 			t.Errorf("%v after %v", err, time.Since(begin))
 		}
 	})
+}
+
+func TestReadsMakeTheirParts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		here, elsewhere := new(serve.Reads), new(serve.Reads)
+		elsewhere.Elsewhere()
+		for want, r := range map[int32]*serve.Reads{1: here, 8: elsewhere} {
+			var now, most, made atomic.Int32
+			err := r.Each(t.Context(), 20, func(context.Context, int) error {
+				most.Store(max(most.Load(), now.Add(1)))
+				time.Sleep(time.Millisecond)
+				now.Add(-1)
+				made.Add(1)
+				return nil
+			})
+			if err != nil || most.Load() != want || made.Load() != 20 {
+				t.Errorf("%v, %d parts, %d at once, want %d", err, made.Load(), most.Load(), want)
+			}
+			failure := errors.New("one fails")
+			if err := r.Each(t.Context(), 20, func(_ context.Context, i int) error {
+				if i == 3 {
+					return failure
+				}
+				return nil
+			}); !errors.Is(err, failure) {
+				t.Errorf("%v, want that of a part", err)
+			}
+		}
+	})
+}
+
+func TestReadsThatPanicEndNothing(t *testing.T) {
+	var r serve.Reads
+	if err := r.Do(t.Context(), "eve", 1, func(context.Context) error { panic("by a read") }); chat.KindOf(err) != chat.Internal {
+		t.Errorf("%v, want Internal", err)
+	}
+	if err := r.Do(t.Context(), "eve", 1, func(context.Context) error { return nil }); err != nil {
+		t.Errorf("the next read: %v", err)
+	}
 }

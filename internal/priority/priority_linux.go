@@ -1,4 +1,4 @@
-package pebble
+package priority
 
 import (
 	"runtime"
@@ -6,27 +6,27 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// background is added to the niceness of threads that nobody waits for: the
+// Background is added to the niceness of threads that nobody waits for: the
 // kernel gives them a third of the processor time that it gives the others when
 // all want it, and all of it when no other does.
-const background = 5
+const Background = 5
 
-// lowerPriority makes the rest of the goroutine's work run at lower priority. It
+// Lower makes the rest of the goroutine's work run at lower priority. It
 // has a thread of its own from then on, which ends with it: no other goroutine
 // inherits the niceness. (The main thread cannot end; if it is the one, the runtime
 // never uses it again.) Where the kernel refuses, the work goes on as before.
-func lowerPriority() {
+func Lower() {
 	runtime.LockOSThread() // never unlocked
 	thread := unix.Gettid()
-	now, err := niceness(thread)
+	now, err := Niceness(thread)
 	if err != nil {
 		return
 	}
-	_ = unix.Setpriority(unix.PRIO_PROCESS, thread, min(now+background, 19))
+	_ = unix.Setpriority(unix.PRIO_PROCESS, thread, min(now+Background, 19))
 }
 
-// niceness returns -20 to 19.
-func niceness(thread int) (int, error) {
+// Niceness is that of a thread, from -20 to 19.
+func Niceness(thread int) (int, error) {
 	n, err := unix.Getpriority(unix.PRIO_PROCESS, thread)
 	return 20 - n, err // so the system call has it
 }

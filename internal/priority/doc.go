@@ -1,0 +1,2 @@
+// Package priority is about who goes first when the processors are not enough.
+package priority
