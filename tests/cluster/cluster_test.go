@@ -227,9 +227,25 @@ func (c *Cluster) reach(ctx context.Context) error {
 	return nil
 }
 
+// gateway is where the ingress for the cluster's own services is reachable, which
+// leads to a function by its name in the cluster.
+func (c *Cluster) gateway(t *testing.T) string {
+	t.Helper()
+	name := c.does(t, "get", "service/knatter-"+functions[0], "-o", "jsonpath={.spec.externalName}")
+	part := strings.Split(name, ".")
+	if len(part) < 2 {
+		t.Fatalf("the services lead to %q", name)
+	}
+	address, err := c.forward(t.Context(), "service/"+part[0], "--namespace="+part[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "http://" + address
+}
+
 // forward keeps a service's port reachable, also when the pod that it leads to has
-// gone and another has come.
-func (c *Cluster) forward(ctx context.Context, service string) (address string, err error) {
+// gone and another has come. The flags are kubectl's.
+func (c *Cluster) forward(ctx context.Context, service string, flags ...string) (address string, err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "", err
@@ -244,7 +260,7 @@ func (c *Cluster) forward(ctx context.Context, service string) (address string, 
 	go func() { // ended by the stop below
 		defer close(done)
 		for ctx.Err() == nil {
-			_, _ = c.kubectl(ctx, "port-forward", service, port+":80") // until the pod is gone
+			_, _ = c.kubectl(ctx, append([]string{"port-forward", service, port + ":80"}, flags...)...) // until the pod is gone
 			select {
 			case <-time.After(time.Second):
 			case <-ctx.Done():

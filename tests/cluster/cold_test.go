@@ -19,21 +19,29 @@ const worse = 300 * time.Millisecond
 // The first answer from zero of each function costs little more than that of a
 // service that does nothing, in the same run.
 func coldStart(t *testing.T) {
-	hello, ingress := os.Getenv("KNATTER_E2E_HELLO"), os.Getenv("KNATTER_E2E_INGRESS")
-	if hello == "" || ingress == "" {
-		t.Skip("needs a service to compare with: KNATTER_E2E_HELLO and KNATTER_E2E_INGRESS")
+	hello := os.Getenv("KNATTER_E2E_HELLO")
+	if hello == "" {
+		t.Skip("needs a service to compare with: KNATTER_E2E_HELLO")
 	}
 	c := deployed(t)
 	c.apply(t, fmt.Sprintf(`
 apiVersion: serving.knative.dev/v1
 kind: Service
-metadata: {name: knatter-hello}
+metadata:
+  name: knatter-hello
+  labels: {networking.knative.dev/visibility: cluster-local}
 spec:
   template:
     spec:
       containers:
       - image: %q
         readinessProbe: {httpGet: {path: /}}
+        securityContext:
+          allowPrivilegeEscalation: false
+          capabilities: {drop: [ALL]}
+          runAsNonRoot: true
+          runAsUser: 65532
+          seccompProfile: {type: RuntimeDefault}
 `, hello))
 	t.Cleanup(func() {
 		if _, err := c.kubectl(context.Background(), "delete", "ksvc/knatter-hello"); err != nil {
@@ -42,6 +50,7 @@ spec:
 	})
 	c.does(t, "wait", "ksvc/knatter-hello", "--for=condition=Ready", "--timeout=60s")
 
+	gateway := c.gateway(t)
 	names := append([]string{"hello"}, functions...)
 	hosts := map[string]string{}
 	for _, name := range names {
@@ -55,7 +64,7 @@ spec:
 		for _, i := range rand.Perm(len(names)) {
 			name := names[i]
 			begin := time.Now()
-			c.asks(t, ingress, hosts[name])
+			c.asks(t, gateway, hosts[name])
 			times[name] = append(times[name], time.Since(begin))
 			sleep(t.Context(), time.Second) // for what the start left to do
 		}
@@ -73,9 +82,9 @@ spec:
 }
 
 // asks waits for an answer of the function's own, whatever it says.
-func (c *Cluster) asks(t *testing.T, ingress, host string) {
+func (c *Cluster) asks(t *testing.T, gateway, host string) {
 	t.Helper()
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, ingress+"/health/liveness", nil)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, gateway+"/health/liveness", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

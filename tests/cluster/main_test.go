@@ -12,7 +12,7 @@
 //	                       then run here for the cluster's use, else it uses those of
 //	KNATTER_BROKERS, KNATTER_STORE
 //	KNATTER_E2E_HELLO      image of a service that does nothing, to compare cold starts with
-//	KNATTER_E2E_INGRESS    URL of Knative's public ingress, for the same
+//	KNATTER_E2E_INGRESS    URL of Knative's public ingress, which must lead to no function
 //	KNATTER_E2E_NAMESPACE  default knatter-e2e; it is deleted at the end, unless
 //	KNATTER_E2E_KEEP       1 leaves what was deployed, and goes on with what is there
 package cluster
