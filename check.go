@@ -26,6 +26,10 @@ func CheckSent(e *Event) error {
 	case row.Sender != ByClient:
 		return Errorf(Forbidden, "clients may not send %s", e.Type.Short())
 	}
+	if row.data == nil {
+		e.Data = nil
+		return nil
+	}
 	if e.Type == MessagePosted {
 		if text, ok := onlyText(e.Data); ok {
 			return checkText(text)
@@ -52,7 +56,7 @@ func CheckSent(e *Event) error {
 // Errors: Invalid.
 func CheckLogged(e *Event) error {
 	row := rows[e.Type]
-	if row == nil {
+	if row == nil || row.data == nil {
 		return nil
 	}
 	if e.Type == MessagePosted {

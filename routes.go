@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 )
@@ -16,9 +17,12 @@ const (
 // EventFunction says how an event function follows the log.
 type EventFunction struct {
 	Name    string
+	Topic   string
 	Group   string // consumer group
 	Ordered bool   // one event after the other in each partition; otherwise in any order
 	Types   []Type // what it handles; nil means everything
+
+	by string // the name of the function that handles them, if it has another one
 
 	// Store is what the function writes last, as [Applied] names it. Should the store
 	// lose its end, the function is taken back in the log to where it is. "" means
@@ -28,15 +32,27 @@ type EventFunction struct {
 
 // The event functions.
 var (
-	Persist = EventFunction{Name: "persist", Group: "knatter-persist", Types: typesFor(byPersist), Store: StoreEvents}
-	Index   = EventFunction{Name: "index", Group: "knatter-index", Types: typesFor(byIndex), Store: StoreIndex}
+	Persist = EventFunction{Name: "persist", Topic: TopicRooms, Group: "knatter-persist", Types: typesFor(byPersist), Store: StoreEvents}
+	Index   = EventFunction{Name: "index", Topic: TopicRooms, Group: "knatter-index", Types: typesFor(byIndex), Store: StoreIndex}
 
 	// Fanout is never taken back: it would deliver again.
-	Fanout = EventFunction{Name: "fanout", Group: "knatter-fanout", Ordered: true}
+	Fanout = EventFunction{Name: "fanout", Topic: TopicRooms, Group: "knatter-fanout", Ordered: true}
+
+	// Signals is fan-out once more, for what is of use only at once: what fails or is late
+	// is dropped.
+	Signals = EventFunction{Name: "signals", by: Fanout.Name, Topic: TopicSignals, Group: "knatter-signals", Ordered: true}
 )
 
-// EventFunctions is the table of event functions.
+// EventFunctions is the table of the event functions that follow the rooms' log, each
+// of its events at least once.
 var EventFunctions = []EventFunction{Persist, Index, Fanout}
+
+// Followers is the table of all that follows the log for a function: [EventFunctions],
+// and Signals.
+var Followers = slices.Concat(EventFunctions, []EventFunction{Signals})
+
+// Function is the name of the function that is given the events.
+func (f EventFunction) Function() string { return cmp.Or(f.by, f.Name) }
 
 // Handles reports whether the function is to be given events of the type.
 func (f EventFunction) Handles(t Type) bool {

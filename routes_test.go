@@ -29,7 +29,7 @@ func TestFunctionFor(t *testing.T) {
 
 func TestEventFunctions(t *testing.T) {
 	groups := make(map[string]bool)
-	for _, f := range chat.EventFunctions {
+	for _, f := range chat.Followers {
 		if groups[f.Group] || !strings.HasPrefix(f.Group, "knatter-") {
 			t.Errorf("%s has the group %q", f.Name, f.Group)
 		}
@@ -41,7 +41,7 @@ func TestEventFunctions(t *testing.T) {
 				want = !row.Signal && (!row.Hidden || row.Type.Member())
 			case chat.Index.Group:
 				want = row.Type == chat.MessagePosted
-			case chat.Fanout.Group:
+			case chat.Fanout.Group, chat.Signals.Group:
 				want = true
 			}
 			if f.Handles(row.Type) != want {

@@ -29,6 +29,9 @@ const (
 	SessionRevoked Type = Prefix + "session.revoked" // on a user's stream: a login was ended
 )
 
+// Signals: delivered to whoever is there, never stored, without a sequence.
+const TypingStarted Type = Prefix + "typing.started" // a member writes something
+
 // Types of the frames between a client and a connector; never logged.
 const (
 	SessionOpen      Type = Prefix + "session.open"
@@ -52,7 +55,7 @@ type EventType struct {
 	Signal bool // delivered to whoever is there: never logged, without a sequence
 	Hidden bool // the system's own: never shown to clients
 
-	data   func() data // makes its data's struct
+	data   func() data // makes its data's struct; nil for a type that has no data
 	wanted wanted      // by which functions
 	member bool        // the data is MemberData
 }
@@ -73,6 +76,7 @@ var EventTypes = []EventType{
 	{Type: RouteOpened, Sender: ByConnector, Hidden: true, data: of[RouteData]},
 	{Type: RouteClosed, Sender: ByConnector, Hidden: true, data: of[RouteData]},
 	{Type: SessionRevoked, Sender: ByFunction, Hidden: true, data: of[RevokedData]},
+	{Type: TypingStarted, Sender: ByClient, Signal: true},
 }
 
 // Sender says who sends events of a type.
@@ -99,7 +103,7 @@ var rows = func() map[Type]*EventType {
 	byType := make(map[Type]*EventType, len(EventTypes))
 	for i := range EventTypes {
 		row := &EventTypes[i]
-		_, row.member = row.data().(*MemberData)
+		_, row.member = row.Data().(*MemberData)
 		byType[row.Type] = row
 	}
 	return byType
@@ -115,14 +119,26 @@ func typesFor(function wanted) (types []Type) {
 	return types
 }
 
-// Data returns a new struct for the data of an event of the type, to decode into.
-func (t *EventType) Data() any { return t.data() }
+// Data returns a new struct for the data of an event of the type, to decode into; nil
+// for a type that has none.
+func (t *EventType) Data() any {
+	if t.data == nil {
+		return nil
+	}
+	return t.data()
+}
 
 // Hidden reports whether events of this type are the system's own and never shown to
 // clients.
 func (t Type) Hidden() bool {
 	row := rows[t]
 	return row != nil && row.Hidden
+}
+
+// Signal reports whether events of this type are signals.
+func (t Type) Signal() bool {
+	row := rows[t]
+	return row != nil && row.Signal
 }
 
 // Member reports whether the type is one of the member events.

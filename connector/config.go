@@ -94,6 +94,12 @@ type Log interface {
 	Ready(ctx context.Context) error
 }
 
+// Signals is where signals are passed on.
+type Signals interface {
+	// Signal passes a signal on, if it can be done at once. It never blocks.
+	Signal(ctx context.Context, e *chat.Event)
+}
+
 // Accounts is the part of [chat.AccountStore] that a connector reads.
 type Accounts interface {
 	Account(ctx context.Context, user chat.UserID) (chat.Account, error)
@@ -107,6 +113,7 @@ type Follow func(ctx context.Context, ready func(), handle func([]chat.Delivery)
 // Parts is what a connector works with.
 type Parts struct {
 	Log       Log
+	Signals   Signals
 	Follow    Follow
 	Deliverer chat.Deliverer // by which readiness is proved; nil: the log's Ready alone
 	Rooms     chat.RoomStore

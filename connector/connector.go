@@ -39,6 +39,7 @@ type Connector struct {
 	cfg       Config
 	source    string // of its own frames and route events
 	log       Log
+	signals   Signals
 	follow    Follow
 	rooms     chat.RoomStore
 	store     func(context.Context) error
@@ -88,6 +89,7 @@ func New(cfg Config, parts Parts) (*Connector, error) {
 		cfg:       cfg,
 		source:    "/connectors/" + strconv.Itoa(cfg.Ordinal),
 		log:       parts.Log,
+		signals:   parts.Signals,
 		follow:    parts.Follow,
 		rooms:     parts.Rooms,
 		store:     parts.Store,

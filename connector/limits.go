@@ -39,6 +39,7 @@ type share struct {
 	lookups  *rate.Limiter
 	opens    *rate.Limiter
 	refusals *rate.Limiter
+	signals  throttle
 }
 
 func newShares(cfg Config) *shares {

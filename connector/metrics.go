@@ -7,6 +7,7 @@ type metrics struct {
 	sockets    prometheus.Gauge
 	received   prometheus.Counter
 	delivered  prometheus.Counter
+	dropped    prometheus.Counter
 	refused    *prometheus.CounterVec
 	closed     *prometheus.CounterVec
 	acked      prometheus.Histogram
@@ -19,6 +20,7 @@ func newMetrics() *metrics {
 		sockets:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "knatter_connector_sockets", Help: "Open sockets."}),
 		received:  prometheus.NewCounter(prometheus.CounterOpts{Name: "knatter_connector_frames_received_total", Help: "Frames from clients."}),
 		delivered: prometheus.NewCounter(prometheus.CounterOpts{Name: "knatter_connector_deliveries_total", Help: "Deliveries from fan-out; each goes to every local subscriber of its room."}),
+		dropped:   prometheus.NewCounter(prometheus.CounterOpts{Name: "knatter_connector_signals_dropped_total", Help: "Signals that a socket did not get, as others waited for it."}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "knatter_connector_frames_refused_total", Help: "Frames answered by an error, by status.",
 		}, []string{"status"}),
@@ -35,7 +37,7 @@ func newMetrics() *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.001, 2, 16),
 		}),
 	}
-	m.collectors = []prometheus.Collector{m.sockets, m.received, m.delivered, m.refused, m.closed, m.acked, m.delays}
+	m.collectors = []prometheus.Collector{m.sockets, m.received, m.delivered, m.dropped, m.refused, m.closed, m.acked, m.delays}
 	return m
 }
 

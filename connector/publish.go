@@ -77,6 +77,22 @@ func (s *session) acknowledge(e *chat.Event) {
 // again, whatever has happened since. Errors: Invalid, Forbidden, Conflict,
 // TooLarge, Unavailable.
 func (c *Connector) prepare(e *chat.Event, user chat.UserID, member bool) error {
+	if err := c.stamp(e, user); err != nil {
+		return err
+	}
+	sequence, err := c.sent.known(user, e)
+	if err != nil {
+		return err
+	}
+	if e.Sequence = sequence; sequence != 0 {
+		return nil
+	}
+	return c.permit(e, user, member)
+}
+
+// stamp checks what a client's event says, and says what is not the client's to say.
+// Errors: as [chat.CheckSent], TooLarge.
+func (c *Connector) stamp(e *chat.Event, user chat.UserID) error {
 	if err := chat.CheckSent(e); err != nil {
 		return err
 	}
@@ -89,11 +105,13 @@ func (c *Connector) prepare(e *chat.Event, user chat.UserID, member bool) error 
 	if !e.FrameWithin(c.cfg.FrameBytes) { // what was sent may be shorter than what is delivered
 		return chat.Errorf(chat.TooLarge, "as it would be delivered the event is over %d bytes", c.cfg.FrameBytes)
 	}
-	sequence, err := c.sent.known(user, e)
-	if err != nil {
-		return err
-	}
-	if e.Sequence = sequence; member || sequence != 0 {
+	return nil
+}
+
+// permit refuses an event of who is not a member of its room. member is true when the
+// user is known to be one. Errors: Forbidden, Unavailable.
+func (c *Connector) permit(e *chat.Event, user chat.UserID, member bool) error {
+	if member {
 		return nil
 	}
 	m, err := c.membership(c.ctx, e.Room, user)
@@ -135,6 +153,9 @@ func (c *Connector) publishHTTP(ctx *fasthttp.RequestCtx, r *http.Request, claim
 func (c *Connector) appendAll(r *http.Request, claims auth.Claims, events []chat.Event) ([]ackData, error) {
 	fresh := make([]*chat.Event, 0, len(events))
 	for i := range events {
+		if events[i].Type.Signal() {
+			return nil, chat.Errorf(chat.Invalid, "signals are sent over a socket")
+		}
 		if err := c.prepare(&events[i], claims.User, false); err != nil {
 			return nil, err
 		}

@@ -8,8 +8,9 @@ import (
 )
 
 const (
-	writeBytes = 64 << 10 // at most so much goes into one write
-	keepFrames = 2        // an idle socket keeps room for so many, and no memory for a busy hour
+	writeBytes    = 64 << 10 // at most so much goes into one write
+	offeredBehind = 16       // frames at most: what is of no use later is not queued behind more
+	keepFrames    = 2        // an idle socket keeps room for so many, and no memory for a busy hour
 )
 
 // queue is what waits to be written to one socket: bounded, and without a
@@ -52,6 +53,13 @@ func (q *queue) pushLocked(frames [][]byte) bool {
 	}
 	q.startLocked()
 	return true
+}
+
+// offer adds a frame that is of no use later: it returns false when others wait.
+func (q *queue) offer(frame []byte) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.closed || len(q.frames) < offeredBehind && q.bytes < writeBytes && q.pushLocked([][]byte{frame})
 }
 
 // len is how many frames wait.

@@ -160,3 +160,25 @@ func TestWireFrameLengths(t *testing.T) {
 		}
 	}
 }
+
+// What is of no use later does not wait behind what a slow peer has yet to take.
+func TestQueueTakesNoOffersBehindOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		defer func() { _ = far.Close() }()
+		q, written := newQueue(near, 1000, 1<<20)
+		if !q.offer(wireFrame(opText, []byte("offer"))) {
+			t.Error("an idle queue takes no offer")
+		}
+		synctest.Wait() // it is being written, and nobody reads
+		for range offeredBehind {
+			q.push(wireFrame(opText, []byte("frame")))
+		}
+		if q.offer(wireFrame(opText, []byte("offer"))) {
+			t.Error("an offer waits behind others")
+		}
+		q.close(nil, true)
+		_ = far.Close()
+		<-written
+	})
+}

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -61,6 +62,7 @@ func newRig(t *testing.T, cfg connector.Config, wrap ...func(connector.Follow) c
 	}
 	r.c, err = connector.New(cfg, connector.Parts{
 		Log:       r.log,
+		Signals:   r.log,
 		Deliverer: r.log,
 		Follow:    follow,
 		Rooms:     r.store.Rooms(),
@@ -82,9 +84,14 @@ func newRig(t *testing.T, cfg connector.Config, wrap ...func(connector.Follow) c
 	r.stop = stop
 	dispatching, stopDispatching := context.WithCancel(context.Background())
 	dispatched := make(chan struct{})
+	function := fanout.With(r.store.Routes(), r.store.Events(), r.log)
 	go func() {
 		defer close(dispatched)
-		_ = dispatch.New(kc, chat.Fanout, fanout.With(r.store.Routes(), r.store.Events(), r.log), dispatch.Options{}).Run(dispatching)
+		var followers sync.WaitGroup
+		for _, fn := range []chat.EventFunction{chat.Fanout, chat.Signals} {
+			followers.Go(func() { _ = dispatch.New(kc, fn, function, dispatch.Options{}).Run(dispatching) })
+		}
+		followers.Wait()
 	}()
 	go func() {
 		r.done <- r.c.Serve(ctx, ln)

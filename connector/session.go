@@ -236,6 +236,8 @@ func (s *session) handle(e chat.Event) {
 		s.subscribeFrame(&e)
 	case e.Type == chat.RoomUnsubscribe:
 		s.unsubscribeFrame(&e)
+	case e.Type.Signal():
+		s.signal(e)
 	default:
 		s.publish(e)
 	}

@@ -233,6 +233,10 @@ func (h *hub) deliver(d *chat.Delivery) {
 	st := h.stream(d.Stream)
 	st.mu.Lock()
 	defer st.mu.Unlock()
+	if d.Type.Signal() {
+		h.signal(st, d)
+		return
+	}
 	if len(st.subs) == 0 && st.waiting == 0 {
 		if d.Sequence > st.closed {
 			h.closeRoute(st)

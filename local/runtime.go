@@ -69,6 +69,7 @@ func run(ctx context.Context, cfg config, start time.Time) (err error) {
 		ConnectionsPerAddress: cfg.ofOne,
 	}, connector.Parts{
 		Log:       parts.log,
+		Signals:   parts.deliverer,
 		Deliverer: parts.log,
 		Follow: func(ctx context.Context, ready func(), handle func([]chat.Delivery)) error {
 			return kafka.FollowDeliveries(ctx, parts.kafka, 0, ready, handle)
@@ -340,13 +341,17 @@ func (p *parts) wire(cfg config, signer *auth.Signer, callers *auth.Callers) {
 		chat.Index.Name:   func() chat.Handler { return serve.NewGroup(index.With(s.Index)) },
 		chat.Fanout.Name:  func() chat.Handler { return fanout.With(s.Routes, s.Events, p.deliverer) },
 	}
-	for _, fn := range chat.EventFunctions {
-		var target chat.Handler
-		if u := cfg.functions[fn.Name]; u != nil {
-			target = dispatch.HTTP(u.String(), callers)
-		} else {
-			target = targets[fn.Name]()
+	made := make(map[string]chat.Handler)
+	for _, fn := range chat.Followers {
+		name := fn.Function()
+		if made[name] == nil {
+			if u := cfg.functions[name]; u != nil {
+				made[name] = dispatch.HTTP(u.String(), callers)
+			} else {
+				made[name] = targets[name]()
+			}
 		}
+		target := made[name]
 		p.dispatchers[fn.Name] = dispatch.New(p.kafka, fn, target, dispatch.Options{Concurrency: batches, Logger: slog.Default(), StopTimeout: stopTimeout})
 	}
 }

@@ -3,6 +3,7 @@ package tests
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/connector/client"
@@ -153,5 +154,37 @@ func TestUnreadAndRead(t *testing.T) {
 	eventually(t, "nothing unread", func() bool { return room(busy).Unread == 0 })
 	if r := room(quiet); r.Unread != 1 {
 		t.Errorf("the other room has %d unread messages, want 1", r.Unread)
+	}
+}
+
+// Typing is told to the others of the room, at once or never: nothing of it is kept.
+func TestTypingIsTold(t *testing.T) {
+	t.Parallel()
+	alice, bob := common(t).two(t)
+	room := alice.Creates("Typing")
+	bob.Joins(room)
+	alice.Follows(room)
+	bob.Follows(room)
+	isTyping := func(e *chat.Event) bool { return e.Type == chat.TypingStarted && e.Room == room }
+	for told := false; !told; { // a signal may be dropped
+		bob.Conn().Typing(room)
+		select {
+		case e := <-alice.Conn().Events():
+			if told = isTyping(&e); told && (e.User() != bob.User.ID || e.Sequence != 0) {
+				t.Errorf("alice got %+v", e)
+			}
+		case <-time.After(2500 * time.Millisecond):
+		}
+	}
+	bob.Sends(room, "what I typed")
+	alice.Sees("what I typed")
+	for _, e := range alice.ReadsEvents(room) {
+		if isTyping(&e) {
+			t.Error("history has a signal")
+		}
+	}
+	// Nor is anything counted as unread, or told to who typed.
+	if e := bob.SeesEvent("his own message", func(e *chat.Event) bool { return isTyping(e) || e.Type == chat.MessagePosted }); isTyping(&e) {
+		t.Error("bob is told that he types")
 	}
 }

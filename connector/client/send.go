@@ -48,6 +48,22 @@ func (c *Conn) Read(ctx context.Context, room chat.RoomID, upTo chat.Sequence) e
 	return err
 }
 
+// Typing tells the others in a room that the user writes something: now or never. It
+// neither waits nor fails; the server passes on one in two seconds.
+func (c *Conn) Typing(room chat.RoomID) {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return
+	}
+	e := chat.Event{ID: id.String(), Source: "/client", Type: chat.TypingStarted, Room: room}
+	c.mu.Lock()
+	l := c.link
+	c.mu.Unlock()
+	if l != nil {
+		l.write(e.AppendFrame(nil))
+	}
+}
+
 // SendEvent is Send for any event; an empty ID or Source is filled in. To send
 // one again after the program was restarted, give the ID. What the server cannot
 // take now (TooMany, Unavailable) is sent again until ctx ends. Errors: Forbidden

@@ -107,9 +107,9 @@ class Subscription {
 
   /** Whether the event is new; remembers it if so. @param {ChatEvent} event */
   admit(event) {
-    if (!event.sequence) return true; // a signal: neither ordered nor resumed
-    if (this.after !== undefined && event.sequence <= this.after) return false;
-    this.after = event.sequence;
+    const sequence = event.sequence ?? '';
+    if (this.after !== undefined && sequence <= this.after) return false;
+    this.after = sequence;
     const key = `${event.source}\n${event.id}`;
     if (this.seen.has(key)) return false; // resent by its sender, logged twice
     this.seen.add(key);
@@ -120,7 +120,7 @@ class Subscription {
 
 /**
  * Dispatches CustomEvents:
- * - `event`: detail is a {@link ChatEvent} of a subscribed room; each once, in room order
+ * - `event`: detail is a {@link ChatEvent} of a subscribed room; each once, in room order; signals, which have no sequence, as they come
  * - `state`: detail is `{state, retryAt?}`
  * - `subscribed`: detail is `{room, sequence}`; also for a room joined later
  * - `reset`: detail is `{room}`: the server has lost what was seen of it, so what is held of it is to be loaded anew
@@ -242,6 +242,14 @@ export class Client extends EventTarget {
     this.#outbox.set(id, entry);
     if (this.#state === 'open') this.#post(entry);
     return promise;
+  }
+
+  /**
+   * Sends a signal, such as `typing.started`: now or never.
+   * @param {string} type @param {string} room
+   */
+  signal(type, room) {
+    if (this.#state === 'open') this.#write(frame(type, undefined, room));
   }
 
   // ——— the connection ———
@@ -495,6 +503,10 @@ export class Client extends EventTarget {
   #arrive(event) {
     const sub = this.#rooms.get(event.subject ?? '');
     if (!sub) return;
+    if (!event.sequence) { // a signal: neither ordered nor resumed, and of use only now
+      this.dispatchEvent(new CustomEvent('event', { detail: event }));
+      return;
+    }
     if (sub.target === undefined) return this.#deliver(sub, event);
     sub.held.push(event);
     if (sub.held.length > MAX_HELD) {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/serve"
@@ -37,6 +38,9 @@ func (f *Function) use(routes chat.RouteStore, events chat.EventStore, d chat.De
 	f.routes, f.lookups, f.repeats, f.out = routes, newLookups(routes), newRepeats(events), d
 	f.Use(serve.Events(f, generation), stop)
 }
+
+// signalLife is how old a signal may be to be delivered: later it is of no use.
+const signalLife = 10 * time.Second
 
 // HandleEvents implements [chat.Handler]. A change of a route counts from its
 // place in the batch on: the events before it are delivered by the old routes.
@@ -85,7 +89,7 @@ func (f *Function) HandleEvents(ctx context.Context, events []chat.Event) error 
 			continue
 		}
 		connectors := routes[e.Stream]
-		if len(connectors) == 0 || again[i] {
+		if len(connectors) == 0 || again[i] || e.Type.Signal() && time.Since(e.Time) > signalLife {
 			continue
 		}
 		frame := e.AppendFrame(nil)

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/functions/fanout"
@@ -188,6 +189,23 @@ func TestWhatConnectorsGet(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, want := out.take(), "0:3 0:4 0:5"; got != want {
+		t.Errorf("delivered %q, want %q", got, want)
+	}
+}
+
+func TestSignals(t *testing.T) {
+	f, _, out := setup(t)
+	typing := event(t, "room", 0, chat.TypingStarted, struct{}{})
+	old := typing
+	old.Time = old.Time.Add(-time.Minute)
+	if err := f.HandleEvents(t.Context(), []chat.Event{route(t, "room", 1, chat.RouteOpened, 3)}); err != nil {
+		t.Fatal(err)
+	}
+	// The same signal may be sent again: it is no repeat.
+	if err := f.HandleEvents(t.Context(), []chat.Event{typing, old, typing}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := out.take(), "3:0 3:0"; got != want {
 		t.Errorf("delivered %q, want %q", got, want)
 	}
 }

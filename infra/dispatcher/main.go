@@ -72,8 +72,8 @@ func run(ctx context.Context, c program.Call) error {
 
 	var dispatchers []*dispatch.Dispatcher
 	var metrics []prometheus.Collector
-	for _, f := range chat.EventFunctions {
-		url := c.Env[program.FunctionURL(f.Name, false).Env()]
+	for _, f := range chat.Followers {
+		url := c.Env[program.FunctionURL(f.Function(), false).Env()]
 		if url == "" {
 			continue
 		}

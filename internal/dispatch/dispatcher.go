@@ -101,7 +101,7 @@ const (
 	heartbeatInterval = time.Second
 )
 
-// Dispatcher follows chat.rooms as a member of the function's consumer group.
+// Dispatcher follows its function's topic as a member of the function's consumer group.
 type Dispatcher struct {
 	cfg    kafka.Config
 	fn     chat.EventFunction
@@ -141,9 +141,9 @@ func New(cfg kafka.Config, fn chat.EventFunction, target chat.Handler, opts Opti
 func (d *Dispatcher) Run(ctx context.Context) error {
 	client, err := kgo.NewClient(d.cfg.Options(
 		kgo.ConsumerGroup(d.fn.Group),
-		kgo.ConsumeTopics(chat.TopicRooms),
+		kgo.ConsumeTopics(d.fn.Topic),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()),
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), // old signals are dropped by their age
 		kgo.RebalanceTimeout(rebalanceTimeout),
 		kgo.SessionTimeout(sessionTimeout),
 		kgo.HeartbeatInterval(heartbeatInterval),
@@ -234,7 +234,7 @@ func (d *Dispatcher) all() []*partition {
 func (d *Dispatcher) assigned(_ context.Context, client *kgo.Client, assigned map[string][]int32) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for _, id := range assigned[chat.TopicRooms] {
+	for _, id := range assigned[d.fn.Topic] {
 		d.partitions[id] = d.startPartition(client, id)
 	}
 }
@@ -258,7 +258,7 @@ func (d *Dispatcher) some(ids map[string][]int32) []*partition {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var some []*partition
-	for _, id := range ids[chat.TopicRooms] {
+	for _, id := range ids[d.fn.Topic] {
 		if p := d.partitions[id]; p != nil {
 			some = append(some, p)
 		}
@@ -328,7 +328,7 @@ func (d *Dispatcher) commit(client *kgo.Client, partitions []*partition) {
 	ctx, cancel := context.WithTimeout(context.Background(), d.opts.StopTimeout)
 	defer cancel()
 	failed := make(map[int32]error)
-	client.CommitOffsetsSync(ctx, map[string]map[int32]kgo.EpochOffset{chat.TopicRooms: offsets},
+	client.CommitOffsetsSync(ctx, map[string]map[int32]kgo.EpochOffset{d.fn.Topic: offsets},
 		func(_ *kgo.Client, _ *kmsg.OffsetCommitRequest, resp *kmsg.OffsetCommitResponse, err error) {
 			if err != nil {
 				for id := range offsets {

@@ -26,8 +26,8 @@ import (
 )
 
 var (
-	ordered   = chat.EventFunction{Name: "ordered", Group: "test-ordered", Ordered: true, Types: []chat.Type{chat.MessagePosted}}
-	unordered = chat.EventFunction{Name: "unordered", Group: "test-unordered", Types: []chat.Type{chat.MessagePosted}}
+	ordered   = chat.EventFunction{Name: "ordered", Topic: chat.TopicRooms, Group: "test-ordered", Ordered: true, Types: []chat.Type{chat.MessagePosted}}
+	unordered = chat.EventFunction{Name: "unordered", Topic: chat.TopicRooms, Group: "test-unordered", Types: []chat.Type{chat.MessagePosted}}
 )
 
 // handlerFunc is a function as a handler.

@@ -32,6 +32,10 @@ type handling struct {
 // in flight, going ends everything between them. low is up to where the partition
 // was done before.
 func (h *handling) batch(ctx, going context.Context, records []*kgo.Record, low int64) error {
+	if h.fn.Topic == chat.TopicSignals {
+		h.signals(ctx, records)
+		return nil
+	}
 	events := make([]chat.Event, 0, len(records))
 	origins := make([]*kgo.Record, 0, len(records))
 	for _, r := range records {
@@ -77,6 +81,21 @@ func (h *handling) batch(ctx, going context.Context, records []*kgo.Record, low 
 		}
 	}
 	return nil
+}
+
+// signals gives the function the signals among records, once.
+func (h *handling) signals(ctx context.Context, records []*kgo.Record) {
+	var events []chat.Event
+	for _, r := range records {
+		if e, err := h.cfg.Event(r); err == nil {
+			events = append(events, e)
+		}
+	}
+	dropped := len(records) - len(events)
+	if len(events) > 0 && h.try(ctx, events) != nil {
+		dropped = len(records)
+	}
+	h.count.dropped.Add(float64(dropped))
 }
 
 // alone handles one event until it is done.

@@ -4,7 +4,7 @@ import "github.com/prometheus/client_golang/prometheus"
 
 // counters count what has become of a function's events.
 type counters struct {
-	handled, retried, dead prometheus.Counter
+	handled, retried, dead, dropped prometheus.Counter
 }
 
 func newCounters(function string) *counters {
@@ -17,6 +17,7 @@ func newCounters(function string) *counters {
 		handled: counter("knatter_function_events_total", "Events that an event function is done with."),
 		retried: counter("knatter_function_retries_total", "Failed tries of single events, after which they are tried again."),
 		dead:    counter("knatter_function_dead_letters_total", "Events that an event function has refused for good."),
+		dropped: counter("knatter_function_signals_dropped_total", "Signals that an event function could not handle, or that were none."),
 	}
 }
 
@@ -27,5 +28,5 @@ func (d *Dispatcher) Collectors() []prometheus.Collector {
 		Help:        "Records of the log that an event function is not done with.",
 		ConstLabels: prometheus.Labels{"function": d.fn.Name},
 	}, func() float64 { return float64(d.Lag()) })
-	return []prometheus.Collector{lag, d.count.handled, d.count.retried, d.count.dead}
+	return []prometheus.Collector{lag, d.count.handled, d.count.retried, d.count.dead, d.count.dropped}
 }

@@ -17,7 +17,7 @@ import (
 // wants everything: elsewhere they would be refused, as they have no sequence.
 func TestHiddenEventsAreNotHandedOver(t *testing.T) {
 	c := kafkatest.Start(t)
-	everything := chat.EventFunction{Name: "everything", Group: "test-everything", Ordered: true}
+	everything := chat.EventFunction{Name: "everything", Topic: chat.TopicRooms, Group: "test-everything", Ordered: true}
 	r := newRecorder(1)
 	d, _ := run(t, c, everything, r, dispatch.Options{})
 	if err := kafkatest.Log(t, c).Append(t.Context(), message(t, "room", "first")); err != nil {

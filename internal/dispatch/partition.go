@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
-
-	"knatter.dev/chat"
 )
 
 // maxQueue is how much of a partition waits in memory before fetching it is
@@ -85,7 +83,7 @@ func (p *partition) add(records []*kgo.Record, end int64) {
 	}
 	if p.size > maxQueue && !p.paused {
 		p.paused = true
-		p.client.PauseFetchPartitions(map[string][]int32{chat.TopicRooms: {p.id}})
+		p.client.PauseFetchPartitions(map[string][]int32{p.d.fn.Topic: {p.id}})
 	}
 	select {
 	case p.wake <- struct{}{}:
@@ -165,7 +163,7 @@ func (p *partition) take() *batch {
 	p.inFlight = append(p.inFlight, b)
 	if p.paused && p.size <= maxQueue/2 {
 		p.paused = false
-		p.client.ResumeFetchPartitions(map[string][]int32{chat.TopicRooms: {p.id}})
+		p.client.ResumeFetchPartitions(map[string][]int32{p.d.fn.Topic: {p.id}})
 	}
 	return b
 }

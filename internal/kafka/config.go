@@ -92,7 +92,7 @@ func backoff(tries int) time.Duration {
 }
 
 // Event reads the event in a record of the log; its stream is the record's key,
-// its sequence the record's place. Whatever follows the log reads it through this, and
+// its sequence the record's place; a signal has none. Whatever follows the log reads it through this, and
 // so passes over what another program wrote there that is none. Errors: Malformed,
 // Invalid.
 func (c Config) Event(r *kgo.Record) (chat.Event, error) {
@@ -112,6 +112,13 @@ func (c Config) Event(r *kgo.Record) (chat.Event, error) {
 	}
 	if !e.Stream.Valid() || !e.Room.Valid() {
 		return chat.Event{}, chat.Errorf(chat.Invalid, "key and subject must be a room's id")
+	}
+	if e.Type.Signal() != (r.Topic == chat.TopicSignals) {
+		return chat.Event{}, chat.Errorf(chat.Invalid, "%s has no place in %s", e.Type.Short(), r.Topic)
+	}
+	if e.Type.Signal() {
+		e.Sequence = 0
+		return e, chat.CheckLogged(&e)
 	}
 	e.Sequence = c.SequenceAt(r.Partition, r.Offset)
 	if err := chat.CheckLogged(&e); err != nil {
@@ -145,7 +152,7 @@ func (l *Log) partitioner() kgo.Partitioner {
 			return func(r *kgo.Record, _ int) int { return int(r.Partition) }
 		}
 		return func(r *kgo.Record, n int) int {
-			if n != int(l.partitions.Load()) {
+			if topic == chat.TopicRooms && n != int(l.partitions.Load()) {
 				return -1
 			}
 			return int(partitionOf(chat.RoomID(r.Key), n))

@@ -121,8 +121,8 @@ func delivery(r *kgo.Record) (chat.Delivery, error) {
 			d.Sequence = chat.Sequence(n)
 		}
 	}
-	if d.Stream == "" || d.Type == "" || d.Sequence == 0 {
-		return d, errors.New("stream, sequence and type are required")
+	if d.Stream == "" || d.Type == "" || (d.Sequence == 0) != d.Type.Signal() {
+		return d, errors.New("stream and type are required, and a sequence of all but signals")
 	}
 	return d, nil
 }

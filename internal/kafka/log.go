@@ -142,6 +142,20 @@ func (l *Log) AppendAsync(ctx context.Context, e *chat.Event, done func(err erro
 	})
 }
 
+// maxSignals is how many records may wait to be sent before signals are dropped.
+const maxSignals = 1000
+
+// Signal passes a signal on to whoever follows chat.signals. Nobody learns whether it got
+// there: it is dropped when the log is away or busy.
+func (l *Log) Signal(ctx context.Context, e *chat.Event) {
+	if l.client.BufferedProduceRecords() >= maxSignals {
+		return
+	}
+	r := record(e)
+	r.Topic = chat.TopicSignals
+	l.client.TryProduce(context.WithoutCancel(ctx), r, nil)
+}
+
 // Deliver implements [chat.Deliverer].
 func (l *Log) Deliver(ctx context.Context, deliveries []chat.Delivery) error {
 	if len(deliveries) == 0 {
@@ -309,14 +323,17 @@ const (
 )
 
 func deliveryRecord(d chat.Delivery) *kgo.Record {
-	return &kgo.Record{
+	r := &kgo.Record{
 		Topic:     chat.TopicDeliveries,
 		Partition: int32(d.Connector),
 		Value:     d.Frame,
 		Headers: []kgo.RecordHeader{
 			{Key: headerStream, Value: []byte(d.Stream)},
-			{Key: headerSequence, Value: []byte(strconv.FormatInt(int64(d.Sequence), 10))},
 			{Key: headerType, Value: []byte(d.Type)},
 		},
 	}
+	if !d.Type.Signal() {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: headerSequence, Value: []byte(strconv.FormatInt(int64(d.Sequence), 10))})
+	}
+	return r
 }

@@ -54,13 +54,17 @@ func place(events []chat.Event, generation int) error {
 		if !e.Stream.Valid() || !e.Room.Valid() {
 			return chat.Errorf(chat.Invalid, "subject and partitionkey must be a room's id")
 		}
-		placed := e.Sequence != 0
+		signal := e.Type.Signal()
+		placed := e.Sequence != 0 || signal
 		if text, ok := e.Extensions[extKafkaOffset]; ok { // where the record is: nothing else knows better
 			offset, err := strconv.ParseInt(text, 10, 48)
 			if err != nil || offset < 0 {
 				return chat.Errorf(chat.Invalid, "%s must be an offset", extKafkaOffset)
 			}
 			e.Sequence, placed = chat.SequenceAt(generation, offset), true // 0 is the hidden event that begins a partition
+		}
+		if signal {
+			e.Sequence = 0
 		}
 		if !placed {
 			return chat.Errorf(chat.Invalid, "the event has neither sequence nor %s", extKafkaOffset)

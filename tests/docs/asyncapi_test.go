@@ -140,7 +140,10 @@ func dial(t *testing.T, s server, token string) *socket {
 func (x *socket) send(typ chat.Type, room string, data object) {
 	x.Helper()
 	x.nextID++
-	frame := object{"specversion": "1.0", "id": fmt.Sprint(x.nextID), "source": "docs", "type": string(typ), "data": data}
+	frame := object{"specversion": "1.0", "id": fmt.Sprint(x.nextID), "source": "docs", "type": string(typ)}
+	if data != nil {
+		frame["data"] = data
+	}
 	if room != "" {
 		frame["subject"] = room
 	}
@@ -208,11 +211,15 @@ func TestAsyncAPIIsTrue(t *testing.T) {
 		t.Errorf("refused with %s", status)
 	}
 
+	other := dial(t, s, bobs)
 	member := "DELETE /v1/rooms/{room}/members/{user}"
 	for _, joiner := range []string{bobs, carols} {
 		http.do(201, request{operation: "POST /v1/rooms/{room}/members", path: room, token: joiner, body: object{}})
 		x.await(chat.MemberJoined)
 	}
+	other.send(chat.TypingStarted, room, nil)
+	x.await(chat.TypingStarted)
+	x.send(chat.TypingStarted, room, nil)
 	http.do(200, request{operation: "PATCH /v1/me", token: bobs, body: object{"nickname": "Robert"}})
 	x.await(chat.MemberUpdated)
 	http.do(204, request{operation: member, path: room + " " + bob, token: bobs})

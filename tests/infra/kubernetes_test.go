@@ -54,27 +54,24 @@ func settings(t *testing.T) object {
 func TestKafkaSources(t *testing.T) {
 	base := stream(t, "base")
 	sources := ofKind(base, "KafkaSource")
-	if len(sources) != len(chat.EventFunctions) {
+	if len(sources) != len(chat.Followers) {
 		t.Errorf("%d sources", len(sources))
 	}
-	for _, f := range chat.EventFunctions {
+	for _, f := range chat.Followers {
 		s := sources[f.Name]
 		ordering := map[bool]string{true: "ordered", false: "unordered"}[f.Ordered]
 		if text(s, "spec", "consumerGroup") != f.Group || text(s, "spec", "ordering") != ordering {
 			t.Errorf("%s: %v", f.Name, members(s, "spec"))
 		}
-		if text(s, "spec", "topics", 0) != chat.TopicRooms || text(s, "spec", "initialOffset") != "earliest" {
-			t.Errorf("%s does not follow the rooms from the beginning", f.Name)
+		first := "earliest"
+		if f.Topic == chat.TopicSignals {
+			first = "latest"
 		}
-		if got := text(s, "spec", "sink", "ref", "name"); got != functionName(t, f.Name) {
+		if text(s, "spec", "topics", 0) != f.Topic || text(s, "spec", "initialOffset") != first {
+			t.Errorf("%s does not follow %s from its %s", f.Name, f.Topic, first)
+		}
+		if got := text(s, "spec", "sink", "ref", "name"); got != functionName(t, f.Function()) {
 			t.Errorf("%s goes to %s", f.Name, got)
-		}
-		dead := ofKind(base, "KafkaSink")[text(s, "spec", "delivery", "deadLetterSink", "ref", "name")]
-		if text(dead, "spec", "topic") != chat.TopicDead {
-			t.Errorf("%s: dead letters go to %v", f.Name, dead)
-		}
-		if retry, _ := at(s, "spec", "delivery", "retry").(float64); retry < 100 || text(s, "spec", "delivery", "backoffDelay") == "" {
-			t.Errorf("%s gives up after %v tries", f.Name, retry)
 		}
 		// The resource's own checks are in a module that cannot be had, so these are the
 		// fields that it has.
@@ -82,6 +79,20 @@ func TestKafkaSources(t *testing.T) {
 			if !slices.Contains([]string{"bootstrapServers", "consumerGroup", "consumers", "delivery", "initialOffset", "net", "ordering", "sink", "topics"}, key) {
 				t.Errorf("%s: a source has no %s", f.Name, key)
 			}
+		}
+		retry, _ := at(s, "spec", "delivery", "retry").(float64)
+		if f.Topic == chat.TopicSignals {
+			if retry != 0 || at(s, "spec", "delivery", "deadLetterSink") != nil {
+				t.Errorf("%s keeps what is of no use later", f.Name)
+			}
+			continue
+		}
+		dead := ofKind(base, "KafkaSink")[text(s, "spec", "delivery", "deadLetterSink", "ref", "name")]
+		if text(dead, "spec", "topic") != chat.TopicDead {
+			t.Errorf("%s: dead letters go to %v", f.Name, dead)
+		}
+		if retry < 100 || text(s, "spec", "delivery", "backoffDelay") == "" {
+			t.Errorf("%s gives up after %v tries", f.Name, retry)
 		}
 	}
 }

@@ -68,6 +68,7 @@ func run(ctx context.Context, c program.Call) (err error) {
 	}
 	gateway, err := connector.New(cfg, connector.Parts{
 		Log:       log,
+		Signals:   log,
 		Deliverer: log,
 		Follow: func(ctx context.Context, ready func(), handle func([]chat.Delivery)) error {
 			return kafka.FollowDeliveries(ctx, kc, cfg.Ordinal, ready, handle)

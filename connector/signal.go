@@ -1,0 +1,80 @@
+package connector
+
+import (
+	"sync"
+	"time"
+
+	"knatter.dev/chat"
+)
+
+const (
+	signalEvery   = 2 * time.Second // of one user in one room, at most
+	signalledMost = 1000            // rooms of a user that have had one within that time
+)
+
+// signal passes a signal of the client's on. It is not acknowledged, and who is over the
+// rate hears nothing of it.
+func (s *session) signal(e chat.Event) {
+	s.mu.Lock()
+	user, member := s.claims.User, s.subscription(e.Room) != nil
+	s.mu.Unlock()
+	err := s.c.stamp(&e, user)
+	if err == nil {
+		err = s.c.permit(&e, user, member)
+	}
+	if err != nil {
+		s.refuse(e.ID, err)
+		return
+	}
+	if s.share.signals.allow(e.Room, s.c.elapsed()) {
+		s.c.signals.Signal(s.c.ctx, &e)
+	}
+}
+
+// throttle lets one signal through of each room within signalEvery.
+type throttle struct {
+	mu   sync.Mutex
+	last map[chat.RoomID]time.Duration
+}
+
+func (t *throttle) allow(room chat.RoomID, now time.Duration) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if last, ok := t.last[room]; ok && now-last < signalEvery {
+		return false
+	}
+	if len(t.last) >= signalledMost {
+		for room, last := range t.last {
+			if now-last >= signalEvery {
+				delete(t.last, room)
+			}
+		}
+		if len(t.last) >= signalledMost {
+			return false
+		}
+	}
+	if t.last == nil {
+		t.last = make(map[chat.RoomID]time.Duration)
+	}
+	t.last[room] = now
+	return true
+}
+
+// signal hands a signal to the stream's subscribers, but for its sender's own sessions and
+// those that have more to do: it is of use only now. It is called with st.mu held.
+func (h *hub) signal(st *stream, d *chat.Delivery) {
+	e, err := chat.DecodeFrame(d.Frame)
+	if err != nil {
+		h.c.logger.Error("signal", "error", err)
+		return
+	}
+	wire := wireFrame(opText, d.Frame)
+	for _, sub := range st.subs {
+		if sub.replay || chat.SourceOf(sub.session.user()) == e.Source {
+			continue
+		}
+		if !sub.session.out.offer(wire) {
+			h.c.metrics.dropped.Inc()
+		}
+	}
+}
