@@ -8,14 +8,17 @@ const WARN = 200; // the count is shown when fewer are left
 
 /** Where a message is written. */
 export class Composer {
-  /** @param {{to: string, draft: string, ondraft: (text: string) => void, onsend: (text: string) => void}} options */
-  constructor({ to, draft, ondraft, onsend }) {
+  /** @param {{to: string, draft: string, ondraft: (text: string) => void, ontype: () => void, onsend: (text: string) => void}} options */
+  constructor({ to, draft, ondraft, ontype, onsend }) {
     this.ondraft = ondraft;
     this.onsend = onsend;
     this.input = h('textarea', {
       rows: 1, value: draft, placeholder: t('write'), enterkeyhint: 'send', 'aria-label': t('messageTo', to),
       'aria-describedby': 'composer-hint', autocomplete: 'off',
-      oninput: () => this.#changed(), onkeydown: (/** @type {KeyboardEvent} */ e) => this.#key(e),
+      oninput: () => {
+        this.#changed();
+        if (this.input.value.trim()) ontype();
+      }, onkeydown: (/** @type {KeyboardEvent} */ e) => this.#key(e),
     });
     this.count = h('span', { class: 'count', role: 'status' });
     this.button = h('button', { type: 'submit', class: 'primary round', 'aria-label': t('send'), title: t('send') }, icon('send'));

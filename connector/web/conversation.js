@@ -52,19 +52,25 @@ export class Conversation {
     this.#drawHeader();
     this.note = h('div', { class: 'note' });
     this.below = h('button', { type: 'button', class: 'below', hidden: true, onclick: () => void this.#toEnd() });
+    this.typing = h('p', { class: 'typing' });
     this.composer = new Composer({
       to: rooms.title(room),
       draft: room.draft,
       ondraft: (text) => (room.draft = text),
+      ontype: () => rooms.types(room),
       onsend: (text) => void this.#send(text),
     });
     this.root = h('main', { class: 'conversation', 'aria-label': rooms.title(room) },
-      this.header, h('div', { class: 'stage' }, this.#scroller.root, this.note, this.below), this.composer.root);
+      this.header, h('div', { class: 'stage' }, this.#scroller.root, this.note, this.below), this.typing, this.composer.root);
+    this.#drawTyping();
 
     const { signal } = this.#listeners;
     rooms.addEventListener('change', (e) => {
       const changed = /** @type {CustomEvent} */ (e).detail.room;
       if (!changed || changed === room) this.#update();
+    }, { signal });
+    rooms.addEventListener('typing', (e) => {
+      if (/** @type {CustomEvent} */ (e).detail.room === room) this.#drawTyping();
     }, { signal });
     rooms.addEventListener('message', (e) => this.#heard(/** @type {CustomEvent} */ (e).detail), { signal });
     document.addEventListener('visibilitychange', () => this.#look(), { signal });
@@ -123,6 +129,11 @@ export class Conversation {
         type: 'button', class: 'quiet people', onclick: onmembers,
         'aria-label': room.members.size ? t('memberCount', room.members.size) : t('members'), title: t('members'),
       }, icon('people'), room.members.size > 0 && h('span', {}, String(room.members.size))));
+  }
+
+  #drawTyping() {
+    const names = [...this.#room.typing.keys()].map((user) => this.#room.nickname(user) ?? t('someone'));
+    this.typing.textContent = names.length ? t('typing', names) : '';
   }
 
   #draw() {

@@ -5,6 +5,8 @@ import { Timeline } from './timeline.js';
 /** @typedef {import('./timeline.js').Entry} Entry */
 
 const READ_PAUSE = 1000; // between two read.advanced of one room
+const TYPING_PAUSE = 2000; // between two signals that the user types in a room; the server drops more
+const TYPING_SHOWN = 6000; // since the last signal of somebody else
 const MAX_UNREAD = 9999; // the server stops counting there too
 
 /** A room as the user has it. */
@@ -13,6 +15,9 @@ export class Room {
   members = new Map();
   /** @type {Map<string, string>} nicknames of all whose messages were seen */
   nicknames = new Map();
+  /** @type {Map<string, ReturnType<typeof setTimeout>>} who types, until when */
+  typing = new Map();
+  typed = 0; // when the user's own typing was told
   draft = '';
   /** @type {Promise<void> | undefined} */ loadingMembers;
   advancing = false;
@@ -47,7 +52,8 @@ export class Room {
  * The user's rooms: follows the events and answers what the views ask.
  *
  * Dispatches `change` (detail: {room}; without a room when the list changed) and
- * `message` (detail: {room, message}) for each live message of somebody else.
+ * `message` (detail: {room, message}) for each live message of somebody else;
+ * `typing` (detail: {room}) when somebody begins to type there or ends.
  */
 export class Rooms extends EventTarget {
   /** @type {Map<string, Room>} */ #rooms = new Map();
@@ -190,6 +196,8 @@ export class Rooms extends EventTarget {
       case 'read.advanced':
         if (userOf(event) === this.me.id) this.#advanced(room, event.data.upTo);
         return;
+      case 'typing.started':
+        return this.#types(room, userOf(event));
       case 'room.updated':
         room.name = event.data.name;
         return this.#changed();
@@ -206,6 +214,7 @@ export class Rooms extends EventTarget {
       text: event.data.text, time: event.time ?? '',
     };
     if (!message.nickname && user) void this.loadMembers(room, true);
+    this.#typesNoMore(room, user);
     if (message.sequence > (room.lastMessage?.sequence ?? '')) {
       room.lastMessage = message;
       room.since = message.time;
@@ -214,6 +223,27 @@ export class Rooms extends EventTarget {
     if (user !== this.me.id && !counted) room.unread = Math.min(MAX_UNREAD, room.unread + 1);
     room.timeline.arrive(message);
     if (user !== this.me.id) this.dispatchEvent(new CustomEvent('message', { detail: { room, message } }));
+  }
+
+  /** Tells the others that the user types, now and then. @param {Room} room */
+  types(room) {
+    if (Date.now() - room.typed < TYPING_PAUSE) return;
+    room.typed = Date.now();
+    this.#client.signal('typing.started', room.id);
+  }
+
+  /** @param {Room} room @param {string} user */
+  #types(room, user) {
+    const known = room.typing.get(user);
+    clearTimeout(known);
+    room.typing.set(user, setTimeout(() => this.#typesNoMore(room, user), TYPING_SHOWN));
+    if (known === undefined) this.dispatchEvent(new CustomEvent('typing', { detail: { room } }));
+  }
+
+  /** @param {Room} room @param {string} user */
+  #typesNoMore(room, user) {
+    clearTimeout(room.typing.get(user));
+    if (room.typing.delete(user)) this.dispatchEvent(new CustomEvent('typing', { detail: { room } }));
   }
 
   /** @param {Room} room @param {string} type @param {import('./api.js').Member & { changed?: string }} data */
@@ -226,6 +256,7 @@ export class Rooms extends EventTarget {
       if (room.members.size) room.members.set(member.user, member);
     } else {
       room.members.delete(member.user);
+      this.#typesNoMore(room, member.user);
       if (member.user === this.me.id) return this.#forget(room.id);
     }
     this.#changed(room);

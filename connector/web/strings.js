@@ -91,6 +91,7 @@ const en = {
   newBelow: (n) => (n === 1 ? '1 new message' : `${n} new messages`),
   beginning: 'This is where the room begins.',
   someone: 'Someone',
+  typing: (names) => (names.length > 2 ? 'Several people are typing…' : names.length > 1 ? `${names[0]} and ${names[1]} are typing…` : `${names[0]} is typing…`),
 
   search: 'Search',
   searchMessages: 'Search messages',
@@ -212,6 +213,7 @@ const ko = {
   newBelow: (n) => `새 메시지 ${n}개`,
   beginning: '대화의 시작입니다.',
   someone: '알 수 없음',
+  typing: (names) => (names.length > 2 ? '여러 명이 입력 중…' : `${names.map((/** @type {string} */ name) => `${name}님`).join(', ')}이 입력 중…`),
 
   search: '검색',
   searchMessages: '메시지 검색',

@@ -95,6 +95,23 @@ test('a day in the chat', { timeout: 300_000 }, async (t) => {
     await bob.page.locator('.room .last', { hasText: 'You: Hello' }).waitFor();
   });
 
+  await step('one sees that the other is typing', async () => {
+    const typing = alice.page.locator('.typing');
+    const input = bob.page.locator('.composer textarea');
+    const typesUntilSeen = async () => {
+      while (await typing.innerText() !== 'Bob is typing…') await input.pressSequentially('hm ', { delay: 50 }); // one signal in 2 s
+    };
+    await typesUntilSeen();
+    await picture(alice, 'typing');
+    assert.equal(await bob.page.locator('.typing').innerText(), '', 'nobody is told of their own');
+    await bob.sends('So it was me');
+    await alice.sees('So it was me');
+    assert.equal(await typing.innerText(), '', 'the message ends it');
+    await typesUntilSeen();
+    await input.fill('');
+    await typing.filter({ hasNotText: 'Bob' }).waitFor(); // it ends by itself
+  });
+
   await step('text is text', async () => {
     await bob.sends(XSS);
     await alice.sees(XSS);
