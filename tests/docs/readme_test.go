@@ -2,6 +2,7 @@ package docs
 
 import (
 	"bytes"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -188,7 +189,7 @@ func TestLength(t *testing.T) {
 
 // Whatever looks like a path of the repository is one.
 func TestPaths(t *testing.T) {
-	path := regexp.MustCompile("`((?:connector|functions|infra|internal|local|tests)/[^`\\s]*|[a-z]+\\.go)`")
+	path := regexp.MustCompile("`((?:connector|functions|infra|internal|local|tests)/[^`\\s]*|[a-z_]+\\.go)`")
 	found := 0
 	for _, page := range pages {
 		for _, m := range path.FindAllStringSubmatch(read(t, page), -1) {
@@ -286,5 +287,36 @@ func TestGlossary(t *testing.T) {
 	}
 	if want := slices.Compact(slices.Sorted(slices.Values(words))); len(words) < 30 || !slices.Equal(words, want) {
 		t.Errorf("got %v, want each once and in order", words)
+	}
+}
+
+// Tests that a page names as evidence are there.
+func TestNamedTests(t *testing.T) {
+	named := regexp.MustCompile("`((?:Test|Fuzz)[A-Z]\\w*)`")
+	declared := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+	there := make(map[string]bool)
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		for _, m := range declared.FindAllStringSubmatch(string(b), -1) {
+			there[m[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, page := range pages {
+		for _, m := range named.FindAllStringSubmatch(read(t, page), -1) {
+			if found++; !there[m[1]] {
+				t.Errorf("%s: there is no test %s", page, m[1])
+			}
+		}
+	}
+	if found < 10 {
+		t.Errorf("only %d tests are named", found)
 	}
 }
