@@ -72,7 +72,7 @@ func (r *reader) set(name, value string) error {
 		}
 		return r.setTime(t)
 	case extPartitionKey:
-		r.Stream = RoomID(value)
+		r.Stream = StreamID(value)
 	case extSequence:
 		// A client's sequence is ignored, whatever it is; the log's is set by us.
 		if s, err := ParseSequence(value); err == nil {

@@ -11,7 +11,7 @@ func CheckSent(e *Event) error {
 	if err := checkID(e.ID); err != nil {
 		return err
 	}
-	if _, stream := e.Room.Stream(); stream || !e.Room.Valid() {
+	if !e.Room.Valid() {
 		return Errorf(Invalid, "subject must be a room's id")
 	}
 	if err := checkExtensions(e); err != nil {

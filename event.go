@@ -13,8 +13,8 @@ type Event struct {
 	ID          string            // idempotency key, unique per source
 	Source      string            // "/users/{user}", set by the connector from the verified token
 	Type        Type              //
-	Room        RoomID            // CloudEvents subject
-	Stream      RoomID            // CloudEvents partitionkey: the record key, Room or a user's own stream
+	Room        RoomID            // CloudEvents subject; the stream's id where no room is concerned
+	Stream      StreamID          // CloudEvents partitionkey: the record key, Room or a user's own stream
 	Time        time.Time         // UTC, milliseconds
 	Sequence    Sequence          // place in the stream; 0 until logged
 	TraceParent string            // W3C trace context
@@ -26,9 +26,12 @@ type Event struct {
 // Kept reports whether the event store keeps the event: it is a room's, and one that
 // people see.
 func (e *Event) Kept() bool {
-	_, own := e.Stream.Stream()
-	return !own && e.Type.kept()
+	return !e.Stream.Own() && e.Type.kept()
 }
+
+// Addressed reports whether the event says in the proper form which stream it is of,
+// and what it is about.
+func (e *Event) Addressed() bool { return e.Stream.Valid() && StreamID(e.Room).Valid() }
 
 const userSource = "/users/"
 
@@ -65,9 +68,14 @@ func (e *Event) Decode(v any) error {
 // NewEvent is an event of user in room, with data as one of the data structs;
 // the stream is the room's, the time now.
 func NewEvent(id string, user UserID, typ Type, room RoomID, data any) (Event, error) {
+	return NewStreamEvent(id, user, typ, room.Stream(), data)
+}
+
+// NewStreamEvent is as NewEvent, on a stream that may be a user's own.
+func NewStreamEvent(id string, user UserID, typ Type, stream StreamID, data any) (Event, error) {
 	raw, err := marshal(data)
 	if err != nil {
 		return Event{}, fmt.Errorf("data of %s: %w", typ.Short(), err)
 	}
-	return Event{ID: id, Source: SourceOf(user), Type: typ, Room: room, Stream: room, Time: Now(), Data: raw}, nil
+	return Event{ID: id, Source: SourceOf(user), Type: typ, Room: RoomID(stream), Stream: stream, Time: Now(), Data: raw}, nil
 }

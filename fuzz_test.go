@@ -131,7 +131,7 @@ func FuzzCheckSent(f *testing.F) {
 			return
 		}
 		// What the connector does with an accepted event.
-		e.Source, e.Stream, e.Time, e.Sequence = chat.SourceOf("alice"), e.Room, time.UnixMilli(1_770_000_000_000).UTC(), chat.SequenceAt(1, 7)
+		e.Source, e.Stream, e.Time, e.Sequence = chat.SourceOf("alice"), e.Room.Stream(), time.UnixMilli(1_770_000_000_000).UTC(), chat.SequenceAt(1, 7)
 		checkEvent(t, e)
 		if err := chat.CheckLogged(&e); err != nil {
 			t.Fatalf("what may be sent may not be logged: %v", err)

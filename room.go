@@ -9,8 +9,7 @@ import (
 )
 
 // RoomID names a room, and is the code that people share: 1 to 64 characters of
-// a–z, A–Z, 0–9, '-' and '_'. With a leading '@' it names a user's own stream,
-// see [StreamOf].
+// a–z, A–Z, 0–9, '-' and '_'.
 type RoomID string
 
 // LogValue implements slog.LogValuer: who has a room's id can join it, so logs get
@@ -20,24 +19,44 @@ func (r RoomID) LogValue() slog.Value {
 	return slog.StringValue("#" + hex.EncodeToString(sum[:4]))
 }
 
+// Valid reports whether r has the form of a room's id.
+func (r RoomID) Valid() bool { return validName(string(r)) }
+
+// Stream is the room's stream.
+func (r RoomID) Stream() StreamID { return StreamID(r) }
+
 // UserID names a user: 1 to 64 characters of a–z, A–Z, 0–9, '-' and '_'.
 type UserID string
 
+// Valid reports whether u has the form of a user's id.
+func (u UserID) Valid() bool { return validName(string(u)) }
+
+// StreamID names a stream, which is one key of the log, so one order: a room by its
+// id, or a user's own stream by '@' and the user's, see [StreamOf].
+type StreamID string
+
 // StreamOf is the stream on which a user's own matters travel: added to a room,
 // removed, read elsewhere, a session revoked. Only that user may follow it.
-func StreamOf(user UserID) RoomID { return "@" + RoomID(user) }
+func StreamOf(user UserID) StreamID { return ownPrefix + StreamID(user) }
 
-// Stream tells whether r is a user's own stream, and whose.
-func (r RoomID) Stream() (UserID, bool) {
-	user, ok := strings.CutPrefix(string(r), "@")
-	return UserID(user), ok
+const ownPrefix = "@"
+
+// Own reports whether s is a user's own stream rather than a room.
+func (s StreamID) Own() bool { return strings.HasPrefix(string(s), ownPrefix) }
+
+// Room is the room whose stream s is, "" if it is a user's own.
+func (s StreamID) Room() RoomID {
+	if s.Own() {
+		return ""
+	}
+	return RoomID(s)
 }
 
-// Valid tells whether r has the form of a room's id or of a user's stream.
-func (r RoomID) Valid() bool { return validName(strings.TrimPrefix(string(r), "@")) }
+// Valid reports whether s has the form of a room's id or of a user's own stream.
+func (s StreamID) Valid() bool { return validName(strings.TrimPrefix(string(s), ownPrefix)) }
 
-// Valid tells whether u has the form of a user's id.
-func (u UserID) Valid() bool { return validName(string(u)) }
+// LogValue implements slog.LogValuer, as [RoomID.LogValue].
+func (s StreamID) LogValue() slog.Value { return RoomID(s).LogValue() }
 
 func validName(s string) bool {
 	if len(s) == 0 || len(s) > 64 {

@@ -18,7 +18,7 @@ type EventStore interface {
 	// given their places again.
 	Put(ctx context.Context, events []Event) error
 
-	// Events returns stored events of a stream, oldest first, and whether there
+	// Events returns stored events of a room, oldest first, and whether there
 	// are more in the direction of the range.
 	Events(ctx context.Context, room RoomID, r Range) (events []Event, more bool, err error)
 
@@ -131,22 +131,22 @@ type AttemptStore interface {
 	Attempt(ctx context.Context, key string, window time.Duration, now time.Time) (int, error)
 }
 
-// RouteStore holds which connectors have subscribers of which rooms: a
+// RouteStore holds which connectors have subscribers of which streams: a
 // projection of the route events.
 type RouteStore interface {
 	// Apply opens or closes routes. A change is applied only if its Sequence is
-	// above that of the last one for the same room and connector. Durable when it
+	// above that of the last one for the same stream and connector. Durable when it
 	// returns.
 	Apply(ctx context.Context, changes []RouteChange) error
 
-	// Connectors returns, for each of the rooms that has any, the ordinals of the
+	// Connectors returns, for each of the streams that has any, the ordinals of the
 	// connectors with an open route of it, ascending.
-	Connectors(ctx context.Context, rooms []RoomID) (map[RoomID][]int, error)
+	Connectors(ctx context.Context, streams []StreamID) (map[StreamID][]int, error)
 }
 
 // RouteChange is one route.opened or route.closed.
 type RouteChange struct {
-	Room      RoomID
+	Stream    StreamID
 	Connector int
 	Open      bool
 	Sequence  Sequence
@@ -222,7 +222,7 @@ type Hit struct {
 // Delivery is what one connector has to send to the subscribers of a stream.
 type Delivery struct {
 	Connector int
-	Stream    RoomID
+	Stream    StreamID
 	Sequence  Sequence
 	Type      Type
 	Frame     []byte // the finished frame
@@ -240,13 +240,13 @@ type Log interface {
 	// yet, oldest first, up to the log's end at the time of the call: everything
 	// acknowledged that [EventStore] may not hold. Resent events are among them
 	// again. Errors: Unavailable.
-	Tail(ctx context.Context, stream RoomID) ([]Event, error)
+	Tail(ctx context.Context, stream StreamID) ([]Event, error)
 
 	// TailEnd is as Tail, and also returns where the tail ends: the least sequence
 	// that an event logged after the call began could have. Below it the tail and
 	// [EventStore], read afterwards, are complete together. From it on the store
 	// may have gaps already, as persisting is unordered.
-	TailEnd(ctx context.Context, stream RoomID) (tail []Event, end Sequence, err error)
+	TailEnd(ctx context.Context, stream StreamID) (tail []Event, end Sequence, err error)
 }
 
 // Deliverer passes finished frames to connectors.

@@ -85,7 +85,7 @@ type Log interface {
 	AppendAsync(ctx context.Context, e *chat.Event, done func(error))
 	// End is the least sequence that an event of the stream could get that is logged
 	// after the call. Errors: Unavailable.
-	End(ctx context.Context, stream chat.RoomID) (chat.Sequence, error)
+	End(ctx context.Context, stream chat.StreamID) (chat.Sequence, error)
 	// Latest is the latest time of the last events of all partitions; zero when there
 	// are none. Errors: Unavailable.
 	Latest(ctx context.Context) (time.Time, error)

@@ -299,7 +299,7 @@ func TestLogoutClosesTheSession(t *testing.T) {
 	if err := sessions.Revoke(t.Context(), claims.Session); err != nil {
 		t.Fatal(err)
 	}
-	e, err := chat.NewEvent("revoked", "alice", chat.SessionRevoked, chat.StreamOf("alice"), chat.RevokedData{Session: claims.Session})
+	e, err := chat.NewStreamEvent("revoked", "alice", chat.SessionRevoked, chat.StreamOf("alice"), chat.RevokedData{Session: claims.Session})
 	if err != nil {
 		t.Fatal(err)
 	}

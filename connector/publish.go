@@ -101,7 +101,7 @@ func (c *Connector) stamp(e *chat.Event, user chat.UserID) error {
 			delete(e.Extensions, name)
 		}
 	}
-	e.Source, e.Stream, e.Time, e.Sequence = chat.SourceOf(user), e.Room, chat.Now(), 0
+	e.Source, e.Stream, e.Time, e.Sequence = chat.SourceOf(user), e.Room.Stream(), chat.Now(), 0
 	if !e.FrameWithin(c.cfg.FrameBytes) { // what was sent may be shorter than what is delivered
 		return chat.Errorf(chat.TooLarge, "as it would be delivered the event is over %d bytes", c.cfg.FrameBytes)
 	}

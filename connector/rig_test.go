@@ -273,10 +273,10 @@ func (r *rig) verify(token string) (auth.Claims, error) {
 }
 
 // routes waits until fan-out knows so many connectors of the stream.
-func (r *rig) routes(stream chat.RoomID, want int) {
+func (r *rig) routes(stream chat.StreamID, want int) {
 	r.t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
-		connectors, err := r.store.Routes().Connectors(r.t.Context(), []chat.RoomID{stream})
+		connectors, err := r.store.Routes().Connectors(r.t.Context(), []chat.StreamID{stream})
 		if err != nil {
 			r.t.Fatal(err)
 		}

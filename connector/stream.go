@@ -27,24 +27,24 @@ type following struct {
 
 type hubShard struct {
 	mu      sync.Mutex
-	streams map[chat.RoomID]*stream
+	streams map[chat.StreamID]*stream
 }
 
 func newHub(c *Connector) *hub {
 	h := &hub{c: c, seed: maphash.MakeSeed()}
 	h.following.Store(&following{begun: make(chan struct{})})
 	for i := range h.shards {
-		h.shards[i].streams = make(map[chat.RoomID]*stream)
+		h.shards[i].streams = make(map[chat.StreamID]*stream)
 	}
 	return h
 }
 
-func (h *hub) shard(id chat.RoomID) *hubShard {
+func (h *hub) shard(id chat.StreamID) *hubShard {
 	return &h.shards[maphash.String(h.seed, string(id))%uint64(len(h.shards))]
 }
 
 // stream returns the stream, made if it is new.
-func (h *hub) stream(id chat.RoomID) *stream {
+func (h *hub) stream(id chat.StreamID) *stream {
 	sh := h.shard(id)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -77,7 +77,7 @@ func (h *hub) all() []*stream {
 // closed. The route stays open when the last subscriber leaves; the first
 // delivery that nobody wants closes it, so that coming back soon costs nothing.
 type stream struct {
-	id chat.RoomID
+	id chat.StreamID
 
 	mu      sync.Mutex
 	subs    []*subscription
@@ -115,7 +115,7 @@ const maxPending = 8192
 // subscribe adds a subscriber and returns the border: everything up to it is
 // history, everything after comes live, into pending until the replay is over.
 // Errors: Unavailable when the log is away.
-func (h *hub) subscribe(ctx context.Context, id chat.RoomID, sub *subscription) (*stream, chat.Sequence, error) {
+func (h *hub) subscribe(ctx context.Context, id chat.StreamID, sub *subscription) (*stream, chat.Sequence, error) {
 	for {
 		now := h.following.Load()
 		select {
@@ -247,7 +247,7 @@ func (h *hub) deliver(d *chat.Delivery) {
 		return
 	}
 	st.last = d.Sequence // for who still waits this is history
-	if _, own := d.Stream.Stream(); own {
+	if d.Stream.Own() {
 		for _, sub := range st.subs {
 			sub.session.onOwn(d)
 		}
@@ -324,8 +324,8 @@ func (h *hub) sweep() {
 	}
 }
 
-func (c *Connector) routeEvent(typ chat.Type, id chat.RoomID) (chat.Event, error) {
-	e, err := chat.NewEvent(names.NewEvent(), "", typ, id, chat.RouteData{Connector: c.cfg.Ordinal})
+func (c *Connector) routeEvent(typ chat.Type, id chat.StreamID) (chat.Event, error) {
+	e, err := chat.NewStreamEvent(names.NewEvent(), "", typ, id, chat.RouteData{Connector: c.cfg.Ordinal})
 	e.Source = c.source
 	return e, err
 }

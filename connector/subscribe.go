@@ -42,7 +42,7 @@ func (s *session) subscribeFrame(e *chat.Event) {
 		err = chat.Errorf(chat.TooMany, "over %d subscriptions", s.c.cfg.Subscriptions)
 	}
 	for _, r := range data.Rooms {
-		if _, own := r.Room.Stream(); own || !r.Room.Valid() {
+		if !r.Room.Valid() {
 			err = chat.Errorf(chat.Invalid, "rooms must have rooms' ids")
 		}
 	}
@@ -138,7 +138,7 @@ func (s *session) follow(room chat.RoomID, after *chat.Sequence) error {
 	}
 
 	sub = &subscription{session: s, replay: true}
-	st, border, err := s.c.hub.subscribe(s.c.ctx, room, sub)
+	st, border, err := s.c.hub.subscribe(s.c.ctx, room.Stream(), sub)
 	if err != nil {
 		return err
 	}
@@ -165,7 +165,7 @@ func (s *session) follow(room chat.RoomID, after *chat.Sequence) error {
 func (s *session) confirm(st *stream) error {
 	st.mu.Lock()
 	defer st.mu.Unlock()
-	s.send(chat.RoomSubscribed, subscribedData{Room: st.id, Sequence: st.last, Complete: true})
+	s.send(chat.RoomSubscribed, subscribedData{Room: st.id.Room(), Sequence: st.last, Complete: true})
 	return nil
 }
 
@@ -200,7 +200,7 @@ func (s *session) golive(st *stream, sub *subscription, data subscribedData) err
 // sent before the event is delivered, so a client can be ahead of what was delivered
 // here; one that is ahead of the log has seen what the log has lost since.
 func (c *Connector) reached(room chat.RoomID, after chat.Sequence) (bool, error) {
-	end, err := c.log.End(c.ctx, room)
+	end, err := c.log.End(c.ctx, room.Stream())
 	return after < end, err
 }
 
@@ -226,7 +226,7 @@ func (s *session) unsubscribeFrame(e *chat.Event) {
 			s.mu.Lock()
 			s.all = false
 			for _, sub := range s.rooms {
-				rooms = append(rooms, sub.stream.id)
+				rooms = append(rooms, sub.stream.id.Room())
 			}
 			s.mu.Unlock()
 		}
@@ -254,7 +254,7 @@ func (s *session) subscription(room chat.RoomID) *subscription {
 
 // find returns where a room is among the subscriptions, or would be.
 func (s *session) find(room chat.RoomID) (int, bool) {
-	return slices.BinarySearchFunc(s.rooms, room, func(sub *subscription, room chat.RoomID) int { return cmp.Compare(sub.stream.id, room) })
+	return slices.BinarySearchFunc(s.rooms, room, func(sub *subscription, room chat.RoomID) int { return cmp.Compare(sub.stream.id.Room(), room) })
 }
 
 // addRoom notes a subscription; false when the session has ended.
@@ -264,7 +264,7 @@ func (s *session) addRoom(sub *subscription) bool {
 	if s.ended() {
 		return false
 	}
-	i, _ := s.find(sub.stream.id)
+	i, _ := s.find(sub.stream.id.Room())
 	s.rooms = slices.Insert(s.rooms, i, sub)
 	return true
 }
@@ -374,9 +374,9 @@ func (c *Connector) expel(st *stream, d *chat.Delivery) {
 	}
 	for _, sub := range slices.Backward(st.subs) {
 		if sub.session.user() == data.User {
-			c.departed.note(st.id, data.User, d.Sequence)
+			c.departed.note(st.id.Room(), data.User, d.Sequence)
 			sub.endLocked()
-			sub.session.removeRoom(st.id)
+			sub.session.removeRoom(st.id.Room())
 		}
 	}
 }

@@ -47,7 +47,7 @@ func TestFunctionsDemandTheSecret(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e.Stream, e.Sequence = e.Room, 1
+	e.Stream, e.Sequence = e.Room.Stream(), 1
 	frame := string(e.AppendFrame(nil))
 	for _, name := range functionNames() {
 		t.Run(name, func(t *testing.T) {

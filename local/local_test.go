@@ -100,7 +100,7 @@ func TestIndexOfEarlierAnalysis(t *testing.T) {
 	err = stores.Events.Scan(t.Context(), func(messages []chat.Event) error {
 		var docs []chat.Document
 		for _, e := range messages {
-			docs = append(docs, chat.Document{Room: e.Stream, Sequence: e.Sequence, Source: e.Source, ID: e.ID, Time: e.Time, Terms: []string{"g큐"}})
+			docs = append(docs, chat.Document{Room: e.Stream.Room(), Sequence: e.Sequence, Source: e.Source, ID: e.ID, Time: e.Time, Terms: []string{"g큐"}})
 		}
 		return stores.Index.Put(t.Context(), docs)
 	})

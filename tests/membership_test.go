@@ -196,7 +196,7 @@ func TestForgedAttributes(t *testing.T) {
 	}
 	check := func(where string, e chat.Event) {
 		t.Helper()
-		if e.User() != bob.User.ID || e.Stream != room || e.Room != room || e.Sequence != sequence ||
+		if e.User() != bob.User.ID || e.Stream != room.Stream() || e.Room != room || e.Sequence != sequence ||
 			time.Since(e.Time).Abs() > time.Minute || len(e.Extensions) > 0 || string(e.Data) != `{"text":"forged"}` {
 			t.Errorf("%s: %s", where, e.AppendFrame(nil))
 		}

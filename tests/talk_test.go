@@ -20,7 +20,7 @@ func TestTwoPeopleTalk(t *testing.T) {
 
 	sequence := alice.Sends(room, "hi, it's \"lunch\" <time> 🍜 점심 먹자")
 	e := bob.Sees("hi, it's \"lunch\" <time> 🍜 점심 먹자")
-	if e.Sequence != sequence || e.User() != alice.User.ID || e.Room != room || e.Stream != room || e.Time.IsZero() {
+	if e.Sequence != sequence || e.User() != alice.User.ID || e.Room != room || e.Stream != room.Stream() || e.Time.IsZero() {
 		t.Errorf("bob got %+v, acked as %s", e, sequence)
 	}
 	bob.Sends(room, "coming")

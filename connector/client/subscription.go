@@ -53,7 +53,7 @@ func (c *Conn) SubscribeAfter(ctx context.Context, room chat.RoomID, after chat.
 }
 
 func (c *Conn) subscribe(ctx context.Context, room chat.RoomID, after *chat.Sequence) error {
-	if _, stream := room.Stream(); stream || !room.Valid() {
+	if !room.Valid() {
 		return chat.Errorf(chat.Invalid, "%q is not a room's id", room)
 	}
 	done := make(chan error, 1)

@@ -29,7 +29,7 @@ func TestNicknameReachesTheRooms(t *testing.T) {
 		}
 	}
 	for _, room := range rooms {
-		logged, err := x.log.Tail(t.Context(), room)
+		logged, err := x.log.Tail(t.Context(), room.Stream())
 		if err != nil || len(logged) != 2 {
 			t.Fatalf("%s: logged %+v, %v; want joined and, once, updated", room, logged, err)
 		}

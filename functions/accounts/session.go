@@ -115,7 +115,7 @@ func (f *Function) end(ctx context.Context, id string) error {
 // revoked makes the connectors close a session's sockets. Should it fail, they
 // stay open until their access token expires.
 func (f *Function) revoked(ctx context.Context, user chat.UserID, session string) error {
-	e, err := chat.NewEvent(names.NewEvent(), user, chat.SessionRevoked, chat.StreamOf(user), chat.RevokedData{Session: session})
+	e, err := chat.NewStreamEvent(names.NewEvent(), user, chat.SessionRevoked, chat.StreamOf(user), chat.RevokedData{Session: session})
 	if err != nil {
 		return err
 	}

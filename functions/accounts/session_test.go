@@ -21,7 +21,7 @@ func (x *fixture) revocations(user chat.UserID) (sessions []string) {
 	}
 	for _, e := range events {
 		var d chat.RevokedData
-		if err := e.Decode(&d); err != nil || e.Type != chat.SessionRevoked || e.Room != chat.StreamOf(user) {
+		if err := e.Decode(&d); err != nil || e.Type != chat.SessionRevoked || chat.StreamID(e.Room) != chat.StreamOf(user) {
 			x.Errorf("unexpected event %+v: %v", e, err)
 		}
 		sessions = append(sessions, d.Session)

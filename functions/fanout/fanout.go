@@ -112,12 +112,12 @@ func (f *Function) HandleEvents(ctx context.Context, events []chat.Event) error 
 
 // watched returns a function that reports whether an event of the batch can have a
 // receiver: its stream has a route, or gets one within the batch.
-func watched(events []chat.Event, routes map[chat.RoomID][]int) func(*chat.Event) bool {
-	var opened map[chat.RoomID]bool
+func watched(events []chat.Event, routes map[chat.StreamID][]int) func(*chat.Event) bool {
+	var opened map[chat.StreamID]bool
 	for i := range events {
 		if events[i].Type == chat.RouteOpened {
 			if opened == nil {
-				opened = make(map[chat.RoomID]bool)
+				opened = make(map[chat.StreamID]bool)
 			}
 			opened[events[i].Stream] = true
 		}
@@ -126,8 +126,8 @@ func watched(events []chat.Event, routes map[chat.RoomID][]int) func(*chat.Event
 }
 
 // lookUp reads the routes of all streams in a batch.
-func (f *Function) lookUp(ctx context.Context, events []chat.Event) (map[chat.RoomID][]int, error) {
-	streams := make([]chat.RoomID, len(events))
+func (f *Function) lookUp(ctx context.Context, events []chat.Event) (map[chat.StreamID][]int, error) {
+	streams := make([]chat.StreamID, len(events))
 	for i := range events {
 		streams[i] = events[i].Stream
 	}
@@ -140,7 +140,7 @@ func routeChange(e *chat.Event) (chat.RouteChange, error) {
 	if err := e.Decode(&data); err != nil {
 		return chat.RouteChange{}, err
 	}
-	return chat.RouteChange{Room: e.Stream, Connector: data.Connector, Open: e.Type == chat.RouteOpened, Sequence: e.Sequence, Origin: e.Origin}, nil
+	return chat.RouteChange{Stream: e.Stream, Connector: data.Connector, Open: e.Type == chat.RouteOpened, Sequence: e.Sequence, Origin: e.Origin}, nil
 }
 
 // changed is the connectors of a stream after a change.

@@ -46,9 +46,9 @@ type counted struct {
 	lookups atomic.Int32
 }
 
-func (c *counted) Connectors(ctx context.Context, rooms []chat.RoomID) (map[chat.RoomID][]int, error) {
-	c.lookups.Add(int32(len(rooms)))
-	return c.RouteStore.Connectors(ctx, rooms)
+func (c *counted) Connectors(ctx context.Context, streams []chat.StreamID) (map[chat.StreamID][]int, error) {
+	c.lookups.Add(int32(len(streams)))
+	return c.RouteStore.Connectors(ctx, streams)
 }
 
 func setup(t *testing.T) (*fanout.Function, *counted, *sink) {
@@ -66,9 +66,9 @@ func setup(t *testing.T) (*fanout.Function, *counted, *sink) {
 	return fanout.With(routes, store.Events(), out), routes, out
 }
 
-func event(t *testing.T, room chat.RoomID, seq chat.Sequence, typ chat.Type, data any) chat.Event {
+func event(t *testing.T, stream chat.StreamID, seq chat.Sequence, typ chat.Type, data any) chat.Event {
 	t.Helper()
-	e, err := chat.NewEvent(fmt.Sprint(seq), "alice", typ, room, data)
+	e, err := chat.NewStreamEvent(fmt.Sprint(seq), "alice", typ, stream, data)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,12 +76,12 @@ func event(t *testing.T, room chat.RoomID, seq chat.Sequence, typ chat.Type, dat
 	return e
 }
 
-func message(t *testing.T, room chat.RoomID, seq chat.Sequence) chat.Event {
-	return event(t, room, seq, chat.MessagePosted, chat.Posted{Text: "hi"})
+func message(t *testing.T, stream chat.StreamID, seq chat.Sequence) chat.Event {
+	return event(t, stream, seq, chat.MessagePosted, chat.Posted{Text: "hi"})
 }
 
-func route(t *testing.T, room chat.RoomID, seq chat.Sequence, typ chat.Type, connector int) chat.Event {
-	return event(t, room, seq, typ, chat.RouteData{Connector: connector})
+func route(t *testing.T, stream chat.StreamID, seq chat.Sequence, typ chat.Type, connector int) chat.Event {
+	return event(t, stream, seq, typ, chat.RouteData{Connector: connector})
 }
 
 func TestRouteChangesCountFromTheirPlaceOn(t *testing.T) {
@@ -106,7 +106,7 @@ func TestRouteChangesCountFromTheirPlaceOn(t *testing.T) {
 		t.Errorf("delivered %s, want %s", got, want)
 	}
 	if n := routes.lookups.Load(); n != 2 {
-		t.Errorf("%d lookups for 2 rooms", n)
+		t.Errorf("%d lookups for 2 streams", n)
 	}
 
 	// One at a time is the same.
@@ -133,7 +133,7 @@ func TestReplayLeavesTheRoutesAlone(t *testing.T) {
 		if err := f.HandleEvents(t.Context(), batch); err != nil {
 			t.Fatal(err)
 		}
-		connectors, err := routes.RouteStore.Connectors(t.Context(), []chat.RoomID{"room"})
+		connectors, err := routes.RouteStore.Connectors(t.Context(), []chat.StreamID{"room"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -148,7 +148,7 @@ func TestReplayLeavesTheRoutesAlone(t *testing.T) {
 	if err := f.HandleEvents(t.Context(), batch[:1]); err != nil {
 		t.Fatal(err)
 	}
-	connectors, err := routes.RouteStore.Connectors(t.Context(), []chat.RoomID{"room"})
+	connectors, err := routes.RouteStore.Connectors(t.Context(), []chat.StreamID{"room"})
 	if err != nil {
 		t.Fatal(err)
 	}

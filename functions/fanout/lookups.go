@@ -20,9 +20,9 @@ type lookups struct {
 }
 
 type lookup struct {
-	streams []chat.RoomID
+	streams []chat.StreamID
 	done    chan struct{} // closed when the fields below are set
-	found   map[chat.RoomID][]int
+	found   map[chat.StreamID][]int
 	err     error
 }
 
@@ -32,7 +32,7 @@ func newLookups(routes chat.RouteStore) *lookups {
 
 // connectors returns the routes of the streams, in a map of the caller's own.
 // Errors: Unavailable when ctx ends first, the store's own.
-func (l *lookups) connectors(ctx context.Context, streams []chat.RoomID) (map[chat.RoomID][]int, error) {
+func (l *lookups) connectors(ctx context.Context, streams []chat.StreamID) (map[chat.StreamID][]int, error) {
 	n := l.join(streams)
 	select {
 	case <-n.done:
@@ -44,7 +44,7 @@ func (l *lookups) connectors(ctx context.Context, streams []chat.RoomID) (map[ch
 	if n.err != nil {
 		return nil, n.err
 	}
-	own := make(map[chat.RoomID][]int, len(streams))
+	own := make(map[chat.StreamID][]int, len(streams))
 	for _, stream := range streams {
 		if connectors := n.found[stream]; len(connectors) > 0 {
 			own[stream] = connectors
@@ -53,7 +53,7 @@ func (l *lookups) connectors(ctx context.Context, streams []chat.RoomID) (map[ch
 	return own, nil
 }
 
-func (l *lookups) join(streams []chat.RoomID) *lookup {
+func (l *lookups) join(streams []chat.StreamID) *lookup {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.gathers == nil {

@@ -18,10 +18,10 @@ type slowRoutes struct {
 	answers chan error
 }
 
-func (s *slowRoutes) Connectors(_ context.Context, rooms []chat.RoomID) (map[chat.RoomID][]int, error) {
+func (s *slowRoutes) Connectors(_ context.Context, rooms []chat.StreamID) (map[chat.StreamID][]int, error) {
 	s.asked.Add(1)
 	err := <-s.answers
-	found := make(map[chat.RoomID][]int)
+	found := make(map[chat.StreamID][]int)
 	for _, room := range rooms {
 		found[room] = []int{len(room)}
 	}
@@ -33,19 +33,19 @@ func TestLookupsAreShared(t *testing.T) {
 		s := &slowRoutes{answers: make(chan error)}
 		l := newLookups(s)
 		type answer struct {
-			stream chat.RoomID
-			found  map[chat.RoomID][]int
+			stream chat.StreamID
+			found  map[chat.StreamID][]int
 			err    error
 		}
 		answers := make(chan answer, 10)
-		ask := func(ctx context.Context, stream chat.RoomID) {
+		ask := func(ctx context.Context, stream chat.StreamID) {
 			go func() {
-				found, err := l.connectors(ctx, []chat.RoomID{stream})
+				found, err := l.connectors(ctx, []chat.StreamID{stream})
 				answers <- answer{stream, found, err}
 			}()
 			synctest.Wait()
 		}
-		want := func(err error, streams ...chat.RoomID) {
+		want := func(err error, streams ...chat.StreamID) {
 			t.Helper()
 			for range streams {
 				a := <-answers

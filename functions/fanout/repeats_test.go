@@ -11,7 +11,7 @@ import (
 )
 
 // sent is a message with an id of its own choice.
-func sent(t *testing.T, room chat.RoomID, seq chat.Sequence, id, text string) chat.Event {
+func sent(t *testing.T, room chat.StreamID, seq chat.Sequence, id, text string) chat.Event {
 	t.Helper()
 	e := event(t, room, seq, chat.MessagePosted, chat.Posted{Text: text})
 	e.ID = id

@@ -126,7 +126,7 @@ func (f *Function) request(r *http.Request, limit, most int) (chat.UserID, chat.
 	}
 	room := chat.RoomID(r.PathValue("room"))
 	errNoRoom := chat.Errorf(chat.NotFound, "no such room")
-	if _, stream := room.Stream(); stream || !room.Valid() {
+	if !room.Valid() {
 		return "", "", selection, errNoRoom
 	}
 	found, err := f.rooms.Room(r.Context(), room)

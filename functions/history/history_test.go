@@ -456,7 +456,7 @@ func (x *fixture) randomEvents(random *rand.Rand, n int) (logged, shown []chat.E
 		}
 		first[e.ID] = true
 	}
-	head, _, err := x.log.TailEnd(x.Context(), room)
+	head, _, err := x.log.TailEnd(x.Context(), room.Stream())
 	if err != nil {
 		x.Fatal(err)
 	}
@@ -468,7 +468,7 @@ func (x *fixture) randomEvents(random *rand.Rand, n int) (logged, shown []chat.E
 func (x *fixture) persistSome(random *rand.Rand, logged []chat.Event) {
 	x.Helper()
 	at := random.IntN(len(logged))
-	head, err := x.log.Tail(x.Context(), room)
+	head, err := x.log.Tail(x.Context(), room.Stream())
 	if err != nil {
 		x.Fatal(err)
 	}

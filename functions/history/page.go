@@ -43,7 +43,7 @@ func (f *Function) page(ctx context.Context, room chat.RoomID, r chat.Range, sto
 	case <-ctx.Done():
 		return page{}, chat.Errorf(chat.Unavailable, "waiting for other pages: %w", ctx.Err())
 	}
-	tail, end, err := f.log.TailEnd(ctx, room)
+	tail, end, err := f.log.TailEnd(ctx, room.Stream())
 	if err != nil {
 		return page{}, err
 	}

@@ -48,7 +48,7 @@ func (f *Function) HandleEvents(ctx context.Context, events []chat.Event) error 
 	docs := make([]chat.Document, 0, len(events))
 	for i := range events {
 		e := &events[i]
-		if _, stream := e.Stream.Stream(); stream || !chat.Index.Handles(e.Type) {
+		if e.Stream.Own() || !chat.Index.Handles(e.Type) {
 			continue
 		}
 		if len(docs)%messagesInARow == messagesInARow-1 {
@@ -75,7 +75,7 @@ func (f *Function) HandleEvents(ctx context.Context, events []chat.Event) error 
 // read; the document has no terms then.
 func documentOf(e *chat.Event) (chat.Document, error) {
 	d := chat.Document{
-		Room: e.Stream, Sequence: e.Sequence, Source: e.Source, ID: e.ID, Time: e.Time,
+		Room: e.Stream.Room(), Sequence: e.Sequence, Source: e.Source, ID: e.ID, Time: e.Time,
 		Analysis: analysis.Version, Origin: e.Origin,
 	}
 	var posted chat.Posted

@@ -48,7 +48,7 @@ func (f *Function) HandleEvents(ctx context.Context, events []chat.Event) error 
 	kept := make([]chat.Event, 0, len(events))
 	var changes []chat.Event
 	for _, e := range events {
-		if _, stream := e.Stream.Stream(); stream || !chat.Persist.Handles(e.Type) {
+		if e.Stream.Own() || !chat.Persist.Handles(e.Type) {
 			continue
 		}
 		if e.Type == chat.MessagePosted {

@@ -52,7 +52,7 @@ func TestInvitationWaits(t *testing.T) {
 	}
 	delete(got, "time")
 	equal(t, "invitation", got, object{"room": room, "name": "r", "by": object{"id": alice.id, "nickname": "alice"}})
-	equal(t, "log", x.logged(chat.RoomID(room)), []string{"room.created r", "member.joined alice owner", "member.invited bob member"})
+	equal(t, "log", x.logged(chat.StreamID(room)), []string{"room.created r", "member.joined alice owner", "member.invited bob member"})
 
 	equal(t, "members", alice.members(room), "map[alice:owner]")
 	equal(t, "bob's rooms", len(bob.rooms()), 0)

@@ -27,7 +27,7 @@ func TestJoinAndInvite(t *testing.T) {
 		bob.does("GET", "/v1/rooms/"+other, nil, 404)
 	}
 	equal(t, "members", carol.members(room), "map[alice:owner bob:member carol:member]")
-	equal(t, "log", x.logged(chat.RoomID(room)), []string{"room.created r", "member.joined alice owner", "member.joined bob member", "member.joined carol member"})
+	equal(t, "log", x.logged(chat.StreamID(room)), []string{"room.created r", "member.joined alice owner", "member.joined bob member", "member.joined carol member"})
 	equal(t, "carol's stream, told again", x.logged(chat.StreamOf(carol.id)), []string{"member.joined carol member", "member.joined carol member"})
 }
 
@@ -54,7 +54,7 @@ func TestLeave(t *testing.T) {
 	for _, p := range []*person{bob, carol, alice} {
 		leave(p, 204)
 	}
-	equal(t, "log", x.logged(chat.RoomID(room)), []string{
+	equal(t, "log", x.logged(chat.StreamID(room)), []string{
 		"room.created r", "member.joined alice owner", "member.joined bob member", "member.joined carol member",
 		"member.left alice owner", "member.updated bob owner", "member.joined alice member",
 		"member.left bob owner", "member.updated carol owner", "member.left carol owner", "member.updated alice owner", "member.left alice owner",
@@ -103,7 +103,7 @@ func TestRemove(t *testing.T) {
 // persist stores what is logged, as the persist function does.
 func (x *fixture) persist(room string) {
 	x.Helper()
-	events, err := x.log.Tail(x.Context(), chat.RoomID(room))
+	events, err := x.log.Tail(x.Context(), chat.StreamID(room))
 	if err != nil {
 		x.Fatal(err)
 	}

@@ -93,7 +93,7 @@ func (f *Function) visit(r *http.Request) (visit, error) {
 	}
 	v := visit{user: claims.User}
 	id := chat.RoomID(r.PathValue("room"))
-	if _, stream := id.Stream(); stream || !id.Valid() {
+	if !id.Valid() {
 		return v, errNoRoom
 	}
 	v.room, err = f.rooms.Room(r.Context(), id)

@@ -117,7 +117,7 @@ func (p *person) members(room string) string {
 }
 
 // logged is the stream's events: "type user role".
-func (x *fixture) logged(stream chat.RoomID) (list []string) {
+func (x *fixture) logged(stream chat.StreamID) (list []string) {
 	x.Helper()
 	events, err := x.log.Tail(x.Context(), stream)
 	if err != nil {
@@ -150,7 +150,7 @@ func TestCreate(t *testing.T) {
 	room := got["id"].(string)
 	delete(got, "id")
 	equal(t, "answer", got, object{"name": "독서 모임", "kind": "group", "role": "owner", "sequence": "0000000000000000", "read": "0000000000000000", "unread": 0})
-	equal(t, "log", x.logged(chat.RoomID(room)), []string{"room.created 독서 모임", "member.joined alice owner"})
+	equal(t, "log", x.logged(chat.StreamID(room)), []string{"room.created 독서 모임", "member.joined alice owner"})
 	equal(t, "alice's stream", x.logged(chat.StreamOf(alice.id)), []string{"member.joined alice owner"})
 	equal(t, "the same from the store", alice.does("GET", "/v1/rooms/"+room, nil, 200)["name"], "독서 모임")
 	bob.does("GET", "/v1/rooms/"+room, nil, 403)
@@ -174,7 +174,7 @@ func TestRename(t *testing.T) {
 	}
 	alice.does("PATCH", "/v1/rooms/"+room, object{"name": ""}, 422)
 	alice.does("PATCH", "/v1/rooms/"+room, object{"name": "\u3164\ufe0f"}, 422)
-	equal(t, "log", x.logged(chat.RoomID(room)), []string{"room.created one", "member.joined alice owner", "member.joined bob member", "room.updated two"})
+	equal(t, "log", x.logged(chat.StreamID(room)), []string{"room.created one", "member.joined alice owner", "member.joined bob member", "room.updated two"})
 	equal(t, "bob's name of it", bob.does("GET", "/v1/rooms/"+room, nil, 200)["name"], "two")
 }
 
@@ -186,7 +186,7 @@ func TestDirect(t *testing.T) {
 	equal(t, "answer", []any{got["name"], got["kind"]}, []any{"bob", "direct"})
 	equal(t, "bob's answer", bob.does("POST", "/v1/direct", object{"user": alice.id}, 200)["id"], room)
 	equal(t, "bob's rooms", bob.rooms(), []string{"alice direct 0000000000000000 0 []"})
-	equal(t, "log", x.logged(chat.RoomID(room)), []string{"room.created", "member.joined alice member", "member.joined bob member"})
+	equal(t, "log", x.logged(chat.StreamID(room)), []string{"room.created", "member.joined alice member", "member.joined bob member"})
 	equal(t, "bob's stream", x.logged(chat.StreamOf(bob.id)), []string{"member.joined bob member"})
 
 	// Its ID can be computed by others, to whom it doesn't exist.

@@ -20,7 +20,7 @@ func (s standing) apply(e *chat.Event) error {
 		return err
 	}
 	if s[c.User] == nil {
-		s[c.User] = &projection.Relation{Room: c.Stream, User: c.User}
+		s[c.User] = &projection.Relation{Room: c.RoomID, User: c.User}
 	}
 	s[c.User].Add(c)
 	return nil
@@ -90,7 +90,7 @@ type place struct {
 // here is the standing after all that has been logged in a room. It reads the log's
 // tail before the store, so that nothing falls between.
 func (f *Function) here(ctx context.Context, room chat.RoomID) (place, error) {
-	tail, end, err := f.log.TailEnd(ctx, room)
+	tail, end, err := f.log.TailEnd(ctx, room.Stream())
 	if err != nil {
 		return place{}, fmt.Errorf("reading the log: %w", err)
 	}
@@ -113,7 +113,7 @@ func (f *Function) here(ctx context.Context, room chat.RoomID) (place, error) {
 // moveTo moves p on to just before an event that was logged since. What lies between
 // is in the log's tail or, once it is committed there, in the store.
 func (f *Function) moveTo(ctx context.Context, p place, room chat.RoomID, at chat.Sequence) error {
-	between, err := f.log.Tail(ctx, room)
+	between, err := f.log.Tail(ctx, room.Stream())
 	if err != nil {
 		return fmt.Errorf("reading the log: %w", err)
 	}

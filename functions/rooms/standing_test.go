@@ -115,7 +115,7 @@ func (x *fixture) replayed(room string) string {
 		x.Fatal(err)
 	}
 	defer s.Close()
-	events, err := x.log.Tail(x.Context(), chat.RoomID(room))
+	events, err := x.log.Tail(x.Context(), chat.StreamID(room))
 	if err != nil {
 		x.Fatal(err)
 	}
@@ -361,7 +361,7 @@ func TestRoleAndNicknameAtOnce(t *testing.T) {
 	x.renames(room, bob, "robert") // with the role that it had before
 	equal(t, "members", alice.members(room), "map[alice:owner robert:moderator]")
 	var last chat.MemberData
-	events, err := x.log.Tail(t.Context(), chat.RoomID(room))
+	events, err := x.log.Tail(t.Context(), chat.StreamID(room))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -41,7 +41,7 @@ func parse(values url.Values) (request, error) {
 	if n == 0 || n > maxText || !utf8.ValidString(p.text) {
 		return p, chat.Errorf(chat.Invalid, "q must have 1 to %d characters", maxText)
 	}
-	if _, stream := p.room.Stream(); p.room != "" && (stream || !p.room.Valid()) {
+	if p.room != "" && !p.room.Valid() {
 		return p, chat.Errorf(chat.Invalid, "room must be a room's id")
 	}
 	if p.from != "" && !p.from.Valid() {
@@ -111,7 +111,7 @@ func parseCursor(s string) (chat.Hit, error) {
 	}
 	sequence, err := chat.ParseSequence(parts[1])
 	room := chat.RoomID(parts[2])
-	if _, stream := room.Stream(); err != nil || stream || !room.Valid() {
+	if err != nil || !room.Valid() {
 		return chat.Hit{}, errCursor
 	}
 	return chat.Hit{Room: room, Sequence: sequence, Time: time.UnixMilli(int64(milli)).UTC()}, nil

@@ -385,7 +385,7 @@ func TestStale(t *testing.T) {
 		x.member("r1", "alice", chat.MemberJoined)
 		e := x.posts("bob", "r1", "회의록")
 		if stale {
-			doc := chat.Document{Room: e.Stream, Sequence: e.Sequence + 1, Source: e.Source, ID: "older", Time: e.Time, Terms: []string{"g큐"}}
+			doc := chat.Document{Room: e.Stream.Room(), Sequence: e.Sequence + 1, Source: e.Source, ID: "older", Time: e.Time, Terms: []string{"g큐"}}
 			if err := x.store.Index().Put(t.Context(), []chat.Document{doc}); err != nil {
 				t.Fatal(err)
 			}

@@ -73,7 +73,7 @@ func EventStore(t *testing.T, open func(t *testing.T) chat.EventStore) {
 		got := make(map[chat.RoomID][]chat.Event)
 		must(t, s.Scan(ctx, func(messages []chat.Event) error {
 			for _, m := range messages {
-				got[m.Stream] = append(got[m.Stream], m)
+				got[m.Stream.Room()] = append(got[m.Stream.Room()], m)
 			}
 			return nil
 		}))
@@ -141,7 +141,7 @@ func EventStore(t *testing.T, open func(t *testing.T) chat.EventStore) {
 				wantPages(t, s, room, want, rnd)
 				of := slices.Clone(log)
 				for i := range of {
-					of[i].Stream = room
+					of[i].Stream = room.Stream()
 				}
 				all, err := s.Firsts(ctx, of)
 				must(t, err)
@@ -349,7 +349,8 @@ func firsts(log []chat.Event) map[chat.RoomID][]chat.Event {
 		key := strings.Join([]string{string(e.Stream), e.Source, e.ID}, " ")
 		if !seen[key] {
 			seen[key] = true
-			rooms[e.Stream] = append(rooms[e.Stream], e)
+			room := e.Stream.Room()
+			rooms[room] = append(rooms[room], e)
 		}
 	}
 	return rooms
@@ -417,7 +418,7 @@ func wantLength(events []chat.Event, r chat.Range) int {
 // firstOf asks for one event's first sequence.
 func firstOf(t *testing.T, s chat.EventStore, room chat.RoomID, source, id string) chat.Sequence {
 	t.Helper()
-	firsts, err := s.Firsts(t.Context(), []chat.Event{{Stream: room, Source: source, ID: id}})
+	firsts, err := s.Firsts(t.Context(), []chat.Event{{Stream: room.Stream(), Source: source, ID: id}})
 	must(t, err)
 	if len(firsts) != 1 {
 		t.Fatalf("%d sequences for one event", len(firsts))

@@ -42,7 +42,7 @@ func ProgressStore(t *testing.T, open func(t *testing.T) (p Projections, reopene
 			d := document("room", "alice", id, s, "term")
 			d.Origin = e.Origin
 			must(t, p.Index.Put(ctx, []chat.Document{d}))
-			must(t, p.Routes.Apply(ctx, []chat.RouteChange{{Room: "room", Sequence: s, Origin: e.Origin}}))
+			must(t, p.Routes.Apply(ctx, []chat.RouteChange{{Stream: "room", Sequence: s, Origin: e.Origin}}))
 		}
 		post("a", 5, 0, 3)
 		post("b", 9, 0, 3)

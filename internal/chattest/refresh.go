@@ -21,7 +21,7 @@ func RefreshedIndex(t *testing.T, open func(t *testing.T) (chat.SearchIndex, cha
 	}
 	documentOf := func(analysis int, term string) func(*chat.Event) (chat.Document, error) {
 		return func(e *chat.Event) (chat.Document, error) {
-			d := document(e.Stream, e.User(), e.ID, e.Sequence, term)
+			d := document(e.Stream.Room(), e.User(), e.ID, e.Sequence, term)
 			d.Analysis = analysis
 			return d, nil
 		}

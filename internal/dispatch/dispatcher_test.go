@@ -41,14 +41,14 @@ func (f handlerFunc) HandleEvents(ctx context.Context, events []chat.Event) erro
 // handled so many different events.
 type recorder struct {
 	mu    sync.Mutex
-	seen  map[chat.RoomID][]string
+	seen  map[chat.StreamID][]string
 	times map[string]int
 	wait  int
 	met   chan struct{}
 }
 
 func newRecorder(wait int) *recorder {
-	return &recorder{seen: make(map[chat.RoomID][]string), times: make(map[string]int), wait: wait, met: make(chan struct{})}
+	return &recorder{seen: make(map[chat.StreamID][]string), times: make(map[string]int), wait: wait, met: make(chan struct{})}
 }
 
 func (r *recorder) HandleEvents(_ context.Context, events []chat.Event) error {
@@ -106,15 +106,15 @@ func message(t testing.TB, room chat.RoomID, id string) *chat.Event {
 }
 
 // load appends n messages to each of some rooms, in turns.
-func load(t testing.TB, l *kafka.Log, prefix string, rooms, n int) map[chat.RoomID][]string {
+func load(t testing.TB, l *kafka.Log, prefix string, rooms, n int) map[chat.StreamID][]string {
 	t.Helper()
-	want := make(map[chat.RoomID][]string)
+	want := make(map[chat.StreamID][]string)
 	var events []*chat.Event
 	for i := range n {
 		for r := range rooms {
 			e := message(t, chat.RoomID(fmt.Sprint("room-", r)), fmt.Sprintf("%s-%d-%d", prefix, r, i))
 			events = append(events, e)
-			want[e.Room] = append(want[e.Room], e.ID)
+			want[e.Stream] = append(want[e.Stream], e.ID)
 		}
 	}
 	if err := l.Append(t.Context(), events...); err != nil {
@@ -379,7 +379,7 @@ func TestRebalanceLosesNothing(t *testing.T) {
 			}
 			run(t, c, fn, handlerFunc(slow), dispatch.Options{MaxBatch: 20})
 
-			want := make(map[chat.RoomID][]string)
+			want := make(map[chat.StreamID][]string)
 			took := make(chan struct{})
 			var stop func()
 			for round := range rounds {

@@ -106,11 +106,11 @@ func (c Config) Event(r *kgo.Record) (chat.Event, error) {
 	}
 	switch {
 	case len(r.Key) > 0:
-		e.Stream = chat.RoomID(r.Key)
+		e.Stream = chat.StreamID(r.Key)
 	case e.Stream == "":
-		e.Stream = e.Room
+		e.Stream = chat.StreamID(e.Room)
 	}
-	if !e.Stream.Valid() || !e.Room.Valid() {
+	if !e.Addressed() {
 		return chat.Event{}, chat.Errorf(chat.Invalid, "key and subject must be a room's id")
 	}
 	if e.Type.Signal() != (r.Topic == chat.TopicSignals) {
@@ -139,7 +139,7 @@ func (c Config) SequenceAt(partition int32, offset int64) chat.Sequence {
 // so that other programs that append to the log place a room as we do.
 var keyed = kgo.StickyKeyPartitioner(nil).ForTopic(chat.TopicRooms)
 
-func partitionOf(stream chat.RoomID, partitions int) int32 {
+func partitionOf(stream chat.StreamID, partitions int) int32 {
 	return int32(keyed.Partition(&kgo.Record{Key: []byte(stream)}, partitions))
 }
 
@@ -155,7 +155,7 @@ func (l *Log) partitioner() kgo.Partitioner {
 			if topic == chat.TopicRooms && n != int(l.partitions.Load()) {
 				return -1
 			}
-			return int(partitionOf(chat.RoomID(r.Key), n))
+			return int(partitionOf(chat.StreamID(r.Key), n))
 		}
 	})
 }

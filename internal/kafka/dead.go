@@ -122,9 +122,9 @@ func (c Config) restore(e *chat.Event, key []byte) error {
 	if len(e.Extensions) == 0 {
 		e.Extensions = nil
 	}
-	e.Stream = cmp.Or(chat.RoomID(key), e.Stream, e.Room)
+	e.Stream = cmp.Or(chat.StreamID(key), e.Stream, chat.StreamID(e.Room))
 	switch {
-	case !e.Stream.Valid() || !e.Room.Valid():
+	case !e.Addressed():
 		return chat.Errorf(chat.Invalid, "key and subject must be a room's id")
 	case e.Sequence == 0:
 		return chat.Errorf(chat.Invalid, "nothing says where in the log it was")

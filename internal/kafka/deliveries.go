@@ -110,7 +110,7 @@ func delivery(r *kgo.Record) (chat.Delivery, error) {
 	for _, h := range r.Headers {
 		switch h.Key {
 		case headerStream:
-			d.Stream = chat.RoomID(h.Value)
+			d.Stream = chat.StreamID(h.Value)
 		case headerType:
 			d.Type = chat.Type(h.Value)
 		case headerSequence:

@@ -6,4 +6,4 @@ import "knatter.dev/chat"
 func Look(l *Log) { l.client.ForceMetadataRefresh() }
 
 // PartitionOf is where a stream's events are.
-func PartitionOf(stream chat.RoomID, partitions int) int32 { return partitionOf(stream, partitions) }
+func PartitionOf(stream chat.StreamID, partitions int) int32 { return partitionOf(stream, partitions) }

@@ -66,7 +66,7 @@ func TestUnreadEventsAreNotDropped(t *testing.T) {
 		t.Errorf("the system's own event: %v", err)
 	}
 	other := chat.RoomID("other")
-	for i := 0; kafka.PartitionOf(other, 4) == kafka.PartitionOf("room", 4); i++ {
+	for i := 0; kafka.PartitionOf(other.Stream(), 4) == kafka.PartitionOf("room", 4); i++ {
 		other = chat.RoomID(fmt.Sprint("other-", i))
 	}
 	if err := post(other, "other"); err != nil {

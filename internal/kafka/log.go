@@ -170,7 +170,7 @@ func (l *Log) Deliver(ctx context.Context, deliveries []chat.Delivery) error {
 		if d.Connector < 0 || d.Connector >= connectors {
 			// No connector can follow a partition that doesn't exist. Failing would
 			// keep the room's other connectors waiting forever.
-			slog.WarnContext(ctx, "delivery to a connector without a partition", slog.Int("connector", d.Connector), slog.Any("room", d.Stream))
+			slog.WarnContext(ctx, "delivery to a connector without a partition", slog.Int("connector", d.Connector), slog.Any("stream", d.Stream))
 			continue
 		}
 		records = append(records, deliveryRecord(d))

@@ -138,7 +138,7 @@ func TestKeysArePlacedAsByOtherClients(t *testing.T) {
 		if err := other.ProduceSync(t.Context(), theirs(message(t, room, "theirs"))).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
-		got, err := l.Tail(t.Context(), room)
+		got, err := l.Tail(t.Context(), room.Stream())
 		if err != nil {
 			t.Fatal(err)
 		}

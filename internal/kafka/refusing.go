@@ -68,9 +68,9 @@ func (f *refusing) probes(partitions int) []*kgo.Record {
 }
 
 // streamIn is a stream of ours in a partition.
-func streamIn(partition int32, partitions int) chat.RoomID {
+func streamIn(partition int32, partitions int) chat.StreamID {
 	for n := 0; ; n++ {
-		if stream := chat.RoomID(fmt.Sprint("log-", n)); partitionOf(stream, partitions) == partition {
+		if stream := chat.StreamID(fmt.Sprint("log-", n)); partitionOf(stream, partitions) == partition {
 			return stream
 		}
 	}

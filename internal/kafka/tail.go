@@ -41,7 +41,7 @@ type place struct {
 }
 
 // Tail implements [chat.Log]; see [Log.TailEnd].
-func (l *Log) Tail(ctx context.Context, stream chat.RoomID) ([]chat.Event, error) {
+func (l *Log) Tail(ctx context.Context, stream chat.StreamID) ([]chat.Event, error) {
 	events, _, err := l.TailEnd(ctx, stream)
 	return events, err
 }
@@ -54,7 +54,7 @@ func (l *Log) Tail(ctx context.Context, stream chat.RoomID) ([]chat.Event, error
 //
 // Errors: Unavailable, also when there is more of the stream than memory should
 // be spent on, which takes a persist function that has been down for long.
-func (l *Log) TailEnd(ctx context.Context, stream chat.RoomID) (events []chat.Event, end chat.Sequence, err error) {
+func (l *Log) TailEnd(ctx context.Context, stream chat.StreamID) (events []chat.Event, end chat.Sequence, err error) {
 	err = l.ask(ctx, "tail", func(ctx context.Context, age time.Duration) (err error) {
 		events, end, err = l.tail(ctx, stream, age)
 		return err
@@ -64,7 +64,7 @@ func (l *Log) TailEnd(ctx context.Context, stream chat.RoomID) (events []chat.Ev
 
 // End is the least sequence that an event of the stream could get that is logged
 // after the call. Errors: Unavailable.
-func (l *Log) End(ctx context.Context, stream chat.RoomID) (end chat.Sequence, err error) {
+func (l *Log) End(ctx context.Context, stream chat.StreamID) (end chat.Sequence, err error) {
 	err = l.ask(ctx, "end", func(ctx context.Context, age time.Duration) error {
 		at, err := l.place(ctx, stream, age)
 		if err != nil {
@@ -96,7 +96,7 @@ func (l *Log) ask(ctx context.Context, what string, do func(ctx context.Context,
 	}
 }
 
-func (l *Log) tail(ctx context.Context, stream chat.RoomID, age time.Duration) ([]chat.Event, chat.Sequence, error) {
+func (l *Log) tail(ctx context.Context, stream chat.StreamID, age time.Duration) ([]chat.Event, chat.Sequence, error) {
 	at, err := l.place(ctx, stream, age)
 	if err != nil {
 		return nil, 0, err
@@ -118,7 +118,7 @@ func (l *Log) tail(ctx context.Context, stream chat.RoomID, age time.Duration) (
 }
 
 // between fetches the stream's events from an offset up to, not including, end.
-func (l *Log) between(ctx context.Context, at place, stream chat.RoomID, from, end int64) ([]chat.Event, error) {
+func (l *Log) between(ctx context.Context, at place, stream chat.StreamID, from, end int64) ([]chat.Event, error) {
 	var events []chat.Event
 	size := 0
 	for from < end {
@@ -194,7 +194,7 @@ func (l *Log) fetch(ctx context.Context, at place, from int64) ([]*kgo.Record, i
 var errNoAnswer = errors.New("the broker did not answer for the partition")
 
 // place finds a stream's partition as kgo's producer does, see [partitioner].
-func (l *Log) place(ctx context.Context, stream chat.RoomID, age time.Duration) (place, error) {
+func (l *Log) place(ctx context.Context, stream chat.StreamID, age time.Duration) (place, error) {
 	t, err := l.topic(ctx, chat.TopicRooms, age)
 	if err != nil {
 		return place{}, err

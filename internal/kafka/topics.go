@@ -328,12 +328,12 @@ func begin(ctx context.Context, client *kgo.Client, admin *kadm.Client, c Config
 }
 
 // hidden is an event of the log's own, with which nobody does anything.
-func hidden(id string, stream chat.RoomID) *chat.Event {
+func hidden(id string, stream chat.StreamID) *chat.Event {
 	return &chat.Event{
 		ID:     id,
 		Source: "/log",
 		Type:   chat.RouteClosed,
-		Room:   stream,
+		Room:   chat.RoomID(stream),
 		Stream: stream,
 		Time:   chat.Now(),
 		Data:   []byte(`{"connector":-1}`),

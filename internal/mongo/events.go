@@ -45,7 +45,8 @@ func (e *Events) Put(ctx context.Context, events []chat.Event) error {
 		if !ev.Kept() {
 			continue
 		}
-		if !ev.Stream.Valid() || ev.Sequence <= 0 {
+		room := ev.Stream.Room()
+		if !room.Valid() || ev.Sequence <= 0 {
 			return chat.Errorf(chat.Invalid, "the event has no room or no sequence")
 		}
 		// One frame that cannot be read again would spoil every page that it is on. This
@@ -62,8 +63,8 @@ func (e *Events) Put(ctx context.Context, events []chat.Event) error {
 			sender = ""
 		}
 		d := &eventDoc{
-			ID:       identity(ev.Stream, ev.Source, ev.ID),
-			Room:     ev.Stream,
+			ID:       identity(room, ev.Source, ev.ID),
+			Room:     room,
 			Sequence: ev.Sequence,
 			Message:  ev.Type == chat.MessagePosted,
 			Sender:   sender,
@@ -165,7 +166,8 @@ func (e *Events) Firsts(ctx context.Context, events []chat.Event) ([]chat.Sequen
 	}
 	ids, rooms := make(bson.A, len(events)), make(bson.A, len(events))
 	for i := range events {
-		ids[i], rooms[i] = identity(events[i].Stream, events[i].Source, events[i].ID), events[i].Stream
+		room := events[i].Stream.Room()
+		ids[i], rooms[i] = identity(room, events[i].Source, events[i].ID), room
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -217,7 +219,7 @@ func (e *Events) Scan(ctx context.Context, f func([]chat.Event) error) error {
 				return err
 			}
 			last := &messages[len(messages)-1]
-			room, after = last.Stream, last.Sequence
+			room, after = last.Stream.Room(), last.Sequence
 		}
 		full := len(messages) == scanBatch
 		if !rest && !full {

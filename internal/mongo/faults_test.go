@@ -54,7 +54,7 @@ func TestKilledServer(t *testing.T) {
 				read := logged(t, chat.ReadAdvanced, room, "read", seq+1, chat.ReadData{UpTo: seq})
 				insist(func() error { return s.Rooms().Apply(ctx, []chat.Event{joined, read}) })
 				insist(func() error {
-					return s.Routes().Apply(ctx, []chat.RouteChange{{Room: room, Connector: i % 3, Open: i%2 == 0, Sequence: seq}})
+					return s.Routes().Apply(ctx, []chat.RouteChange{{Stream: room.Stream(), Connector: i % 3, Open: i%2 == 0, Sequence: seq}})
 				})
 			}
 		})
@@ -110,8 +110,8 @@ func TestKilledServer(t *testing.T) {
 		if err != nil || member != want {
 			t.Errorf("got %+v, %v, want %+v", member, err, want)
 		}
-		routes, err := s.Routes().Connectors(t.Context(), []chat.RoomID{room})
-		if err != nil || fmt.Sprint(routes[room]) != fmt.Sprint([]int{(each - 2) % 3}) {
+		routes, err := s.Routes().Connectors(t.Context(), []chat.StreamID{room.Stream()})
+		if err != nil || fmt.Sprint(routes[room.Stream()]) != fmt.Sprint([]int{(each - 2) % 3}) {
 			t.Errorf("routes of %s: %v, %v", room, routes, err)
 		}
 	}
@@ -226,10 +226,10 @@ func calls(t *testing.T, s *Store) map[string]func(context.Context) error {
 			return err
 		},
 		"Route": func(ctx context.Context) error {
-			return s.Routes().Apply(ctx, []chat.RouteChange{{Room: "room", Open: true, Sequence: 1}})
+			return s.Routes().Apply(ctx, []chat.RouteChange{{Stream: "room", Open: true, Sequence: 1}})
 		},
 		"Connectors": func(ctx context.Context) error {
-			_, err := s.Routes().Connectors(ctx, []chat.RoomID{"room"})
+			_, err := s.Routes().Connectors(ctx, []chat.StreamID{"room"})
 			return err
 		},
 		"Index":  func(ctx context.Context) error { return s.Index().Put(ctx, []chat.Document{documentOf(e, "term")}) },
@@ -289,7 +289,7 @@ func TestInvalid(t *testing.T) {
 		s.Rooms().Apply(ctx, []chat.Event{joined, nobody}),
 		s.Index().Put(ctx, []chat.Document{documentOf(good, "term"), documentOf(good, "")}),
 		s.Index().Put(ctx, []chat.Document{{Room: "room", Sequence: 1, Source: "a\nb"}}),
-		s.Routes().Apply(ctx, []chat.RouteChange{{Room: "room", Open: true, Sequence: 1}, {Room: "", Sequence: 1}}),
+		s.Routes().Apply(ctx, []chat.RouteChange{{Stream: "room", Open: true, Sequence: 1}, {Stream: "", Sequence: 1}}),
 		s.Accounts().Create(ctx, chat.Account{ID: "not an id"}),
 		s.Accounts().Befriend(ctx, "alice", ""),
 	} {
@@ -304,7 +304,7 @@ func TestInvalid(t *testing.T) {
 	if members, err := s.Rooms().Members(ctx, "room"); err != nil || len(members) > 0 {
 		t.Errorf("members: %v, %v", members, err)
 	}
-	if routes, err := s.Routes().Connectors(ctx, []chat.RoomID{"room"}); err != nil || len(routes) > 0 {
+	if routes, err := s.Routes().Connectors(ctx, []chat.StreamID{"room"}); err != nil || len(routes) > 0 {
 		t.Errorf("routes: %v, %v", routes, err)
 	}
 }

@@ -165,10 +165,10 @@ func TestLostReplies(t *testing.T) {
 		read := logged(t, chat.ReadAdvanced, "room", "c", 8, chat.ReadData{UpTo: 7})
 		must(t, losing(t, "update", func() error { return s.Rooms().Apply(ctx, []chat.Event{read}) }))
 		must(t, losing(t, "insert", func() error {
-			return s.Routes().Apply(ctx, []chat.RouteChange{{Room: "room", Connector: 1, Open: true, Sequence: 1}})
+			return s.Routes().Apply(ctx, []chat.RouteChange{{Stream: "room", Connector: 1, Open: true, Sequence: 1}})
 		}))
 		must(t, losing(t, "update", func() error {
-			return s.Routes().Apply(ctx, []chat.RouteChange{{Room: "room", Connector: 1, Sequence: 2}})
+			return s.Routes().Apply(ctx, []chat.RouteChange{{Stream: "room", Connector: 1, Sequence: 2}})
 		}))
 
 		events, _, err := s.Events().Events(ctx, "room", chat.Range{Limit: 10})
@@ -186,7 +186,7 @@ func TestLostReplies(t *testing.T) {
 		if want := (chat.Membership{Room: "room", User: "alice", Nickname: "b", Role: chat.Plain, Active: true, Since: 6, Sequence: 7, Read: 7}); member != want {
 			t.Errorf("member: %+v, want %+v", member, want)
 		}
-		routes, err := s.Routes().Connectors(ctx, []chat.RoomID{"room"})
+		routes, err := s.Routes().Connectors(ctx, []chat.StreamID{"room"})
 		must(t, err)
 		if len(routes) != 0 {
 			t.Errorf("routes: %v", routes)
@@ -211,5 +211,5 @@ func message(t testing.TB, room chat.RoomID, id string, seq chat.Sequence) chat.
 }
 
 func documentOf(e chat.Event, terms ...string) chat.Document {
-	return chat.Document{Room: e.Stream, Sequence: e.Sequence, Source: e.Source, ID: e.ID, Time: e.Time, Terms: terms}
+	return chat.Document{Room: e.Stream.Room(), Sequence: e.Sequence, Source: e.Source, ID: e.ID, Time: e.Time, Terms: terms}
 }

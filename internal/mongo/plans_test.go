@@ -54,8 +54,10 @@ func TestPlans(t *testing.T) {
 	var docs []chat.Document
 	var changes []chat.RouteChange
 	var names []chat.RoomID
+	var streams []chat.StreamID
 	for i := range rooms {
 		names = append(names, chat.RoomID(fmt.Sprint("room-", i)))
+		streams = append(streams, names[i].Stream())
 	}
 	for i := range 20 * rooms {
 		room, seq := names[i%rooms], chat.Sequence(i+1)
@@ -65,7 +67,7 @@ func TestPlans(t *testing.T) {
 			logged(t, chat.ReadAdvanced, room, fmt.Sprint("read ", i), seq, chat.ReadData{UpTo: seq}),
 			logged(t, chat.MemberJoined, room, fmt.Sprint("join ", i), seq, chat.MemberData{User: chat.UserID(fmt.Sprint("user-", i%70)), Nickname: "n", Role: chat.Plain}))
 		docs = append(docs, documentOf(e, "common", "other", fmt.Sprint("rare ", i)))
-		changes = append(changes, chat.RouteChange{Room: room, Connector: i % 5, Open: i%2 == 0, Sequence: seq})
+		changes = append(changes, chat.RouteChange{Stream: room.Stream(), Connector: i % 5, Open: i%2 == 0, Sequence: seq})
 	}
 	for _, err := range []error{
 		s.Events().Put(t.Context(), events), s.Rooms().Apply(t.Context(), events),
@@ -92,7 +94,7 @@ func TestPlans(t *testing.T) {
 	all["Search all rooms"] = search(names, chat.Word{Any: common})
 	all["Search two words"] = search(names, chat.Word{Any: common}, chat.Word{Any: other})
 	all["Search alternatives"] = search(names, chat.Word{Any: [][]string{{"common", "other"}, {"rare 1"}}}, chat.Word{Any: append(common, other...)})
-	all["Connectors of all"] = func(ctx context.Context) error { _, err := s.Routes().Connectors(ctx, names); return err }
+	all["Connectors of all"] = func(ctx context.Context) error { _, err := s.Routes().Connectors(ctx, streams); return err }
 	all["Newest events"] = func(ctx context.Context) error {
 		_, _, err := s.Events().Events(ctx, "room-7", chat.Range{Limit: 10, Newest: true, Before: 1000})
 		return err

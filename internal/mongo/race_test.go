@@ -38,7 +38,7 @@ func TestRacingProcesses(t *testing.T) {
 			log = append(log, e)
 			docs = append(docs, documentOf(e, "a", fmt.Sprint("b", seq)))
 		}
-		changes = append(changes, chat.RouteChange{Room: room(), Connector: rnd.IntN(3), Open: rnd.IntN(2) == 0, Sequence: seq})
+		changes = append(changes, chat.RouteChange{Stream: room().Stream(), Connector: rnd.IntN(3), Open: rnd.IntN(2) == 0, Sequence: seq})
 	}
 	handle := func(s *Store, seed uint64) {
 		shuffle := func(n int, swap func(i, j int)) {}
@@ -83,7 +83,7 @@ func TestRacingProcesses(t *testing.T) {
 			add(r, err)
 			members, err := s.Rooms().Members(t.Context(), room)
 			add(members, err)
-			connectors, err := s.Routes().Connectors(t.Context(), []chat.RoomID{room})
+			connectors, err := s.Routes().Connectors(t.Context(), []chat.StreamID{room.Stream()})
 			add(connectors, err)
 		}
 		add("index", s.Index().Dump(t.Context(), func(room chat.RoomID, term string, h chat.Hit) error {

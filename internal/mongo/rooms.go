@@ -103,11 +103,11 @@ func (r *Rooms) Apply(ctx context.Context, events []chat.Event) error {
 			return err
 		case !ok:
 		case c.Room != nil:
-			rooms.add(roomDoc{ID: c.Stream, State: *c.Room})
+			rooms.add(roomDoc{ID: c.RoomID, State: *c.Room})
 		case c.Member != nil:
-			members.add(newMember(c.Stream, c.User, *c.Member))
+			members.add(newMember(c.RoomID, c.User, *c.Member))
 		default:
-			reads.add(c.Stream, c.User, c.Mark)
+			reads.add(c.RoomID, c.User, c.Mark)
 		}
 	}
 	if err := rooms.apply(ctx, r.rooms); err != nil {

@@ -24,13 +24,13 @@ var _ chat.RouteStore = (*Routes)(nil)
 
 type routeDoc struct {
 	ID        string        `bson:"_id"`
-	Room      chat.RoomID   `bson:"room"`
+	Stream    chat.StreamID `bson:"room"`
 	Connector int64         `bson:"connector"`
 	Open      bool          `bson:"open"`
 	Sequence  chat.Sequence `bson:"sequence"`
 }
 
-// Apply implements [chat.RouteStore]. Errors: Invalid for a change without a room
+// Apply implements [chat.RouteStore]. Errors: Invalid for a change without a stream
 // or a connector (nothing is applied then), Unavailable.
 func (r *Routes) Apply(ctx context.Context, changes []chat.RouteChange) error {
 	var routes []*routeDoc
@@ -38,13 +38,13 @@ func (r *Routes) Apply(ctx context.Context, changes []chat.RouteChange) error {
 	var moved moves
 	for _, c := range changes {
 		moved.add(c.Origin, c.Sequence)
-		if !c.Room.Valid() || c.Connector < 0 || int64(c.Connector) >= 1<<32 {
-			return chat.Errorf(chat.Invalid, "a route needs a room and a connector")
+		if !c.Stream.Valid() || c.Connector < 0 || int64(c.Connector) >= 1<<32 {
+			return chat.Errorf(chat.Invalid, "a route needs a stream and a connector")
 		}
 		if c.Sequence <= 0 {
 			continue // as nothing is older
 		}
-		d := routeDoc{ID: fmt.Sprintf("%s %d", c.Room, c.Connector), Room: c.Room, Connector: int64(c.Connector), Open: c.Open, Sequence: c.Sequence}
+		d := routeDoc{ID: fmt.Sprintf("%s %d", c.Stream, c.Connector), Stream: c.Stream, Connector: int64(c.Connector), Open: c.Open, Sequence: c.Sequence}
 		at := last[d.ID]
 		if at == nil {
 			at = new(routeDoc)
@@ -77,7 +77,7 @@ func (r *Routes) apply(ctx context.Context, routes []*routeDoc) error {
 	updates := make([]mongo.WriteModel, len(taken))
 	for i, at := range taken {
 		d := routes[at]
-		older := bson.D{{Key: "_id", Value: d.ID}, {Key: "room", Value: d.Room}, below("sequence", d.Sequence)}
+		older := bson.D{{Key: "_id", Value: d.ID}, {Key: "room", Value: d.Stream}, below("sequence", d.Sequence)}
 		updates[i] = mongo.NewReplaceOneModel().SetFilter(older).SetReplacement(d)
 	}
 	_, err = modify(ctx, r.all, updates) // those that are not found were newer
@@ -86,20 +86,20 @@ func (r *Routes) apply(ctx context.Context, routes []*routeDoc) error {
 
 // Connectors implements [chat.RouteStore]. The index alone answers it. Errors:
 // Unavailable.
-func (r *Routes) Connectors(ctx context.Context, rooms []chat.RoomID) (map[chat.RoomID][]int, error) {
+func (r *Routes) Connectors(ctx context.Context, streams []chat.StreamID) (map[chat.StreamID][]int, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	names := make(bson.A, 0, len(rooms))
-	for _, room := range rooms {
-		if room.Valid() {
-			names = append(names, room)
+	names := make(bson.A, 0, len(streams))
+	for _, s := range streams {
+		if s.Valid() {
+			names = append(names, s)
 		}
 	}
-	found := make(map[chat.RoomID][]int, len(rooms))
+	found := make(map[chat.StreamID][]int, len(streams))
 	for batch := range slices.Chunk(names, together) {
 		routes, err := find[struct {
-			Room      chat.RoomID `bson:"room"`
-			Connector int         `bson:"connector"`
+			Stream    chat.StreamID `bson:"room"`
+			Connector int           `bson:"connector"`
 		}](ctx, r.exact,
 			bson.D{among("room", batch), {Key: "open", Value: true}},
 			options.Find().SetProjection(bson.D{{Key: "room", Value: 1}, {Key: "connector", Value: 1}, {Key: "_id", Value: 0}}))
@@ -107,8 +107,8 @@ func (r *Routes) Connectors(ctx context.Context, rooms []chat.RoomID) (map[chat.
 			return nil, err
 		}
 		for _, route := range routes {
-			if !slices.Contains(found[route.Room], route.Connector) {
-				found[route.Room] = append(found[route.Room], route.Connector)
+			if !slices.Contains(found[route.Stream], route.Connector) {
+				found[route.Stream] = append(found[route.Stream], route.Connector)
 			}
 		}
 	}

@@ -56,7 +56,7 @@ func fill(t *testing.T, s *Store) {
 	must(t, s.Accounts().Create(ctx, chat.Account{ID: "alice", Email: "a@example.com"}))
 	must(t, s.Accounts().Befriend(ctx, "alice", "bob"))
 	must(t, s.Sessions().Open(ctx, chat.Session{ID: "s", User: "alice", Refresh: "h", Expires: time.Now().Add(time.Hour)}))
-	must(t, s.Routes().Apply(ctx, []chat.RouteChange{{Room: "room", Connector: 3, Open: true, Sequence: 3}}))
+	must(t, s.Routes().Apply(ctx, []chat.RouteChange{{Stream: "room", Connector: 3, Open: true, Sequence: 3}}))
 	must(t, s.Index().Put(ctx, []chat.Document{{Room: "room", Sequence: 1, Source: "/users/alice", ID: "1", Time: time.Now(), Terms: []string{"term"}}}))
 }
 
@@ -74,7 +74,7 @@ func wantFilled(t *testing.T, s *Store) {
 	must(t, err)
 	_, err = s.Sessions().Rotate(ctx, "s", "h", "h", time.Now(), time.Now().Add(time.Hour))
 	must(t, err)
-	connectors, err := s.Routes().Connectors(ctx, []chat.RoomID{"room"})
+	connectors, err := s.Routes().Connectors(ctx, []chat.StreamID{"room"})
 	must(t, err)
 	hits, _, err := s.Index().Search(ctx, chat.Query{Rooms: []chat.RoomID{"room"}, Words: []chat.Word{{Any: [][]string{{"term"}}}}, From: "alice", Limit: 1})
 	must(t, err)
@@ -95,7 +95,7 @@ func TestReopen(t *testing.T) {
 		must(t, s.Close())
 		wantUnavailable(t, s.Close())
 		wantUnavailable(t, s.Events().Put(t.Context(), []chat.Event{event(t, "room", "2", 2)}))
-		_, err = s.Routes().Connectors(t.Context(), []chat.RoomID{"room"})
+		_, err = s.Routes().Connectors(t.Context(), []chat.StreamID{"room"})
 		wantUnavailable(t, err)
 	}
 }

@@ -37,7 +37,7 @@ func (e *Events) Put(ctx context.Context, events []chat.Event) (err error) {
 		if rows[i], err = eventRow(ev); err != nil {
 			return err
 		}
-		c.add(i, kindFirst, ev.Stream, ev.Source, ev.ID, ev.Sequence)
+		c.add(i, kindFirst, ev.Stream.Room(), ev.Source, ev.ID, ev.Sequence)
 	}
 	earliest := c.earliest()
 
@@ -72,18 +72,18 @@ func (e *Events) Put(ctx context.Context, events []chat.Event) (err error) {
 			}
 		}
 		if ev.Type == chat.MessagePosted {
-			changed = append(changed, inRoom{ev.Stream, ev.Sequence})
+			changed = append(changed, inRoom{ev.Stream.Room(), ev.Sequence})
 		}
 		if first != 0 {
-			changed = append(changed, inRoom{ev.Stream, first})
+			changed = append(changed, inRoom{ev.Stream.Room(), first})
 			for _, kind := range []byte{kindMessage, kindEvent} {
-				key = eventKey(key[:0], kind, ev.Stream, first)
+				key = eventKey(key[:0], kind, ev.Stream.Room(), first)
 				_ = b.Delete(key, nil)
 			}
 		}
 		value = appendSequence(value[:0], ev.Sequence)
 		_ = b.Set(cl.key, value, nil)
-		key = eventKey(key[:0], kindOf(ev.Type), ev.Stream, ev.Sequence)
+		key = eventKey(key[:0], kindOf(ev.Type), ev.Stream.Room(), ev.Sequence)
 		_ = b.Set(key, rows[cl.item], nil)
 	}
 	e.marks.put(b, moved)
@@ -109,10 +109,10 @@ type placeOfEvent struct {
 // the log gave a sequence again: then it had lost what was logged before. Errors:
 // Conflict, Unavailable.
 func (p *places) take(ev *chat.Event) error {
-	at := placeOfEvent{ev.Stream, ev.Sequence}
+	at := placeOfEvent{ev.Stream.Room(), ev.Sequence}
 	taken := p.taken[at]
 	for _, kind := range []byte{kindMessage, kindEvent} {
-		row, ok, err := p.s.get(eventKey(nil, kind, ev.Stream, ev.Sequence))
+		row, ok, err := p.s.get(eventKey(nil, kind, ev.Stream.Room(), ev.Sequence))
 		if err != nil {
 			return err
 		}
@@ -122,7 +122,7 @@ func (p *places) take(ev *chat.Event) error {
 		_, frame, ok := splitEvent(row)
 		other, err := chat.DecodeFrame(frame)
 		if !ok || err != nil {
-			return damaged(eventKey(nil, kind, ev.Stream, ev.Sequence))
+			return damaged(eventKey(nil, kind, ev.Stream.Room(), ev.Sequence))
 		}
 		taken = taken || other.Source != ev.Source || other.ID != ev.ID
 	}
@@ -159,7 +159,7 @@ func kindOf(t chat.Type) byte {
 // not decode, then the frame. Errors: Invalid when the row could not be read
 // again, since one such row would spoil every page that it is on.
 func eventRow(e *chat.Event) ([]byte, error) {
-	if !e.Stream.Valid() || e.Sequence <= 0 {
+	if !e.Stream.Room().Valid() || e.Sequence <= 0 {
 		return nil, chat.Errorf(chat.Invalid, "the event has no room or no sequence")
 	}
 	sender := e.User()
@@ -387,7 +387,7 @@ func (e *Events) Firsts(ctx context.Context, events []chat.Event) (firsts []chat
 	var key []byte
 	for i := range events {
 		ev := &events[i]
-		key = identityKey(key[:0], kindFirst, ev.Stream, ev.Source, ev.ID)
+		key = identityKey(key[:0], kindFirst, ev.Stream.Room(), ev.Source, ev.ID)
 		if firsts[i], err = firstSequence(it, key); err != nil {
 			return nil, err
 		}

@@ -24,7 +24,7 @@ func TestFromSchema2(t *testing.T) {
 			docs := make([]chat.Document, n)
 			for i := range events {
 				events[i] = event(t, chat.RoomID(fmt.Sprint("room-", i%7)), fmt.Sprint("id-", i), chat.Sequence(1+i))
-				docs[i] = chat.Document{Room: events[i].Stream, Sequence: events[i].Sequence, Source: events[i].Source, ID: events[i].ID, Time: time.UnixMilli(1), Terms: []string{"tword"}}
+				docs[i] = chat.Document{Room: events[i].Stream.Room(), Sequence: events[i].Sequence, Source: events[i].Source, ID: events[i].ID, Time: time.UnixMilli(1), Terms: []string{"tword"}}
 			}
 			must(t, s.Events().Put(t.Context(), events))
 			must(t, s.Index().Put(t.Context(), docs))
@@ -32,7 +32,7 @@ func TestFromSchema2(t *testing.T) {
 			for i := range events {
 				e := &events[i]
 				for _, kinds := range [][2]byte{{kindFirst, schema2First}, {kindDocument, schema2Document}} {
-					key := identityKey(nil, kinds[0], e.Stream, e.Source, e.ID)
+					key := identityKey(nil, kinds[0], e.Stream.Room(), e.Source, e.ID)
 					v, ok, err := s.get(key)
 					if err != nil || !ok {
 						t.Fatalf("no row %q: %v", key, err)

@@ -55,11 +55,11 @@ func applyEvent(b *pebble.Batch, e *chat.Event) error {
 	case err != nil || !ok:
 		return err
 	case c.Room != nil:
-		return mergeRoom(b, c.Stream, c.Room)
+		return mergeRoom(b, c.RoomID, c.Room)
 	case c.Member != nil:
-		return mergeMember(b, c.Stream, c.User, c.Member)
+		return mergeMember(b, c.RoomID, c.User, c.Member)
 	default:
-		return mergeMark(b, c.Stream, c.User, c.Mark)
+		return mergeMark(b, c.RoomID, c.User, c.Mark)
 	}
 }
 

@@ -15,20 +15,20 @@ import (
 // Routes is the route store. A closed route keeps its row: it remembers the
 // sequence of the closing, which a late opening must not undo.
 //
-// Each message asks for its room's routes, so those that are open are held in
-// memory too: some 100 bytes for a room that somebody looks at.
+// Each message asks for its stream's routes, so those that are open are held in
+// memory too: some 100 bytes for a stream that somebody follows.
 type Routes struct {
 	s     *Store
 	mu    sync.Mutex // the last change is read, then written
 	marks marks
 
 	view sync.RWMutex // of open, which only the holder of mu changes
-	open map[chat.RoomID][]int
+	open map[chat.StreamID][]int
 }
 
 var _ chat.RouteStore = (*Routes)(nil)
 
-// Apply implements [chat.RouteStore]. Errors: Invalid for a change without a room
+// Apply implements [chat.RouteStore]. Errors: Invalid for a change without a stream
 // or a connector (nothing is applied then), Unavailable.
 func (r *Routes) Apply(ctx context.Context, changes []chat.RouteChange) error {
 	if err := r.s.enter(ctx); err != nil {
@@ -42,10 +42,10 @@ func (r *Routes) Apply(ctx context.Context, changes []chat.RouteChange) error {
 	var moved moves
 	for _, c := range changes {
 		moved.add(c.Origin, c.Sequence)
-		if !c.Room.Valid() || c.Connector < 0 || int64(c.Connector) >= 1<<32 {
-			return errors.Join(chat.Errorf(chat.Invalid, "a route needs a room and a connector"), b.Close())
+		if !c.Stream.Valid() || c.Connector < 0 || int64(c.Connector) >= 1<<32 {
+			return errors.Join(chat.Errorf(chat.Invalid, "a route needs a stream and a connector"), b.Close())
 		}
-		key := binary.BigEndian.AppendUint32(appendName(nil, kindRoute, c.Room), uint32(c.Connector))
+		key := binary.BigEndian.AppendUint32(appendName(nil, kindRoute, c.Stream), uint32(c.Connector))
 		last, err := getSequence(b, key)
 		if err != nil {
 			return errors.Join(err, b.Close())
@@ -68,22 +68,22 @@ func (r *Routes) Apply(ctx context.Context, changes []chat.RouteChange) error {
 	r.view.Lock()
 	defer r.view.Unlock()
 	for _, c := range applied {
-		r.set(c.Room, c.Connector, c.Open)
+		r.set(c.Stream, c.Connector, c.Open)
 	}
 	return nil
 }
 
 // set changes what is in memory.
-func (r *Routes) set(room chat.RoomID, connector int, open bool) {
-	connectors := r.open[room]
+func (r *Routes) set(stream chat.StreamID, connector int, open bool) {
+	connectors := r.open[stream]
 	at, found := slices.BinarySearch(connectors, connector)
 	switch {
 	case open && !found:
-		r.open[room] = slices.Insert(connectors, at, connector)
+		r.open[stream] = slices.Insert(connectors, at, connector)
 	case !open && found:
 		connectors = slices.Delete(connectors, at, at+1)
-		if r.open[room] = connectors; len(connectors) == 0 {
-			delete(r.open, room)
+		if r.open[stream] = connectors; len(connectors) == 0 {
+			delete(r.open, stream)
 		}
 	}
 }
@@ -102,7 +102,7 @@ func (r *Routes) load() (err error) {
 			return damaged(key)
 		}
 		if row[8] == 1 {
-			r.set(chat.RoomID(key[1:prefix-1]), int(binary.BigEndian.Uint32(key[prefix:])), true)
+			r.set(chat.StreamID(key[1:prefix-1]), int(binary.BigEndian.Uint32(key[prefix:])), true)
 		}
 	}
 	if err := it.Error(); err != nil {
@@ -112,17 +112,17 @@ func (r *Routes) load() (err error) {
 }
 
 // Connectors implements [chat.RouteStore]. Errors: Unavailable.
-func (r *Routes) Connectors(ctx context.Context, rooms []chat.RoomID) (map[chat.RoomID][]int, error) {
+func (r *Routes) Connectors(ctx context.Context, streams []chat.StreamID) (map[chat.StreamID][]int, error) {
 	if err := r.s.enter(ctx); err != nil {
 		return nil, err
 	}
 	defer r.s.leave()
 	r.view.RLock()
 	defer r.view.RUnlock()
-	found := make(map[chat.RoomID][]int, len(rooms))
-	for _, room := range rooms {
-		if connectors := r.open[room]; len(connectors) > 0 && found[room] == nil {
-			found[room] = slices.Clone(connectors)
+	found := make(map[chat.StreamID][]int, len(streams))
+	for _, stream := range streams {
+		if connectors := r.open[stream]; len(connectors) > 0 && found[stream] == nil {
+			found[stream] = slices.Clone(connectors)
 		}
 	}
 	return found, nil

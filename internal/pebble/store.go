@@ -115,7 +115,7 @@ func open(dir string, opts ...Option) (*Store, error) {
 	s.accounts = &Accounts{s: s}
 	s.sessions = &Sessions{s: s}
 	s.attempts = &Attempts{s: s}
-	s.routes = &Routes{s: s, marks: marks{store: chat.StoreRoutes}, open: make(map[chat.RoomID][]int)}
+	s.routes = &Routes{s: s, marks: marks{store: chat.StoreRoutes}, open: make(map[chat.StreamID][]int)}
 	s.index = &Index{s: s, marks: marks{store: chat.StoreIndex}, enough: enough, most: mostRecent, recent: make(map[chat.RoomID]*recentRoom)}
 	s.progress = &Progress{s: s}
 	err = s.verify()

@@ -11,7 +11,7 @@ import (
 
 func posted(room chat.RoomID, user chat.UserID, id string, at chat.Sequence) chat.Event {
 	return chat.Event{
-		ID: id, Source: chat.SourceOf(user), Type: chat.MessagePosted, Room: room, Stream: room, Sequence: at,
+		ID: id, Source: chat.SourceOf(user), Type: chat.MessagePosted, Room: room, Stream: room.Stream(), Sequence: at,
 		Time: chat.Now(), Data: []byte(`{"text":"hi"}`),
 	}
 }

@@ -10,7 +10,7 @@ import "knatter.dev/chat"
 
 // Change is what one event says. One of Room, Member and Mark is set.
 type Change struct {
-	Stream chat.RoomID
+	RoomID chat.RoomID
 	Room   *Room
 
 	User   chat.UserID // of Member and Mark
@@ -26,13 +26,13 @@ func Of(e *chat.Event) (c Change, ok bool, err error) {
 	if !room && !member && e.Type != chat.ReadAdvanced {
 		return c, false, nil
 	}
-	if _, own := e.Stream.Stream(); own {
+	if e.Stream.Own() {
 		return c, false, nil
 	}
 	if !e.Stream.Valid() || e.Sequence <= 0 {
 		return c, false, chat.Errorf(chat.Invalid, "the event has no room or no sequence")
 	}
-	c.Stream = e.Stream
+	c.RoomID = e.Stream.Room()
 	switch {
 	case room:
 		c.Room, err = roomOf(e)

@@ -36,13 +36,13 @@ func (s *states) apply(t *testing.T, events ...chat.Event) {
 }
 
 func (s *states) change(c Change) {
-	key := fmt.Sprint(c.Stream, " ", c.User)
+	key := fmt.Sprint(c.RoomID, " ", c.User)
 	switch {
 	case c.Room != nil:
-		if s.rooms[c.Stream] == nil {
-			s.rooms[c.Stream] = new(Room)
+		if s.rooms[c.RoomID] == nil {
+			s.rooms[c.RoomID] = new(Room)
 		}
-		s.rooms[c.Stream].Merge(c.Room)
+		s.rooms[c.RoomID].Merge(c.Room)
 	case c.Member != nil:
 		if s.members[key] == nil {
 			s.members[key] = new(Member)
@@ -55,7 +55,7 @@ func (s *states) change(c Change) {
 
 func (s *states) merge(from *states) {
 	for room, r := range from.rooms {
-		s.change(Change{Stream: room, Room: r})
+		s.change(Change{RoomID: room, Room: r})
 	}
 	for key, m := range from.members {
 		if s.members[key] == nil {

@@ -49,9 +49,9 @@ func place(events []chat.Event, generation int) error {
 	for i := range events {
 		e := &events[i]
 		if e.Stream == "" {
-			e.Stream = e.Room
+			e.Stream = chat.StreamID(e.Room)
 		}
-		if !e.Stream.Valid() || !e.Room.Valid() {
+		if !e.Addressed() {
 			return chat.Errorf(chat.Invalid, "subject and partitionkey must be a room's id")
 		}
 		signal := e.Type.Signal()

@@ -166,7 +166,7 @@ func (w *workload) read() {
 		w.mu.Lock()
 		acked := slices.Clone(w.acked[room])
 		w.mu.Unlock()
-		tail, end, err := w.log.TailEnd(w.t.Context(), room)
+		tail, end, err := w.log.TailEnd(w.t.Context(), room.Stream())
 		if err != nil {
 			if chat.KindOf(err) != chat.Unavailable {
 				w.t.Errorf("tail failed with %v, want Unavailable", err)
