@@ -85,10 +85,13 @@ func logged(typ chat.Type, room chat.RoomID, user chat.UserID, id string, seq ch
 	return e
 }
 
-// ofEachType has one event of each type, from sequence 1 on.
+// ofEachType has one event of each type, signals too, from sequence 1 on.
 func ofEachType(room chat.RoomID) (log []chat.Event) {
 	for i, row := range chat.EventTypes {
 		data := row.Data()
+		if data == nil {
+			data = new(struct{})
+		}
 		fields := reflect.ValueOf(data).Elem()
 		for n := range fields.NumField() {
 			switch f := fields.Field(n); f.Kind() {
