@@ -15,7 +15,6 @@ var stories = []struct {
 	{"Talk", 2 * time.Minute, talk},
 	{"Doors", 3 * time.Minute, doors},
 	{"Idle", 2 * time.Minute, idle},
-	{"ColdStart", 4 * time.Minute, coldStart},
 	{"FunctionKilled", 90 * time.Second, functionKilled},
 	{"Manifests", time.Minute, manifests},
 	{"Poison", 30 * time.Second, poison},
@@ -23,6 +22,7 @@ var stories = []struct {
 	{"RollingConnectors", 2 * time.Minute, rollingConnectors},
 	{"Burst", 4 * time.Minute, burst},
 	{"RollingFunctions", 6 * time.Minute, rollingFunctions},
+	{"ColdStart", 6 * time.Minute, coldStart},
 }
 
 const (
