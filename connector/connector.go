@@ -13,7 +13,6 @@ import (
 	"net"
 	"net/http"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -21,6 +20,8 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/connector/hub"
+	"knatter.dev/chat/connector/socket"
 	"knatter.dev/chat/internal/auth"
 	"knatter.dev/chat/internal/listen"
 )
@@ -54,12 +55,12 @@ type Connector struct {
 	sent      *sent
 	departed  departed
 	server    *fasthttp.Server
-	hub       *hub
+	hub       *hub.Hub
 	shares    *shares
 	accounts  Accounts
 	started   time.Time
 	pages     *pages
-	writers   *writers // while serving
+	writers   *socket.Writers // while serving
 
 	ctx      context.Context // of everything that outlives a request
 	cancel   context.CancelFunc
@@ -87,7 +88,7 @@ func New(cfg Config, parts Parts) (*Connector, error) {
 	}
 	c := &Connector{
 		cfg:       cfg,
-		source:    "/connectors/" + strconv.Itoa(cfg.Ordinal),
+		source:    hub.SourceOf(cfg.Ordinal),
 		log:       parts.Log,
 		signals:   parts.Signals,
 		follow:    parts.Follow,
@@ -111,9 +112,9 @@ func New(cfg Config, parts Parts) (*Connector, error) {
 	if c.logger == nil {
 		c.logger = slog.Default()
 	}
-	c.hub = newHub(c)
 	c.prober = &prober{deliver: parts.Deliverer, log: parts.Log, self: cfg.Ordinal}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.hub = hub.New(c.ctx, c.log, cfg.Ordinal, c.logger)
 	c.server = &fasthttp.Server{
 		Handler:            c.serveHTTP,
 		Name:               "knatter",
@@ -171,8 +172,8 @@ func (silent) Printf(string, ...any) {}
 // Serve accepts connections from ln and follows the deliveries until ctx ends,
 // then drains: no new sockets, in-flight acks, close code 1001, routes closed.
 func (c *Connector) Serve(ctx context.Context, ln net.Listener) error {
-	c.writers = startWriters()
-	defer c.writers.stop()
+	c.writers = socket.StartWriters()
+	defer c.writers.Stop()
 	var wg sync.WaitGroup
 	wg.Go(c.followDeliveries)
 	wg.Go(c.sweeps)
@@ -224,7 +225,7 @@ func (c *Connector) followDeliveries() {
 		begun := false
 		err := c.follow(c.ctx, func() {
 			begun = true
-			c.hub.begin()
+			c.hub.Begin()
 			c.ready.Store(true)
 		}, func(deliveries []chat.Delivery) {
 			if deliveries = c.prober.take(deliveries); len(deliveries) == 0 {
@@ -236,7 +237,7 @@ func (c *Connector) followDeliveries() {
 				chat.Saw(e.Time) // of any connector's, whose clock may be ahead
 			}
 			for i := range deliveries {
-				c.hub.deliver(&deliveries[i])
+				c.hub.Deliver(&deliveries[i])
 			}
 		})
 		if c.ctx.Err() != nil {
@@ -245,12 +246,21 @@ func (c *Connector) followDeliveries() {
 		c.logger.Error("following the deliveries", "error", err)
 		if begun { // whatever was delivered meanwhile is gone: clients resume from the log
 			c.ready.Store(false)
-			c.hub.lost()
+			c.lost()
 		}
 		select {
 		case <-time.After(followRetry):
 		case <-c.ctx.Done():
 		}
+	}
+}
+
+// lost is called when deliveries were lost unread: every socket resumes from what its
+// client has.
+func (c *Connector) lost() {
+	c.hub.Lost()
+	for _, s := range c.list() {
+		s.close(CloseDraining, "resume")
 	}
 }
 
@@ -275,7 +285,7 @@ func (c *Connector) drain() error {
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), deadline.Add(c.cfg.DrainTimeout))
 	defer cancel()
-	err := c.hub.closeRoutes(ctx)
+	err := c.hub.CloseRoutes(ctx)
 	for c.count() > 0 && time.Now().Before(deadline) {
 		time.Sleep(time.Millisecond)
 	}
@@ -302,7 +312,7 @@ func (c *Connector) sweeps() {
 			c.departed.sweep()
 			if now.Sub(streams) >= streamSweepEvery {
 				streams = now
-				c.hub.sweep()
+				c.hub.Sweep()
 			}
 		}
 	}
@@ -331,11 +341,11 @@ func (s *session) sweep(clock time.Time, now time.Duration) {
 		s.close(closeAbnormal, "")
 	case now-pinged >= s.c.cfg.Heartbeat:
 		s.pinged.Store(int64(now))
-		s.out.push(pingFrame)
+		s.out.Push(pingFrame)
 	}
 }
 
-var pingFrame = wireFrame(opPing, nil)
+var pingFrame = socket.Frame(socket.Ping, nil)
 
 // enter lists a new session; false when the connector is draining.
 func (c *Connector) enter(s *session) bool {

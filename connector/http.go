@@ -11,6 +11,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/connector/socket"
 	"knatter.dev/chat/internal/auth"
 	"knatter.dev/chat/internal/guard"
 	"knatter.dev/chat/internal/names"
@@ -80,10 +81,10 @@ func (c *Connector) upgrade(ctx *fasthttp.RequestCtx) {
 		c.problem(ctx, chat.Errorf(chat.Unavailable, "draining"))
 		return
 	}
-	accept, err := checkHandshake(ctx)
+	handshake, err := socket.CheckHandshake(ctx, subprotocol)
 	if err != nil {
 		ctx.Response.Header.Set("Sec-WebSocket-Version", "13")
-		c.problem(ctx, err)
+		c.problem(ctx, chat.Errorf(chat.Malformed, "%w", err))
 		return
 	}
 	if !c.allowedOrigin(ctx) {
@@ -91,7 +92,7 @@ func (c *Connector) upgrade(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	token, given := bearer(ctx)
-	takeOver(ctx, accept, func(conn net.Conn) {
+	handshake.Accept(ctx, func(conn net.Conn) {
 		s := c.newSession(names.NewSession(), conn)
 		if !c.enter(s) {
 			return

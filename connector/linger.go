@@ -46,3 +46,12 @@ func (c lingeringConn) hangUp() {
 	_ = c.SetLinger(0)
 	_ = c.Conn.Close()
 }
+
+// bare is the connection without the layer that lingers: each is stack of a goroutine
+// that waits in it.
+func bare(conn net.Conn) net.Conn {
+	if l, ok := conn.(lingeringConn); ok {
+		return l.TCPConn
+	}
+	return conn
+}

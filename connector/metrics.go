@@ -45,7 +45,7 @@ func newMetrics() *metrics {
 func (c *Connector) queued() []prometheus.Collector {
 	look := func() (all, most int) {
 		for _, s := range c.list() {
-			n := s.out.len()
+			n := s.out.Len()
 			all, most = all+n, max(most, n)
 		}
 		return all, most

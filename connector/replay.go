@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/connector/socket"
 )
 
 const (
@@ -115,11 +116,11 @@ func (s *session) replayPage(m *missing, limit int) (n int, more bool, err error
 	n = len(frames)
 	for i, f := range frames {
 		frames[i] = nil // it is in the queue now
-		if !s.out.pushWait(wireFrame(opText, f), s.done) {
+		if !s.out.PushWait(socket.Frame(socket.Text, f), s.done) {
 			return n, false, nil
 		}
 	}
-	return n, s.out.drained(s.done) && more, nil
+	return n, s.out.Drained(s.done) && more, nil
 }
 
 // readMissed asks history for a page, which bounds how many it makes at once and how much

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -34,7 +33,7 @@ type session struct {
 	id  string
 	in  *socket.Reader
 	net net.Conn
-	out queue
+	out socket.Queue
 
 	opened time.Duration
 	limit  *rate.Limiter
@@ -74,10 +73,7 @@ func (c *Connector) newSession(id string, conn net.Conn) *session {
 		done:  make(chan struct{}), flushed: make(chan struct{}),
 	}
 	s.in = socket.NewReader(bare(conn), s, c.cfg.FrameBytes)
-	s.out = queue{conn: conn, maxFrames: c.cfg.QueueFrames, maxBytes: c.cfg.QueueBytes, timeout: c.cfg.WriteTimeout, onWritten: s.written, writers: c.writers}
-	if system, ok := conn.(syscall.Conn); ok {
-		s.out.raw, _ = system.SyscallConn() // without it the queue writes by itself
-	}
+	s.out.Init(conn, c.writers, socket.Bounds{Frames: c.cfg.QueueFrames, Bytes: c.cfg.QueueBytes, Timeout: c.cfg.WriteTimeout}, s.written)
 	s.seen.Store(int64(s.opened))
 	s.pinged.Store(int64(s.opened))
 	return s
@@ -199,7 +195,7 @@ func (s *session) Busy(b bool) {
 // Ping implements [socket.Owner].
 func (s *session) Ping(payload []byte) {
 	if !s.over {
-		s.out.push(wireFrame(opPong, payload))
+		s.out.Push(socket.Frame(socket.Pong, payload))
 	}
 }
 
@@ -315,13 +311,13 @@ func (s *session) user() chat.UserID {
 
 // send queues a frame of the connector's own.
 func (s *session) send(typ chat.Type, data any) {
-	if !s.out.push(s.frame(typ, data)) {
+	if !s.out.Push(s.frame(typ, data)) {
 		s.close(CloseTooSlow, "too slow")
 	}
 }
 
 func (s *session) sendFrame(e *chat.Event) {
-	if !s.out.push(wireFrame(opText, e.AppendFrame(nil))) {
+	if !s.out.Push(socket.Frame(socket.Text, e.AppendFrame(nil))) {
 		s.close(CloseTooSlow, "too slow")
 	}
 }
@@ -334,7 +330,7 @@ func (s *session) frame(typ chat.Type, data any) []byte {
 		s.c.logger.Error("own frame", "type", typ.Short(), "error", err)
 	}
 	e.Source = s.c.source
-	return wireFrame(opText, e.AppendFrame(nil))
+	return socket.Frame(socket.Text, e.AppendFrame(nil))
 }
 
 // refusal is the data of an error frame.
@@ -395,17 +391,17 @@ func (s *session) close(code CloseCode, reason string) {
 		s.c.metrics.closed.WithLabelValues(strconv.Itoa(int(code))).Inc()
 		switch code {
 		case closeAbnormal: // nobody is there to read a frame
-			s.out.close(nil, true)
+			s.out.Close(nil, true)
 			_ = s.net.Close()
 		case CloseTooSlow: // what waits is what the peer cannot take
-			s.out.close(closeFrame(code, reason), true)
+			s.out.Close(socket.CloseFrame(int(code), reason), true)
 		default:
 			s.mu.Lock()
-			s.last = closeFrame(code, reason)
+			s.last = socket.CloseFrame(int(code), reason)
 			now := s.unsent == 0
 			s.mu.Unlock()
 			if now {
-				s.out.close(s.last, false)
+				s.out.Close(s.last, false)
 			}
 		}
 	})
@@ -425,7 +421,7 @@ func (s *session) answered() {
 	now := s.unsent == 0 && s.last != nil
 	s.mu.Unlock()
 	if now {
-		s.out.close(s.last, false)
+		s.out.Close(s.last, false)
 	}
 }
 
@@ -448,7 +444,7 @@ func (s *session) leave() {
 	s.rooms, s.own = nil, nil
 	s.mu.Unlock()
 	for _, sub := range subs {
-		sub.end()
+		sub.Leave()
 	}
 	s.c.drop(s)
 	<-s.flushed

@@ -59,22 +59,3 @@ func (t *throttle) allow(room chat.RoomID, now time.Duration) bool {
 	t.last[room] = now
 	return true
 }
-
-// signal hands a signal to the stream's subscribers, but for its sender's own sessions and
-// those that have more to do: it is of use only now. It is called with st.mu held.
-func (h *hub) signal(st *stream, d *chat.Delivery) {
-	e, err := chat.DecodeFrame(d.Frame)
-	if err != nil {
-		h.c.logger.Error("signal", "error", err)
-		return
-	}
-	wire := wireFrame(opText, d.Frame)
-	for _, sub := range st.subs {
-		if sub.replay || chat.SourceOf(sub.session.user()) == e.Source {
-			continue
-		}
-		if !sub.session.out.offer(wire) {
-			h.c.metrics.dropped.Inc()
-		}
-	}
-}

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/connector/hub"
 )
 
 const (
@@ -130,20 +131,21 @@ func (s *session) follow(room chat.RoomID, after *chat.Sequence) error {
 	}
 	switch {
 	case sub != nil && after == nil:
-		return s.confirm(sub.stream)
+		s.confirm(room, sub)
+		return nil
 	case sub != nil:
 		s.unfollow(room)
 	case count >= s.c.cfg.Subscriptions:
 		return chat.Errorf(chat.TooMany, "over %d subscriptions", s.c.cfg.Subscriptions)
 	}
 
-	sub = &subscription{session: s, replay: true}
-	st, border, err := s.c.hub.subscribe(s.c.ctx, room.Stream(), sub)
+	sub = newSubscription(s, true)
+	border, err := s.c.hub.Subscribe(s.c.ctx, room.Stream(), &sub.Place)
 	if err != nil {
 		return err
 	}
 	if !s.addRoom(sub) {
-		sub.end()
+		sub.Leave()
 		return nil
 	}
 	complete := true
@@ -158,41 +160,40 @@ func (s *session) follow(room chat.RoomID, after *chat.Sequence) error {
 		s.unfollow(room)
 		return err
 	}
-	return s.golive(st, sub, subscribedData{Room: room, Sequence: border, Complete: complete})
+	return s.golive(sub, subscribedData{Room: room, Sequence: border, Complete: complete})
 }
 
 // confirm answers a repeated subscription at its place among the live events.
-func (s *session) confirm(st *stream) error {
-	st.mu.Lock()
-	defer st.mu.Unlock()
-	s.send(chat.RoomSubscribed, subscribedData{Room: st.id.Room(), Sequence: st.last, Complete: true})
-	return nil
+func (s *session) confirm(room chat.RoomID, sub *subscription) {
+	sub.Do(func(last chat.Sequence) {
+		s.send(chat.RoomSubscribed, subscribedData{Room: room, Sequence: last, Complete: true})
+	})
 }
 
 // golive ends a replay: room.subscribed, the live events that came meanwhile, and
 // from then on what is delivered.
-func (s *session) golive(st *stream, sub *subscription, data subscribedData) error {
+func (s *session) golive(sub *subscription, data subscribedData) error {
 	frames, bytes := [][]byte{s.frame(chat.RoomSubscribed, data)}, int64(0)
 	for {
 		for _, f := range frames {
-			if !s.out.pushWait(f, s.done) {
+			if !s.out.PushWait(f, s.done) {
 				return nil
 			}
 		}
 		s.pending.Add(-bytes)
-		st.mu.Lock()
-		if sub.canceled {
-			st.mu.Unlock()
+		var canceled bool
+		sub.Do(func(chat.Sequence) {
+			canceled = sub.canceled
+			frames, bytes = sub.pending, sub.bytes
+			sub.pending, sub.bytes = nil, 0
+			sub.replay = len(frames) > 0
+		})
+		if canceled {
 			return chat.Errorf(chat.Forbidden, "no longer a member of the room")
 		}
-		if len(sub.pending) == 0 {
-			sub.replay, sub.pending = false, nil
-			st.mu.Unlock()
+		if len(frames) == 0 {
 			return nil
 		}
-		frames, bytes = sub.pending, sub.bytes
-		sub.pending, sub.bytes = nil, 0
-		st.mu.Unlock()
 	}
 }
 
@@ -226,7 +227,7 @@ func (s *session) unsubscribeFrame(e *chat.Event) {
 			s.mu.Lock()
 			s.all = false
 			for _, sub := range s.rooms {
-				rooms = append(rooms, sub.stream.id.Room())
+				rooms = append(rooms, sub.Stream().Room())
 			}
 			s.mu.Unlock()
 		}
@@ -239,7 +240,7 @@ func (s *session) unsubscribeFrame(e *chat.Event) {
 
 func (s *session) unfollow(room chat.RoomID) {
 	if sub := s.removeRoom(room); sub != nil {
-		sub.end()
+		sub.Leave()
 	}
 }
 
@@ -254,7 +255,7 @@ func (s *session) subscription(room chat.RoomID) *subscription {
 
 // find returns where a room is among the subscriptions, or would be.
 func (s *session) find(room chat.RoomID) (int, bool) {
-	return slices.BinarySearchFunc(s.rooms, room, func(sub *subscription, room chat.RoomID) int { return cmp.Compare(sub.stream.id.Room(), room) })
+	return slices.BinarySearchFunc(s.rooms, room, func(sub *subscription, room chat.RoomID) int { return cmp.Compare(sub.Stream().Room(), room) })
 }
 
 // addRoom notes a subscription; false when the session has ended.
@@ -264,7 +265,7 @@ func (s *session) addRoom(sub *subscription) bool {
 	if s.ended() {
 		return false
 	}
-	i, _ := s.find(sub.stream.id.Room())
+	i, _ := s.find(sub.Stream().Room())
 	s.rooms = slices.Insert(s.rooms, i, sub)
 	return true
 }
@@ -287,8 +288,8 @@ func (s *session) followOwn() {
 	s.mu.Lock()
 	user := s.claims.User
 	s.mu.Unlock()
-	sub := &subscription{session: s}
-	_, _, err := s.c.hub.subscribe(s.c.ctx, chat.StreamOf(user), sub)
+	sub := newSubscription(s, false)
+	_, err := s.c.hub.Subscribe(s.c.ctx, chat.StreamOf(user), &sub.Place)
 	if err != nil {
 		time.AfterFunc(ownRetry, func() { s.task(s.followOwn) })
 		return
@@ -300,7 +301,7 @@ func (s *session) followOwn() {
 	}
 	s.mu.Unlock()
 	if ended {
-		sub.end()
+		sub.Leave()
 		return
 	}
 	if err := s.c.verifier.CheckSession(s.c.ctx, claims); chat.KindOf(err) == chat.Unauthenticated && err != nil {
@@ -309,11 +310,11 @@ func (s *session) followOwn() {
 }
 
 // onOwn acts on an event of the user's own stream. It must not block.
-func (s *session) onOwn(d *chat.Delivery) {
+func (s *session) onOwn(d *hub.Delivery) {
 	if d.Type != chat.SessionRevoked && !d.Type.Member() {
 		return
 	}
-	e, err := chat.DecodeFrame(d.Frame)
+	e, err := d.Event()
 	if err != nil {
 		s.c.logger.Error("own stream", "error", err)
 		return
@@ -345,7 +346,7 @@ func (s *session) review(room chat.RoomID) {
 	switch {
 	case err != nil && chat.KindOf(err) != chat.NotFound:
 		s.close(CloseDraining, "resume") // better to start anew than to guess
-	case err != nil || !m.Active && sub != nil && sub.stream.passed(m.Sequence):
+	case err != nil || !m.Active && sub != nil && sub.Passed(m.Sequence):
 		s.unfollow(room)
 	case !m.Active: // the room's own stream has yet to say so, and then ends it
 	case all && sub == nil:
@@ -355,28 +356,6 @@ func (s *session) review(room chat.RoomID) {
 			s.close(CloseDraining, "resume") // the client asks for it again
 		case chat.KindOf(err) == chat.TooMany:
 			s.refused("", room, err)
-		}
-	}
-}
-
-// expel ends the subscriptions of a user who left or was removed, right behind
-// the event that says so. It is called with st.mu held.
-func (c *Connector) expel(st *stream, d *chat.Delivery) {
-	e, err := chat.DecodeFrame(d.Frame)
-	if err != nil {
-		c.logger.Error("member event", "error", err)
-		return
-	}
-	var data chat.MemberData
-	if err := e.Decode(&data); err != nil {
-		c.logger.Error("member event", "error", err)
-		return
-	}
-	for _, sub := range slices.Backward(st.subs) {
-		if sub.session.user() == data.User {
-			c.departed.note(st.id.Room(), data.User, d.Sequence)
-			sub.endLocked()
-			sub.session.removeRoom(st.id.Room())
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"knatter.dev/chat/connector/socket"
 	"knatter.dev/chat/internal/auth"
 )
 
@@ -48,7 +49,7 @@ func TestSweepDoesNotGoByTheClock(t *testing.T) {
 			default:
 			}
 			s.sweep(clock.Add(step), begun+11*time.Second)
-			if f := <-frames; f != opPing {
+			if f := <-frames; f != socket.Frame(socket.Ping, nil)[0] {
 				t.Errorf("%x in place of a ping", f)
 			}
 			s.sweep(clock.Add(step), begun+19*time.Second)

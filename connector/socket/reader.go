@@ -1,6 +1,6 @@
-// Package socket reads the frames of WebSocket clients (RFC 6455). It knows nothing
-// of chat, and writes nothing: what is wrong becomes an error with the close code
-// that its owner should send.
+// Package socket is the server's end of WebSockets (RFC 6455): the [Handshake], a [Reader]
+// of clients' frames, and a [Queue] of what is to be written. It knows nothing of chat. What is wrong
+// with a client's frames becomes an error with the close code that its owner should send.
 package socket
 
 import (

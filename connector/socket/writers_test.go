@@ -1,4 +1,4 @@
-package connector
+package socket
 
 import (
 	"bytes"
@@ -30,28 +30,17 @@ func tcp(t *testing.T) (near, far *net.TCPConn) {
 	return accepted.(*net.TCPConn), conn.(*net.TCPConn)
 }
 
-func sharedQueue(t *testing.T, w *writers, conn *net.TCPConn, frames, size int) (*queue, chan struct{}) {
-	t.Helper()
-	q, written := newQueue(conn, frames, size)
-	raw, err := conn.SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
-	q.raw, q.writers = raw, w
-	return q, written
-}
-
 func TestWritersKeepEachQueueInOrder(t *testing.T) {
-	w := startWriters()
-	defer w.stop()
+	w := StartWriters()
+	defer w.Stop()
 	const sockets, frames = 20, 500
 	var wg sync.WaitGroup
 	for range sockets {
 		near, far := tcp(t)
-		q, _ := sharedQueue(t, w, near, frames, 1<<20)
+		q, _ := newQueue(near, w, frames, 1<<20)
 		wg.Go(func() {
 			for i := range uint32(frames) {
-				if !q.push(binary.BigEndian.AppendUint32(nil, i)) {
+				if !q.Push(binary.BigEndian.AppendUint32(nil, i)) {
 					t.Error("the queue is full")
 				}
 			}
@@ -74,27 +63,27 @@ func TestWritersKeepEachQueueInOrder(t *testing.T) {
 
 // A peer that does not read must hold up neither the writers nor its own frames.
 func TestWritersDoNotWaitForAPeer(t *testing.T) {
-	w := startWriters()
-	defer w.stop()
+	w := StartWriters()
+	defer w.Stop()
 	near, far := tcp(t)
-	slow, written := sharedQueue(t, w, near, 1000, 64<<20)
+	slow, written := newQueue(near, w, 1000, 64<<20)
 	var want []byte
 	for i := range 400 { // more than the system buffers
 		frame := bytes.Repeat([]byte{byte(i)}, 100_000)
 		want = append(want, frame...)
-		if !slow.push(frame) {
+		if !slow.Push(frame) {
 			t.Fatal("the queue is full")
 		}
 	}
 	for range 50 {
 		near, far := tcp(t)
-		q, _ := sharedQueue(t, w, near, 10, 100)
-		q.push([]byte("hello"))
+		q, _ := newQueue(near, w, 10, 100)
+		q.Push([]byte("hello"))
 		if _, err := io.ReadFull(far, make([]byte, 5)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	slow.close([]byte("bye"), false)
+	slow.Close([]byte("bye"), false)
 	got := make([]byte, len(want)+3)
 	if _, err := io.ReadFull(far, got); err != nil {
 		t.Fatal(err)
@@ -106,14 +95,14 @@ func TestWritersDoNotWaitForAPeer(t *testing.T) {
 }
 
 func TestWritersNoticeAPeerThatIsGone(t *testing.T) {
-	w := startWriters()
-	defer w.stop()
+	w := StartWriters()
+	defer w.Stop()
 	near, far := tcp(t)
-	q, written := sharedQueue(t, w, near, 1000, 1<<20)
+	q, written := newQueue(near, w, 1000, 1<<20)
 	_ = far.SetLinger(0)
 	_ = far.Close()
 	for {
-		q.push([]byte("hello"))
+		q.Push([]byte("hello"))
 		select {
 		case <-written:
 			return
@@ -124,11 +113,11 @@ func TestWritersNoticeAPeerThatIsGone(t *testing.T) {
 
 // What is pushed when the writers have stopped is written nevertheless.
 func TestQueueOutlivesTheWriters(t *testing.T) {
-	w := startWriters()
-	w.stop()
+	w := StartWriters()
+	w.Stop()
 	near, far := tcp(t)
-	q, _ := sharedQueue(t, w, near, 10, 100)
-	q.push([]byte("hello"))
+	q, _ := newQueue(near, w, 10, 100)
+	q.Push([]byte("hello"))
 	if _, err := io.ReadFull(far, make([]byte, 5)); err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package connector
+package socket
 
 import (
 	"net"
@@ -13,16 +13,14 @@ const (
 	keepFrames    = 2        // an idle socket keeps room for so many, and no memory for a busy hour
 )
 
-// queue is what waits to be written to one socket: bounded, and without a
+// Queue is what waits to be written to one socket: bounded, and without a
 // goroutine. Whatever has gathered when its turn comes is written at once.
-type queue struct {
-	conn      net.Conn
-	raw       syscall.RawConn // of conn, for the writers; nil when it has none
-	writers   *writers        // nil when the queue always writes by itself
-	maxFrames int
-	maxBytes  int
-	timeout   time.Duration // of a write
-	onWritten func()        // after the last write of a closed queue, or a failed write
+type Queue struct {
+	conn    net.Conn
+	raw     syscall.RawConn // of conn, for the writers; nil when it has none
+	writers *Writers        // nil when the queue always writes by itself
+	bounds  Bounds
+	written func()
 
 	mu      sync.Mutex
 	frames  [][]byte
@@ -32,20 +30,36 @@ type queue struct {
 	room    chan struct{} // closed when a waiting push may try again; nil when none waits
 }
 
-// push adds finished frames, which must not change any more, and starts writing.
+// Bounds are those of a queue.
+type Bounds struct {
+	Frames  int           // that wait
+	Bytes   int           // of them
+	Timeout time.Duration // of a write
+}
+
+// Init makes the queue write to a connection, by the writers where it can. written is
+// called after the last write of a closed queue, or a failed write.
+func (q *Queue) Init(conn net.Conn, w *Writers, b Bounds, written func()) {
+	q.conn, q.writers, q.bounds, q.written = conn, w, b, written
+	if system, ok := conn.(syscall.Conn); ok && w != nil {
+		q.raw, _ = system.SyscallConn() // without it the queue writes by itself
+	}
+}
+
+// Push adds finished frames, which must not change any more, and starts writing.
 // It returns false when the queue is full; a closed queue takes and drops them.
-func (q *queue) push(frames ...[]byte) bool {
+func (q *Queue) Push(frames ...[]byte) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.pushLocked(frames)
 }
 
-func (q *queue) pushLocked(frames [][]byte) bool {
+func (q *Queue) pushLocked(frames [][]byte) bool {
 	if q.closed {
 		return true
 	}
 	for _, f := range frames {
-		if len(q.frames) >= q.maxFrames || q.bytes+len(f) > q.maxBytes {
+		if len(q.frames) >= q.bounds.Frames || q.bytes+len(f) > q.bounds.Bytes {
 			return false
 		}
 		q.frames = append(q.frames, f)
@@ -55,25 +69,25 @@ func (q *queue) pushLocked(frames [][]byte) bool {
 	return true
 }
 
-// offer adds a frame that is of no use later: it returns false when others wait.
-func (q *queue) offer(frame []byte) bool {
+// Offer adds a frame that is of no use later: it returns false when others wait.
+func (q *Queue) Offer(frame []byte) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.closed || len(q.frames) < offeredBehind && q.bytes < writeBytes && q.pushLocked([][]byte{frame})
 }
 
-// len is how many frames wait.
-func (q *queue) len() int {
+// Len is how many frames wait.
+func (q *Queue) Len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return len(q.frames)
 }
 
-// pushWait is push for a sender that can wait, as a replay does: it goes on when
+// PushWait is Push for a sender that can wait, as a replay does: it goes on when
 // the queue is less than half full. It returns false when done is closed first.
-func (q *queue) pushWait(frame []byte, done <-chan struct{}) (ok bool) {
+func (q *Queue) PushWait(frame []byte, done <-chan struct{}) (ok bool) {
 	return q.await(done, func() bool {
-		if !q.closed && (len(q.frames) >= q.maxFrames/2 || q.bytes >= q.maxBytes/2) {
+		if !q.closed && (len(q.frames) >= q.bounds.Frames/2 || q.bytes >= q.bounds.Bytes/2) {
 			return false
 		}
 		ok = q.pushLocked([][]byte{frame})
@@ -81,15 +95,15 @@ func (q *queue) pushWait(frame []byte, done <-chan struct{}) (ok bool) {
 	}) && ok
 }
 
-// drained waits until next to nothing waits to be written: what the next write takes.
+// Drained waits until next to nothing waits to be written: what the next write takes.
 // It returns false when done is closed first.
-func (q *queue) drained(done <-chan struct{}) bool {
+func (q *Queue) Drained(done <-chan struct{}) bool {
 	return q.await(done, func() bool { return q.closed || q.bytes <= writeBytes })
 }
 
 // await waits until ready, which is called with q.mu held. It returns false when done
 // is closed first.
-func (q *queue) await(done <-chan struct{}, ready func() bool) bool {
+func (q *Queue) await(done <-chan struct{}, ready func() bool) bool {
 	for {
 		q.mu.Lock()
 		if ready() {
@@ -109,9 +123,9 @@ func (q *queue) await(done <-chan struct{}, ready func() bool) bool {
 	}
 }
 
-// close adds a last frame, if any, after which the queue takes nothing. With
+// Close adds a last frame, if any, after which the queue takes nothing. With
 // discard what waits is dropped, otherwise it is written first.
-func (q *queue) close(last []byte, discard bool) {
+func (q *Queue) Close(last []byte, discard bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.closed {
@@ -128,7 +142,7 @@ func (q *queue) close(last []byte, discard bool) {
 	q.startLocked()
 }
 
-func (q *queue) startLocked() {
+func (q *Queue) startLocked() {
 	if q.writing {
 		return
 	}
@@ -138,7 +152,7 @@ func (q *queue) startLocked() {
 	}
 }
 
-func (q *queue) wakeLocked() {
+func (q *Queue) wakeLocked() {
 	if q.room != nil {
 		close(q.room)
 		q.room = nil
@@ -148,7 +162,7 @@ func (q *queue) wakeLocked() {
 // take moves frames to buf, as many as fit into one write, and tells how many. A
 // frame is never split between two writes that another writer's frame could come
 // between.
-func (q *queue) take(buf []byte) (_ []byte, n int) {
+func (q *Queue) take(buf []byte) (_ []byte, n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for n < len(q.frames) && (n == 0 || len(buf)+len(q.frames[n]) <= writeBytes) {
@@ -166,7 +180,7 @@ func (q *queue) take(buf []byte) (_ []byte, n int) {
 }
 
 // done ends the turn when nothing is left to write; false when something is.
-func (q *queue) done() bool {
+func (q *Queue) done() bool {
 	q.mu.Lock()
 	if len(q.frames) > 0 {
 		q.mu.Unlock()
@@ -176,38 +190,38 @@ func (q *queue) done() bool {
 	closed := q.closed
 	q.mu.Unlock()
 	if closed {
-		q.onWritten()
+		q.written()
 	}
 	return true
 }
 
 // again lines up for what has come during the turn.
-func (q *queue) again() {
+func (q *Queue) again() {
 	if !q.done() && !q.writers.add(q) {
 		go q.write(nil)
 	}
 }
 
 // failed ends the queue when the socket takes nothing any more.
-func (q *queue) failed() {
+func (q *Queue) failed() {
 	q.mu.Lock()
 	q.closed, q.writing = true, false
 	q.frames, q.bytes = nil, 0
 	q.wakeLocked()
 	q.mu.Unlock()
-	q.onWritten()
+	q.written()
 }
 
 var writeBuffers = sync.Pool{New: func() any { b := make([]byte, 0, writeBytes); return &b }}
 
 // write writes out, then what waits, until the queue is empty or the socket
 // fails. It may have to wait for the peer.
-func (q *queue) write(out []byte) {
+func (q *Queue) write(out []byte) {
 	buf := writeBuffers.Get().(*[]byte)
 	defer writeBuffers.Put(buf)
 	for {
 		if len(out) > 0 {
-			err := q.conn.SetWriteDeadline(time.Now().Add(q.timeout))
+			err := q.conn.SetWriteDeadline(time.Now().Add(q.bounds.Timeout))
 			if err == nil {
 				_, err = q.conn.Write(out)
 			}

@@ -1,4 +1,4 @@
-package connector
+package socket
 
 import (
 	"errors"
@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// writers write what waits in queues: a few goroutines for all sockets, each of
+// Writers write what waits in queues: a few goroutines for all sockets, each of
 // which tries a write that cannot block. Queues take their turns in the order in
 // which they were added, each at most once in the line.
 //
@@ -20,7 +20,7 @@ import (
 // gathers, as in very many quiet rooms.
 //
 // A queue whose peer does not take it all gets a goroutine of its own.
-type writers struct {
+type Writers struct {
 	mu      sync.Mutex
 	wake    sync.Cond
 	line    []turn // from head on
@@ -34,13 +34,13 @@ type writers struct {
 
 // turn is a queue in the line.
 type turn struct {
-	q     *queue
+	q     *Queue
 	since time.Time
 }
 
-// startWriters starts the goroutines, which stop ends.
-func startWriters() *writers {
-	w := new(writers)
+// StartWriters starts the goroutines, which Stop ends.
+func StartWriters() *Writers {
+	w := new(Writers)
 	w.wake.L = &w.mu
 	w.pressure = pressure{cost: usualCost, since: time.Now()}
 	for range max(runtime.GOMAXPROCS(0), 2) {
@@ -50,7 +50,7 @@ func startWriters() *writers {
 }
 
 // add gives a queue a turn; false when the writers have stopped.
-func (w *writers) add(q *queue) bool {
+func (w *Writers) add(q *Queue) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.stopped {
@@ -66,7 +66,7 @@ func (w *writers) add(q *queue) bool {
 
 // next waits for the next queue; took is how long the write before it has taken,
 // of so many frames. It is nil when the writers stop and all have had their turn.
-func (w *writers) next(took time.Duration, frames int) *queue {
+func (w *Writers) next(took time.Duration, frames int) *Queue {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.pressure.add(took, frames)
@@ -99,7 +99,7 @@ func (w *writers) next(took time.Duration, frames int) *queue {
 	return q
 }
 
-func (w *writers) stop() {
+func (w *Writers) Stop() {
 	w.mu.Lock()
 	w.stopped = true
 	w.wake.Broadcast()
@@ -184,7 +184,7 @@ func (p *pressure) decide(share, gathered float64) {
 
 // writer is one of the goroutines.
 type writer struct {
-	all *writers
+	all *Writers
 	buf []byte
 	try func(fd uintptr) bool
 
@@ -193,7 +193,7 @@ type writer struct {
 	err error
 }
 
-func newWriter(all *writers) *writer {
+func newWriter(all *Writers) *writer {
 	w := &writer{all: all, buf: make([]byte, 0, writeBytes)}
 	w.try = func(fd uintptr) bool {
 		for {
@@ -224,7 +224,7 @@ func (w *writer) run() {
 
 // write writes what waits in a queue, at most writeBytes or one frame of it, and
 // tells how many frames that was.
-func (w *writer) write(q *queue) (frames int) {
+func (w *writer) write(q *Queue) (frames int) {
 	w.out, frames = q.take(w.buf[:0])
 	if len(w.out) > 0 {
 		w.n, w.err = 0, nil

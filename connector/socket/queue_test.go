@@ -1,4 +1,4 @@
-package connector
+package socket
 
 import (
 	"bytes"
@@ -22,9 +22,11 @@ func (w *writes) Write(b []byte) (int, error) {
 	return w.Conn.Write(b)
 }
 
-func newQueue(conn net.Conn, frames, size int) (*queue, chan struct{}) {
+func newQueue(conn net.Conn, w *Writers, frames, size int) (*Queue, chan struct{}) {
 	written := make(chan struct{}, 1)
-	return &queue{conn: conn, maxFrames: frames, maxBytes: size, timeout: 10 * time.Second, onWritten: func() { written <- struct{}{} }}, written
+	q := new(Queue)
+	q.Init(conn, w, Bounds{Frames: frames, Bytes: size, Timeout: 10 * time.Second}, func() { written <- struct{}{} })
+	return q, written
 }
 
 func TestQueueWritesWhatGatheredAtOnce(t *testing.T) {
@@ -32,17 +34,17 @@ func TestQueueWritesWhatGatheredAtOnce(t *testing.T) {
 		near, far := net.Pipe()
 		defer func() { _ = far.Close() }()
 		conn := &writes{Conn: near}
-		q, written := newQueue(conn, 1000, 1<<20)
+		q, written := newQueue(conn, nil, 1000, 1<<20)
 		var want []byte
 		for i := range 100 {
-			frame := wireFrame(opText, bytes.Repeat([]byte{byte('a' + i%26)}, i))
+			frame := Frame(Text, bytes.Repeat([]byte{byte('a' + i%26)}, i))
 			want = append(want, frame...)
-			if !q.push(frame) {
+			if !q.Push(frame) {
 				t.Fatal("the queue is full")
 			}
 		}
-		q.close(closeFrame(CloseDraining, "bye"), false)
-		want = append(want, closeFrame(CloseDraining, "bye")...)
+		q.Close(CloseFrame(1001, "bye"), false)
+		want = append(want, CloseFrame(1001, "bye")...)
 		got := make([]byte, len(want))
 		if _, err := io.ReadFull(far, got); err != nil {
 			t.Fatal(err)
@@ -60,21 +62,21 @@ func TestQueueWritesWhatGatheredAtOnce(t *testing.T) {
 func TestQueueIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
-		q, written := newQueue(near, 10, 100)
+		q, written := newQueue(near, nil, 10, 100)
 		frame := make([]byte, 30)
-		q.push(frame)
+		q.Push(frame)
 		synctest.Wait() // the first is being written to a peer that does not read
 		for range 3 {
-			if !q.push(frame) {
+			if !q.Push(frame) {
 				t.Fatal("full before its bound")
 			}
 		}
-		if q.push(frame) {
+		if q.Push(frame) {
 			t.Error("took 120 bytes, the bound is 100")
 		}
 		// A peer that takes nothing is given up after a time.
 		<-written
-		if !q.push(frame) {
+		if !q.Push(frame) {
 			t.Error("a closed queue must take and drop")
 		}
 		_ = far.Close()
@@ -85,16 +87,16 @@ func TestQueuePushWaitGoesOnWhenThereIsRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
 		defer func() { _ = far.Close() }()
-		q, written := newQueue(near, 4, 1<<20)
+		q, written := newQueue(near, nil, 4, 1<<20)
 		done := make(chan struct{})
 		const n = 100
 		go func() {
 			for i := range n {
-				if !q.pushWait(binary.BigEndian.AppendUint32(nil, uint32(i)), done) {
+				if !q.PushWait(binary.BigEndian.AppendUint32(nil, uint32(i)), done) {
 					t.Error("gave up")
 				}
 			}
-			q.close(nil, false)
+			q.Close(nil, false)
 		}()
 		for i := range n {
 			var b [4]byte
@@ -107,17 +109,17 @@ func TestQueuePushWaitGoesOnWhenThereIsRoom(t *testing.T) {
 		}
 		<-written
 
-		q, written = newQueue(near, 4, 1<<20)
-		q.push([]byte("x"))
+		q, written = newQueue(near, nil, 4, 1<<20)
+		q.Push([]byte("x"))
 		synctest.Wait()
 		for range 4 {
-			q.push([]byte("x"))
+			q.Push([]byte("x"))
 		}
 		go func() {
 			time.Sleep(time.Second)
 			close(done)
 		}()
-		if q.pushWait([]byte("y"), done) {
+		if q.PushWait([]byte("y"), done) {
 			t.Error("pushed into a full queue")
 		}
 		_ = near.Close()
@@ -129,11 +131,11 @@ func TestQueueDiscardsForASlowPeer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
 		defer func() { _ = far.Close() }()
-		q, written := newQueue(near, 100, 1<<20)
-		q.push([]byte("first"))
+		q, written := newQueue(near, nil, 100, 1<<20)
+		q.Push([]byte("first"))
 		synctest.Wait()
-		q.push([]byte("waiting"))
-		q.close([]byte("close"), true)
+		q.Push([]byte("waiting"))
+		q.Close([]byte("close"), true)
 		got := make([]byte, len("firstclose"))
 		if _, err := io.ReadFull(far, got); err != nil {
 			t.Fatal(err)
@@ -147,7 +149,7 @@ func TestQueueDiscardsForASlowPeer(t *testing.T) {
 
 func TestWireFrameLengths(t *testing.T) {
 	for _, n := range []int{0, 1, 125, 126, 65535, 65536} {
-		frame := wireFrame(opText, make([]byte, n))
+		frame := Frame(Text, make([]byte, n))
 		header := 2
 		if n > 125 {
 			header = 4
@@ -166,18 +168,18 @@ func TestQueueTakesNoOffersBehindOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
 		defer func() { _ = far.Close() }()
-		q, written := newQueue(near, 1000, 1<<20)
-		if !q.offer(wireFrame(opText, []byte("offer"))) {
+		q, written := newQueue(near, nil, 1000, 1<<20)
+		if !q.Offer(Frame(Text, []byte("offer"))) {
 			t.Error("an idle queue takes no offer")
 		}
 		synctest.Wait() // it is being written, and nobody reads
 		for range offeredBehind {
-			q.push(wireFrame(opText, []byte("frame")))
+			q.Push(Frame(Text, []byte("frame")))
 		}
-		if q.offer(wireFrame(opText, []byte("offer"))) {
+		if q.Offer(Frame(Text, []byte("offer"))) {
 			t.Error("an offer waits behind others")
 		}
-		q.close(nil, true)
+		q.Close(nil, true)
 		_ = far.Close()
 		<-written
 	})

@@ -1,39 +1,41 @@
-package connector
+package socket
 
 import (
 	"crypto/sha1" //nolint:gosec // RFC 6455 has it so; it protects nothing
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
-
-	"knatter.dev/chat"
 )
 
 // acceptKey is what a server adds to a client's key (RFC 6455, 1.3).
 const acceptKey = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
-// checkHandshake checks that the request is a handshake of WebSocket version 13 with
-// our subprotocol, and returns the key to answer with. Errors: Malformed.
-func checkHandshake(ctx *fasthttp.RequestCtx) (accept string, err error) {
+// Handshake is a client's, which can be accepted.
+type Handshake struct{ accept, subprotocol string }
+
+// CheckHandshake checks that the request is a handshake of WebSocket version 13 with a
+// subprotocol. An error says what is wrong with it.
+func CheckHandshake(ctx *fasthttp.RequestCtx, subprotocol string) (Handshake, error) {
 	h := &ctx.Request.Header
 	key, err := base64.StdEncoding.DecodeString(string(h.Peek("Sec-WebSocket-Key")))
 	switch {
 	case string(h.Protocol()) != "HTTP/1.1":
-		return "", chat.Errorf(chat.Malformed, "a WebSocket needs HTTP/1.1")
+		return Handshake{}, errors.New("a WebSocket needs HTTP/1.1")
 	case !offers(ctx, "Connection", "upgrade") || !offers(ctx, "Upgrade", "websocket"):
-		return "", chat.Errorf(chat.Malformed, "this is a WebSocket endpoint")
+		return Handshake{}, errors.New("this is a WebSocket endpoint")
 	case !offers(ctx, "Sec-WebSocket-Protocol", subprotocol):
-		return "", chat.Errorf(chat.Malformed, "the subprotocol must be %s", subprotocol)
+		return Handshake{}, fmt.Errorf("the subprotocol must be %s", subprotocol)
 	case string(h.Peek("Sec-WebSocket-Version")) != "13" || err != nil || len(key) != 16:
-		return "", chat.Errorf(chat.Malformed, "not a handshake of WebSocket version 13")
+		return Handshake{}, errors.New("not a handshake of WebSocket version 13")
 	}
 	sum := sha1.Sum([]byte(string(h.Peek("Sec-WebSocket-Key")) + acceptKey)) //nolint:gosec // as above
-	return base64.StdEncoding.EncodeToString(sum[:]), nil
+	return Handshake{base64.StdEncoding.EncodeToString(sum[:]), subprotocol}, nil
 }
 
 // offers reports whether a header of comma-separated values has one of them.
@@ -48,12 +50,12 @@ func offers(ctx *fasthttp.RequestCtx, header, value string) bool {
 	return false
 }
 
-// takeOver answers the handshake and hands over the bare connection.
+// Accept answers the handshake and hands over the bare connection.
 //
 // fasthttp's own hijacking leaves its read buffer (4 KiB and a layer of calls) between
 // the socket and its reader for as long as the socket lives; with many idle sockets that
 // is most of what they cost.
-func takeOver(ctx *fasthttp.RequestCtx, accept string, handle func(net.Conn)) {
+func (h Handshake) Accept(ctx *fasthttp.RequestCtx, handle func(net.Conn)) {
 	raw := ctx.Conn()
 	ctx.HijackSetNoResponse(true)
 	ctx.Hijack(func(buffered net.Conn) {
@@ -62,22 +64,13 @@ func takeOver(ctx *fasthttp.RequestCtx, accept string, handle func(net.Conn)) {
 			return
 		}
 		answer := "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" +
-			"Sec-WebSocket-Accept: " + accept + "\r\nSec-WebSocket-Protocol: " + subprotocol + "\r\n\r\n"
+			"Sec-WebSocket-Accept: " + h.accept + "\r\nSec-WebSocket-Protocol: " + h.subprotocol + "\r\n\r\n"
 		if _, err := raw.Write([]byte(answer)); err != nil || raw.SetDeadline(time.Time{}) != nil {
 			_ = raw.Close()
 			return
 		}
 		handle(raw)
 	})
-}
-
-// bare is the connection without the layer that lingers: each is stack of a goroutine
-// that waits in it.
-func bare(conn net.Conn) net.Conn {
-	if l, ok := conn.(lingeringConn); ok {
-		return l.TCPConn
-	}
-	return conn
 }
 
 // early reports whether the client sent something behind its request, before the

@@ -1,0 +1,137 @@
+package hub
+
+import (
+	"context"
+	"sync"
+
+	"knatter.dev/chat"
+)
+
+// stream is one room, or one user's own stream, on this connector.
+//
+// Its route in the log decides what is delivered: after route.opened at sequence
+// S everything above S comes, in order and without a gap, until the route is
+// closed. The route stays open when the last subscriber leaves; the first
+// delivery that nobody wants closes it, so that coming back soon costs nothing.
+type stream struct {
+	id chat.StreamID
+
+	mu      sync.Mutex
+	places  []*Place
+	last    chat.Sequence // everything up to here was delivered or is history
+	open    bool          // the route is open in the log
+	opening *opening      // route.opened is being appended
+	waiting int           // subscribers that wait for it
+	closing bool          // route.closed is being appended
+	closed  chat.Sequence // of the last route.closed: what comes up to it was under way
+	stale   bool          // unused since the last sweep
+	gone    bool          // swept out of the hub: take the stream anew
+}
+
+// join adds a subscriber and returns the border. It is called with st.mu held.
+func (st *stream) join(p *Place) chat.Sequence {
+	p.stream, p.at = st, len(st.places)
+	st.places = append(st.places, p)
+	return st.last
+}
+
+// opening is one append of route.opened that several subscribers may wait for.
+type opening struct {
+	done chan struct{}
+	err  error
+}
+
+// wait returns when the append has ended, with its error. Errors: also Unavailable when
+// ctx ends first.
+func (o *opening) wait(ctx context.Context) error {
+	select {
+	case <-o.done:
+		return o.err
+	case <-ctx.Done():
+		return chat.Errorf(chat.Unavailable, "opening the route: %w", ctx.Err())
+	}
+}
+
+// Subscriber gets what is delivered of a stream. Its methods are called with the stream
+// held: they must neither block nor call its Place.
+type Subscriber interface {
+	// Take takes a delivery. Events come in the stream's order; signals come between
+	// them. It reports whether it wants more.
+	Take(d *Delivery) (more bool)
+
+	// Left says that nothing more comes.
+	Left()
+}
+
+// Delivery is a delivery, with what its subscribers share.
+type Delivery struct {
+	*chat.Delivery
+
+	// Finished is what the first subscriber has made of the frame for all of them.
+	Finished []byte
+
+	event chat.Event
+	err   error
+	read  bool
+}
+
+// Event is the event in the frame. Errors: as [chat.DecodeFrame].
+func (d *Delivery) Event() (*chat.Event, error) {
+	if !d.read {
+		d.event, d.err = chat.DecodeFrame(d.Frame)
+		d.read = true
+	}
+	return &d.event, d.err
+}
+
+// Place is a subscriber's place in a stream.
+type Place struct {
+	who    Subscriber
+	stream *stream
+	at     int // in the stream's places
+	left   bool
+}
+
+// PlaceOf returns a place for a subscriber, which [Hub.Subscribe] takes.
+func PlaceOf(who Subscriber) Place { return Place{who: who} }
+
+// Stream is the stream's id.
+func (p *Place) Stream() chat.StreamID { return p.stream.id }
+
+// Do calls f while nothing is delivered: last is up to where everything was, or is
+// history.
+func (p *Place) Do(f func(last chat.Sequence)) {
+	p.stream.mu.Lock()
+	defer p.stream.mu.Unlock()
+	f(p.stream.last)
+}
+
+// Passed reports whether everything up to a sequence was delivered or is history.
+func (p *Place) Passed(s chat.Sequence) (passed bool) {
+	p.Do(func(last chat.Sequence) { passed = last >= s })
+	return passed
+}
+
+// Leave ends the subscription. The stream stays until its route is closed.
+func (p *Place) Leave() {
+	p.stream.mu.Lock()
+	defer p.stream.mu.Unlock()
+	p.leave()
+}
+
+// leave is Leave with the stream held.
+func (p *Place) leave() {
+	if p.left {
+		return
+	}
+	p.left = true
+	places := p.stream.places
+	last := len(places) - 1
+	places[p.at] = places[last]
+	places[p.at].at = p.at
+	places[last] = nil
+	if p.stream.places = places[:last]; last == 0 {
+		p.stream.places = nil
+	}
+	p.who.Left()
+}
