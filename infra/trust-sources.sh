@@ -10,6 +10,8 @@ patch=$(mktemp)
 trap 'rm -f "$patch"' EXIT
 secret=$(kubectl -n "$1" get secret knatter -o go-template='{{.data.KNATTER_CALLER_SECRET | base64decode}}' | tr ', \t\r' '\n\n\n\n' | grep -m1 .)
 printf '{"spec":{"ceOverrides":{"extensions":{"knattersecret":"%s"}}}}' "$secret" >"$patch"
-for source in persist index fanout; do
+# generated: sources
+for source in persist index fanout signals; do
+# generated so far
 	kubectl -n "$1" patch kafkasource "$source" --type=merge --patch-file="$patch"
 done

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -72,8 +73,11 @@ func run(ctx context.Context, c program.Call) error {
 
 	var dispatchers []*dispatch.Dispatcher
 	var metrics []prometheus.Collector
+	var variables []string
 	for _, f := range chat.Followers {
-		url := c.Env[program.FunctionURL(f.Function(), false).Env()]
+		variable := program.FunctionURL(f.Function(), false).Env()
+		variables = append(variables, variable)
+		url := c.Env[variable]
 		if url == "" {
 			continue
 		}
@@ -87,7 +91,7 @@ func run(ctx context.Context, c program.Call) error {
 		slog.Info("following the log", slog.String("function", f.Name), slog.String("url", url))
 	}
 	if len(dispatchers) == 0 {
-		return chat.Errorf(chat.Invalid, "at least one of KNATTER_FUNCTION_PERSIST, KNATTER_FUNCTION_INDEX and KNATTER_FUNCTION_FANOUT must be set")
+		return chat.Errorf(chat.Invalid, "at least one of %s must be set", strings.Join(slices.Compact(variables), ", "))
 	}
 	ready := func(context.Context) error {
 		for _, d := range dispatchers {
