@@ -206,6 +206,7 @@ func TestFlags(t *testing.T) {
 		{"--retention 0", "--retention must be at least"},
 		{"--retention -1", ""},
 		{"--connections -1", "--connections"},
+		{"--private-log --brokers localhost:9092", "--private-log"},
 		{"--version", ""},
 		{"--trusted-proxies nowhere", "for flag --trusted-proxies"},
 	} {

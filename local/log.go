@@ -24,7 +24,7 @@ func startLog(cfg config) (kafka.Config, *embedded.Broker, error) {
 		return kc, nil, err
 	}
 	kc := kafka.Config{RetentionBytes: cfg.retention, Trimmed: true, Partitions: partitions, Uncompressed: true}
-	opts := embedded.Options{NoSync: cfg.noSync, Keep: kc.Keeps()}
+	opts := embedded.Options{NoSync: cfg.noSync, Keep: kc.Keeps(), Private: cfg.private}
 	if !cfg.ephemeral {
 		opts.Dir = filepath.Join(cfg.data, "log")
 	}
@@ -32,7 +32,7 @@ func startLog(cfg config) (kafka.Config, *embedded.Broker, error) {
 	if err != nil {
 		return kc, nil, err
 	}
-	kc.Brokers = broker.Addrs()
+	kc.Brokers, kc.SASL = broker.Addrs(), broker.SASL()
 	return kc, broker, nil
 }
 

@@ -112,7 +112,7 @@ func run(ctx context.Context, cfg config, start time.Time) (err error) {
 		}
 	})
 	front.Go(func() error {
-		announce(serving, cfg, gateway, ln, parts.kafka.Brokers, start)
+		announce(serving, cfg, gateway, ln, parts, start)
 		return nil
 	})
 	err = front.Wait()
@@ -124,7 +124,7 @@ func run(ctx context.Context, cfg config, start time.Time) (err error) {
 }
 
 // announce says where the chat is when it is ready.
-func announce(ctx context.Context, cfg config, gateway *connector.Connector, ln net.Listener, brokers []string, start time.Time) {
+func announce(ctx context.Context, cfg config, gateway *connector.Connector, ln net.Listener, p *parts, start time.Time) {
 	for gateway.Ready(ctx) != nil {
 		select {
 		case <-time.After(5 * time.Millisecond):
@@ -147,11 +147,30 @@ func announce(ctx context.Context, cfg config, gateway *connector.Connector, ln 
 			fmt.Printf("           %s (for others on the network)\n", u)
 		}
 	}
-	fmt.Printf("  data     %s\n  log      %s (Kafka protocol)\n", where, strings.Join(brokers, ","))
+	fmt.Printf("  data     %s\n  log      %s (Kafka protocol)\n", where, strings.Join(p.kafka.Brokers, ","))
+	if p.broker != nil {
+		fmt.Print(access(cfg, p.broker.Secret()))
+	}
 	if cfg.admin != "" {
 		fmt.Printf("  metrics  http://%s/metrics\n", cfg.admin)
 	}
 	fmt.Print("\nCtrl-C stops it.\n")
+}
+
+// access says how other programs get to the embedded log.
+func access(cfg config, secret string) string {
+	free := "reading is free"
+	if cfg.private {
+		free = "private"
+	}
+	password := "--verbose shows the password"
+	switch {
+	case cfg.verbose:
+		password = "password " + secret
+	case !cfg.ephemeral:
+		password = "password in " + filepath.Join(cfg.data, embedded.SecretFile)
+	}
+	return fmt.Sprintf("           %s; SASL user %s, %s\n", free, embedded.User, password)
 }
 
 // parts are what the connector and the functions work with.

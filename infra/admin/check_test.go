@@ -27,7 +27,7 @@ func someData(t *testing.T) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := kafka.Config{Brokers: broker.Addrs(), Partitions: 4, Uncompressed: true, Acked: broker.Acked}
+		c := kafka.Config{Brokers: broker.Addrs(), SASL: broker.SASL(), Partitions: 4, Uncompressed: true, Acked: broker.Acked}
 		if err := kafka.EnsureTopics(t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
@@ -109,6 +109,7 @@ func TestCheck(t *testing.T) {
 		{"store/MANIFEST-*", func(t *testing.T, path string) { flip(t, path, 15) }, false},
 		{"store/*.sst", func(t *testing.T, path string) { flip(t, path, 10) }, false},
 		{"store/*.blob", func(t *testing.T, path string) { flip(t, path, 10) }, false},
+		{"log.secret", func(t *testing.T, path string) { flip(t, path, -1) }, true},
 		{"key.pem", func(t *testing.T, path string) { flip(t, path, 3) }, true},
 	} {
 		damaged := t.TempDir()

@@ -42,6 +42,9 @@ func Check(dir string) ([]damage.Problem, error) {
 	if err := c.readPlaces(); err != nil {
 		return nil, err
 	}
+	if err := c.secret(); err != nil {
+		return nil, err
+	}
 	if _, err := os.Stat(filepath.Join(c.log, "partitions")); errors.Is(err, fs.ErrNotExist) {
 		c.gone()
 		return c.problems, nil

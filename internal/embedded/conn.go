@@ -2,17 +2,24 @@ package embedded
 
 import (
 	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
 	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kbin"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"knatter.dev/chat/internal/listen"
 )
 
 type listener struct {
-	net.Listener
+	*listen.Listener
 	b *Broker
 }
 
@@ -21,41 +28,133 @@ func (l *listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &conn{Conn: c, b: l.b}, nil
+	return newConn(c.(*listen.Conn), l.b), nil
 }
 
 // conn is a client's connection as kfake has it. It watches the requests go by, and
 // holds back the answers to appends until they are synced. kfake answers one
 // request of a connection before it turns to the next, each by one Write.
+//
+// Until its client has shown the log's secret it is a guest's.
 type conn struct {
-	net.Conn
-	b *Broker
+	*listen.Conn
+	b    *Broker
+	once sync.Once
 
-	head scanner // of the requests; used by the reading goroutine alone
+	// Used by the reading goroutine alone.
+	head  scanner // of the requests
+	ahead []byte  // that kfake has yet to read
+	login login
 
 	mu   sync.Mutex
 	held []int32 // correlation ids of appends that have yet to be answered, in order
 }
 
+func newConn(c *listen.Conn, b *Broker) *conn {
+	made := &conn{Conn: c, b: b}
+	if !b.private {
+		made.ahead = made.login.welcome()
+	}
+	return made
+}
+
 func (c *conn) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	c.head.scan(p[:n], func(request []byte) {
-		if correlation, ok := c.b.free.durable(request); ok {
-			c.mu.Lock()
-			c.held = append(c.held, correlation)
-			c.mu.Unlock()
+	if len(c.ahead) == 0 && !c.login.done.Load() {
+		if err := c.readGuest(); err != nil {
+			if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
+				slog.Debug("a client of the log is turned away", slog.Any("error", err))
+			}
+			return 0, err
 		}
-	})
+	}
+	if len(c.ahead) > 0 {
+		n := copy(p, c.ahead)
+		c.ahead = c.ahead[n:]
+		return n, nil
+	}
+	n, err := c.Conn.Read(p)
+	if scanned := c.head.scan(p[:n], c.pass); scanned != nil {
+		return 0, scanned
+	}
 	return n, err
 }
 
+// readGuest reads one request ahead.
+func (c *conn) readGuest() error {
+	var size [4]byte
+	if _, err := io.ReadFull(c.Conn, size[:]); err != nil {
+		return err
+	}
+	if c.login.done.Load() { // by the request before this one
+		c.ahead = size[:]
+		return c.head.scan(size[:], c.pass)
+	}
+	n := binary.BigEndian.Uint32(size[:])
+	if n > guestRequest {
+		return fmt.Errorf("a request of %d bytes without the log's secret", n)
+	}
+	request := make([]byte, n)
+	if _, err := io.ReadFull(c.Conn, request); err != nil {
+		return err
+	}
+	c.Conn.SetIdle(false) // who makes room for others is who asked for nothing for longest
+	c.Conn.SetIdle(true)
+	if err := c.login.note(request); err != nil {
+		return err
+	}
+	request, err := c.b.guests.admit(request, c.b.stop)
+	if err != nil {
+		return err
+	}
+	if err := c.pass(request); err != nil {
+		return err
+	}
+	c.ahead = append(binary.BigEndian.AppendUint32(nil, uint32(len(request))), request...)
+	return nil
+}
+
+// pass is told of each request before kfake has it.
+func (c *conn) pass(request []byte) error {
+	if len(request) < 2 || kmsg.RequestForKey(int16(binary.BigEndian.Uint16(request))) == nil {
+		return errors.New("no request that there is") // which kfake does not survive
+	}
+	if c.b.syncer == nil {
+		return nil
+	}
+	if correlation, ok := c.b.free.durable(request); ok {
+		c.mu.Lock()
+		c.held = append(c.held, correlation)
+		c.mu.Unlock()
+	}
+	return nil
+}
+
 func (c *conn) Write(p []byte) (int, error) {
+	switch a := c.login.next(); {
+	case a.kind == ours:
+		return len(p), nil
+	case a.kind == lastStep && a.accepted(p):
+		c.Conn.SetIdle(false) // it makes room for nobody
+		c.login.done.Store(true)
+	}
 	if len(p) >= 8 && c.answers(int32(binary.BigEndian.Uint32(p[4:]))) {
 		if err := c.b.syncer.wait(); err != nil {
 			return 0, err // kfake drops the connection: who appended was not told that it is done
 		}
 	}
 	return c.Conn.Write(p)
+}
+
+// Close implements net.Conn. kfake closes the connection of a client that it doesn't
+// let in; that client is told why.
+func (c *conn) Close() error {
+	c.once.Do(func() {
+		if a := c.login.next(); (a.kind == step || a.kind == lastStep) && !c.b.stopped() {
+			_ = c.Conn.SetWriteDeadline(time.Now().Add(time.Second))
+			_, _ = c.Conn.Write(a.refusal()) // it may have gone
+		}
+	})
+	return c.Conn.Close()
 }
 
 // answers reports whether an answer is to an append that is to be synced.
@@ -67,10 +166,13 @@ func (c *conn) answers(correlation int32) bool {
 	return at >= 0
 }
 
+// maxRequest is how many bytes a request may have, as Kafka has it.
+const maxRequest = 100 << 20
+
 // headBytes are enough of a request for its first topic's name.
 const headBytes = 512
 
-// scanner finds the beginning of each request in a stream of them.
+// scanner finds the beginning of each request in a stream of them, at its end.
 type scanner struct {
 	size    [4]byte
 	sized   int    // bytes of size that have come
@@ -78,7 +180,7 @@ type scanner struct {
 	request []byte // its beginning
 }
 
-func (s *scanner) scan(p []byte, each func(request []byte)) {
+func (s *scanner) scan(p []byte, each func(request []byte) error) error {
 	for len(p) > 0 {
 		if s.sized < len(s.size) {
 			n := copy(s.size[s.sized:], p)
@@ -87,6 +189,9 @@ func (s *scanner) scan(p []byte, each func(request []byte)) {
 			if s.sized == len(s.size) {
 				s.left = int(binary.BigEndian.Uint32(s.size[:]))
 				s.request = s.request[:0]
+				if s.left > maxRequest {
+					return fmt.Errorf("a request of %d bytes", s.left)
+				}
 			}
 			continue
 		}
@@ -97,10 +202,13 @@ func (s *scanner) scan(p []byte, each func(request []byte)) {
 		s.left -= n
 		p = p[n:]
 		if s.left == 0 {
-			each(s.request)
 			s.sized = 0
+			if err := each(s.request); err != nil {
+				return err
+			}
 		}
 	}
+	return nil
 }
 
 // free knows what needs no sync.

@@ -23,6 +23,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/listen"
 )
 
 // Options say how the log is kept. The zero value is in memory.
@@ -30,6 +31,10 @@ type Options struct {
 	Dir    string // "" for memory
 	Keep   int64  // bytes of each partition of chat.rooms, 0 for all; what persist and index have yet to read is kept too
 	NoSync bool   // acknowledge what a power cut would lose
+
+	// Private is a log that nobody reads without its secret; else everybody on the
+	// machine may. Nobody writes without it.
+	Private bool
 
 	sync func(*os.File) error // instead of the file's own, for tests
 }
@@ -44,6 +49,9 @@ type Broker struct {
 	ledger  *Ledger   // nil in memory, and before Settle
 	syncer  *syncer   // nil where nothing is synced
 	free    free
+	secret  string
+	private bool
+	guests  *guests
 }
 
 // passing are the topics that nobody reads after a restart, so what is
@@ -57,23 +65,35 @@ func Start(o Options) (*Broker, error) {
 		kfake.ClusterID(ClusterID),
 		kfake.BrokerConfigs(map[string]string{"log.cleaner.backoff.ms": "60000"}),
 	}
-	b := &Broker{dir: o.Dir, stop: make(chan struct{})}
+	b := &Broker{dir: o.Dir, stop: make(chan struct{}), private: o.Private, guests: newGuests()}
 	var err error
 	if o.Dir != "" {
 		if b.lock, err = Lock(o.Dir); err != nil {
 			return nil, err
 		}
-		if err := Prepare(o.Dir); err != nil {
+		// kfake makes files that everybody may read, with the secret in one of them.
+		err := os.Chmod(o.Dir, 0o700)
+		if err == nil {
+			err = Prepare(o.Dir)
+		}
+		if err != nil {
 			return nil, errors.Join(err, b.release())
 		}
 		opts = append(opts, kfake.DataDir(o.Dir))
 	}
+	if b.secret, err = secretOf(o.Dir); err != nil {
+		return nil, errors.Join(fmt.Errorf("the log's secret: %w", err), b.release())
+	}
+	opts = append(append(opts, kfake.ListenFn(b.listen)), b.access()...)
 	if o.Dir != "" && !o.NoSync {
 		b.syncer = newSyncer(o.Dir, o.sync)
-		opts = append(opts, kfake.ListenFn(b.listen))
 	}
 	if b.cluster, err = kfake.NewCluster(opts...); err != nil {
 		return nil, errors.Join(fmt.Errorf("embedded log: %w", err), b.release())
+	}
+	if err := b.grant(); err != nil {
+		b.cluster.Close()
+		return nil, errors.Join(fmt.Errorf("embedded log: what readers may do: %w", err), b.release())
 	}
 	if o.Keep > 0 {
 		t := &trimmer{b: b, keep: o.Keep, marks: make(map[int32]*marks)}
@@ -101,7 +121,31 @@ func (b *Broker) listen(network, address string) (net.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &listener{Listener: ln, b: b}, nil
+	return &listener{Listener: listen.New(ln, connections()), b: b}, nil
+}
+
+// connections are as many as our own clients need, and some: guests make room for
+// others, so they never keep anybody out. Each of our own is two files.
+func connections() listen.Limits {
+	total := maxConnections
+	if all := listen.Defaults().Total; all > 0 {
+		total = max(minConnections, min(all/12, maxConnections))
+	}
+	return listen.Limits{Total: total}
+}
+
+const (
+	minConnections = 64
+	maxConnections = 256
+)
+
+func (b *Broker) stopped() bool {
+	select {
+	case <-b.stop:
+		return true
+	default:
+		return false
+	}
 }
 
 // Settle is to be called when the topics are there: it makes that they are there

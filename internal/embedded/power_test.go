@@ -111,7 +111,7 @@ func open(t *testing.T, o Options) (*Broker, kafka.Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := kafka.Config{Brokers: b.Addrs(), Partitions: 4, RetentionBytes: 64 << 20, Trimmed: true, Uncompressed: true, Timeout: 2 * time.Second}
+	c := kafka.Config{Brokers: b.Addrs(), SASL: b.SASL(), Partitions: 4, RetentionBytes: 64 << 20, Trimmed: true, Uncompressed: true, Timeout: 2 * time.Second}
 	if err := kafka.EnsureTopics(t.Context(), c); err != nil {
 		t.Fatal(errors.Join(err, b.Close()))
 	}

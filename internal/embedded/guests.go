@@ -1,0 +1,160 @@
+package embedded
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kbin"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	"golang.org/x/time/rate"
+)
+
+// What guests may ask for, all together; their connections take turns.
+const (
+	guestRequest  = 64 << 10         // bytes
+	guestAnswer   = 1 << 20          // bytes of events; one batch of them may be larger
+	guestWait     = 30 * time.Second // for events to come
+	guestRate     = 500              // requests a second, but for logging in
+	guestTurn     = time.Second      // for a request's turn to come
+	guestGroups   = 64               // that they join or commit to
+	guestMetadata = 128              // bytes, with an offset that is committed
+)
+
+type guests struct {
+	rate *rate.Limiter
+
+	mu     sync.Mutex
+	groups map[string]bool
+}
+
+func newGuests() *guests {
+	return &guests{rate: rate.NewLimiter(guestRate, guestRate), groups: make(map[string]bool)}
+}
+
+// turn waits until one more request may be handled, or until stop. Errors: when that
+// would take too long.
+func (g *guests) turn(stop <-chan struct{}) error {
+	r := g.rate.Reserve()
+	delay := r.Delay()
+	if delay > guestTurn {
+		r.Cancel()
+		return errors.New("too many requests without the log's secret")
+	}
+	if delay > 0 {
+		select {
+		case <-time.After(delay):
+		case <-stop:
+		}
+	}
+	return nil
+}
+
+// admit returns a request as kfake may have it, when it may: what would cost too much
+// is made less where the protocol leaves that to the broker. Errors: when it may not.
+func (g *guests) admit(request []byte, stop <-chan struct{}) ([]byte, error) {
+	h, err := readHeader(request)
+	if err != nil {
+		return nil, err
+	}
+	switch h.request.(type) {
+	case *kmsg.ApiVersionsRequest, *kmsg.SASLHandshakeRequest, *kmsg.SASLAuthenticateRequest:
+		// So our own clients begin too, whatever guests are at.
+	default:
+		if err := g.turn(stop); err != nil {
+			return nil, err
+		}
+	}
+	head, body := request[:len(request)-len(h.body)], h.body
+	switch r := h.request.(type) {
+	case *kmsg.FetchRequest:
+		if err := r.ReadFrom(body); err != nil {
+			return nil, err
+		}
+		r.MaxBytes = min(r.MaxBytes, guestAnswer)
+		r.MaxWaitMillis = min(r.MaxWaitMillis, int32(guestWait.Milliseconds()))
+		// No session: there is room for some only, and a number is all it takes to get
+		// into another client's.
+		r.SessionID, r.SessionEpoch, r.ForgottenTopics = 0, -1, nil
+		return r.AppendTo(slices.Clone(head)), nil
+	case *kmsg.OffsetCommitRequest:
+		if err := r.ReadFrom(body); err != nil {
+			return nil, err
+		}
+		for _, t := range r.Topics {
+			for i, p := range t.Partitions {
+				if p.Metadata != nil && len(*p.Metadata) > guestMetadata {
+					t.Partitions[i].Metadata = nil
+				}
+			}
+		}
+		return r.AppendTo(slices.Clone(head)), g.join(r.Group)
+	case *kmsg.JoinGroupRequest:
+		if err := r.ReadFrom(body); err != nil {
+			return nil, err
+		}
+		return request, g.join(r.Group)
+	case *kmsg.ConsumerGroupHeartbeatRequest:
+		if err := r.ReadFrom(body); err != nil {
+			return nil, err
+		}
+		return request, g.join(r.Group)
+	case *kmsg.ProduceRequest: // will be refused, but who wants no answer isn't told
+		if _, durable := new(free).durable(request); !durable {
+			return nil, errors.New("appends without an answer")
+		}
+	case *kmsg.SASLAuthenticateRequest:
+		if err := r.ReadFrom(body); err != nil {
+			return nil, err
+		}
+		// kfake takes "" for the password of whom it doesn't know.
+		if bytes.HasSuffix(r.SASLAuthBytes, []byte{0}) {
+			return nil, errors.New("logs in without a password")
+		}
+	}
+	return request, nil
+}
+
+// join counts a group that a guest uses. Our own are closed to it, so they don't
+// count.
+func (g *guests) join(group string) error {
+	if strings.HasPrefix(group, ownGroups) {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if !g.groups[group] && len(g.groups) >= guestGroups {
+		return fmt.Errorf("readers without the log's secret have %d groups already", guestGroups)
+	}
+	g.groups[group] = true
+	return nil
+}
+
+// header is the beginning of a request.
+type header struct {
+	request     kmsg.Request // of its kind and version, otherwise empty
+	correlation int32
+	body        []byte // what follows
+}
+
+// readHeader reads the beginning of a request. Errors: when kfake could not, which
+// does not survive a kind of request that it doesn't know.
+func readHeader(request []byte) (h header, err error) {
+	r := kbin.Reader{Src: request}
+	key, version := r.Int16(), r.Int16()
+	h.correlation = r.Int32()
+	r.NullableString() // the client's id
+	if h.request = kmsg.RequestForKey(key); h.request == nil {
+		return h, fmt.Errorf("no such request: %d", key)
+	}
+	h.request.SetVersion(version)
+	if h.request.IsFlexible() {
+		kmsg.SkipTags(&r)
+	}
+	h.body = r.Src
+	return h, r.Complete()
+}
