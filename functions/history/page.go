@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/projection"
 )
 
 // page is a part of a room's history, oldest first.
@@ -14,11 +15,6 @@ type page struct {
 	events []chat.Event
 	more   bool // in the direction of the range
 }
-
-// key is what makes an event the same one when it is sent again.
-type key struct{ source, id string }
-
-func keyOf(e *chat.Event) key { return key{e.Source, e.ID} }
 
 // read is EventStore.Events or EventStore.Messages.
 type read func(context.Context, chat.RoomID, chat.Range) ([]chat.Event, bool, error)
@@ -55,21 +51,11 @@ func (f *Function) page(ctx context.Context, room chat.RoomID, r chat.Range, sto
 	}
 
 	// Repeats are looked for in all of the tail, the first one can be out of range.
-	first := make(map[key]chat.Sequence, len(tail))
-	var fresh []chat.Event
-	for i := range tail {
-		e := &tail[i]
-		if e.Type.Hidden() {
-			continue
-		}
-		if _, again := first[keyOf(e)]; again {
-			continue
-		}
-		first[keyOf(e)] = e.Sequence
-		if e.Sequence > r.After && e.Sequence < r.Before && wanted(e.Type) {
-			fresh = append(fresh, *e)
-		}
-	}
+	var firsts projection.Firsts
+	firsts.Add(tail)
+	fresh := slices.DeleteFunc(firsts.Events(), func(e chat.Event) bool {
+		return e.Sequence <= r.After || e.Sequence >= r.Before || !wanted(e.Type)
+	})
 
 	old, more, err := stored(ctx, room, r)
 	if err != nil {
@@ -86,10 +72,7 @@ func (f *Function) page(ctx context.Context, room chat.RoomID, r chat.Range, sto
 	}
 	// Instead of a first that is still on its way the store can hold a repeat. To
 	// drop it leaves no hole: the first and all that follows are in the tail.
-	all := slices.DeleteFunc(old, func(e chat.Event) bool {
-		at, again := first[keyOf(&e)]
-		return again && at < e.Sequence
-	})
+	all := slices.DeleteFunc(old, func(e chat.Event) bool { return firsts.Before(&e) })
 	for _, e := range fresh {
 		if !known[e.Sequence] {
 			all = append(all, e)
