@@ -30,9 +30,9 @@ type EventStore interface {
 	// its Stream with its Source and ID is stored; 0 where none is.
 	Firsts(ctx context.Context, events []Event) ([]Sequence, error)
 
-	// Unread counts the messages after a sequence that others than user sent,
-	// and stops counting at limit.
-	Unread(ctx context.Context, room RoomID, after Sequence, user UserID, limit int) (int, error)
+	// Unread counts the messages in a range that others than user sent, and stops
+	// counting at the range's limit.
+	Unread(ctx context.Context, room RoomID, user UserID, r Range) (int, error)
 
 	// Scan calls f with every stored message, in batches, by room and sequence:
 	// for rebuilding what was made of them. It stops with f's error.
@@ -247,6 +247,12 @@ type Log interface {
 	// [EventStore], read afterwards, are complete together. From it on the store
 	// may have gaps already, as persisting is unordered.
 	TailEnd(ctx context.Context, stream StreamID) (tail []Event, end Sequence, err error)
+
+	// Tails returns the tails of all streams, as Tail does of one, at the cost of one
+	// look for all of them. They are not the caller's to change. Errors: Unavailable,
+	// after two seconds at most if the log does not answer, and when they are more
+	// than is worth reading for what the stores have nearly all of.
+	Tails(ctx context.Context) (tail func(stream StreamID) []Event, err error)
 }
 
 // Deliverer passes finished frames to connectors.

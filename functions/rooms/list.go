@@ -28,7 +28,8 @@ func (f *Function) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	memberships, err := f.rooms.RoomsOf(r.Context(), claims.User)
+	now := f.look(r.Context())
+	memberships, err := now.rooms.RoomsOf(r.Context(), claims.User)
 	if err != nil {
 		return fmt.Errorf("listing a user's rooms: %w", err)
 	}
@@ -43,20 +44,22 @@ func (f *Function) list(w http.ResponseWriter, r *http.Request) error {
 	entries := make([]entry, len(memberships))
 	err = f.reads.Each(r.Context(), len(memberships), func(ctx context.Context, i int) error {
 		m := memberships[i]
-		room, err := f.rooms.Room(ctx, m.Room)
+		room, err := now.rooms.Room(ctx, m.Room)
 		if chat.KindOf(err) == chat.NotFound {
 			return nil // the member is known and its room isn't yet: both are on their way
 		}
 		if err != nil {
 			return fmt.Errorf("reading a room: %w", err)
 		}
-		v := visit{user: claims.User, room: room, self: m}
-		if !owned[m.Room] {
-			if v, err = f.owned(ctx, v); err != nil {
+		if !owned[m.Room] && room.Kind != chat.Direct {
+			if err := f.ensureOwner(ctx, room); err != nil {
+				return err
+			}
+			if m, err = membership(ctx, now.rooms, m.Room, claims.User); err != nil {
 				return err
 			}
 		}
-		entries[i], err = f.entry(ctx, room, v.self)
+		entries[i], err = now.entry(ctx, room, m)
 		return err
 	})
 	if err != nil {
@@ -70,6 +73,7 @@ func (f *Function) list(w http.ResponseWriter, r *http.Request) error {
 	for i := range entries {
 		rooms[i] = entries[i].Room
 	}
+	now.mark(w)
 	serve.JSON(w, http.StatusOK, map[string][]view.Room{"rooms": rooms})
 	return nil
 }
@@ -85,65 +89,25 @@ func (f *Function) show(w http.ResponseWriter, r *http.Request) error {
 	return f.answer(w, r, http.StatusOK, v)
 }
 
-// answer answers with the room as the caller sees it.
+// answer answers with the room as the caller sees it now.
 func (f *Function) answer(w http.ResponseWriter, r *http.Request, status int, v visit) error {
-	e, err := f.entry(r.Context(), v.room, v.self)
+	now := f.look(r.Context())
+	room, err := now.rooms.Room(r.Context(), v.room.ID)
+	if err != nil {
+		return fmt.Errorf("reading a room: %w", err)
+	}
+	self, err := now.rooms.Membership(r.Context(), v.room.ID, v.user)
+	if err != nil {
+		return fmt.Errorf("reading a membership: %w", err)
+	}
+	if !self.Active {
+		return errOutside
+	}
+	e, err := now.entry(r.Context(), room, self)
 	if err != nil {
 		return err
 	}
+	now.mark(w)
 	serve.JSON(w, status, e.Room)
 	return nil
-}
-
-func (f *Function) entry(ctx context.Context, room chat.Room, self chat.Membership) (entry, error) {
-	e := entry{latest: room.Created}
-	e.Room = view.Room{ID: room.ID, Name: room.Name, Kind: room.Kind, Role: self.Role, Read: self.Read}
-	newest := chat.Range{Limit: 1, Newest: true}
-	events, _, err := f.events.Events(ctx, room.ID, newest)
-	if err != nil {
-		return e, fmt.Errorf("reading a room's last event: %w", err)
-	}
-	if len(events) > 0 {
-		e.Sequence = events[0].Sequence
-	}
-	read := max(self.Read, self.Since) // nobody has to read what was said before joining
-	if e.Unread, err = f.events.Unread(ctx, room.ID, read, self.User, maxUnread); err != nil {
-		return e, fmt.Errorf("counting unread messages: %w", err)
-	}
-	if room.Kind == chat.Direct {
-		if e.Name, err = f.other(ctx, room.ID, self.User); err != nil {
-			return e, err
-		}
-	}
-	messages, _, err := f.events.Messages(ctx, room.ID, newest)
-	if err != nil {
-		return e, fmt.Errorf("reading a room's last message: %w", err)
-	}
-	if len(messages) == 0 {
-		return e, nil
-	}
-	last := &messages[0]
-	sender, err := f.membership(ctx, room.ID, last.User())
-	if err != nil {
-		return e, err
-	}
-	e.latest = last.Time
-	if m, ok := view.MessageOf(last, sender.Nickname); ok {
-		e.LastMessage = &m
-	}
-	return e, nil
-}
-
-// other is the nickname of the other one in a direct room.
-func (f *Function) other(ctx context.Context, room chat.RoomID, user chat.UserID) (string, error) {
-	both, err := f.rooms.Members(ctx, room)
-	if err != nil {
-		return "", fmt.Errorf("listing members: %w", err)
-	}
-	for _, m := range both {
-		if m.User != user {
-			return m.Nickname, nil
-		}
-	}
-	return "", nil
 }

@@ -54,9 +54,9 @@ func TestList(t *testing.T) {
 	alice.posts(second, "later", now.Add(3*time.Minute))
 	third := alice.creates("third")
 	equal(t, "alice's rooms", alice.rooms(), []string{
-		fmt.Sprintf("second group %v 0 [alice: later]", alice.does("GET", "/v1/rooms/"+second, nil, 200)["sequence"]),
+		"second group " + alice.sequence(second) + " 0 [alice: later]",
 		fmt.Sprintf("first group %s 1 [alice: 안녕 <b>]", last),
-		"third group 0000000000000000 0 []",
+		"third group " + alice.sequence(third) + " 0 []",
 	})
 	alice.does("DELETE", "/v1/rooms/"+third+"/members/"+string(alice.id), nil, 204)
 	equal(t, "bob's rooms", bob.rooms(), []string{fmt.Sprintf("first group %s 1 [alice: 안녕 <b>]", last)})

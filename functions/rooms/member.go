@@ -275,7 +275,7 @@ func (f *Function) end(ctx context.Context, v visit, target chat.Membership, typ
 // mayRemove returns the membership that is to end. Errors: Forbidden.
 func (f *Function) mayRemove(ctx context.Context, v visit, user chat.UserID) (chat.Membership, error) {
 	if !v.self.Active {
-		return chat.Membership{}, chat.Errorf(chat.Forbidden, "you are not in this room")
+		return chat.Membership{}, errOutside
 	}
 	target, err := f.membership(ctx, v.room.ID, user)
 	if err != nil {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"sync/atomic"
+	"time"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/auth"
@@ -42,6 +44,7 @@ type Function struct {
 	log      chat.Log
 	verifier *auth.Verifier
 	reads    serve.Reads
+	failed   atomic.Pointer[time.Time] // when the log's tails could not be read
 
 	Limits Limits
 }
@@ -72,7 +75,10 @@ func (f *Function) use(rooms projection.Rooms, events chat.EventStore, accounts 
 	}), stop)
 }
 
-var errNoRoom = chat.Errorf(chat.NotFound, "no such room")
+var (
+	errNoRoom  = chat.Errorf(chat.NotFound, "no such room")
+	errOutside = chat.Errorf(chat.Forbidden, "you are not in this room")
+)
 
 // visit is a request about a room: by whom, to which, and what the one is in the
 // other; the zero membership if nothing.
@@ -117,17 +123,21 @@ func (f *Function) visit(r *http.Request) (visit, error) {
 func (f *Function) inside(r *http.Request) (visit, error) {
 	v, err := f.visit(r)
 	if err == nil && !v.self.Active {
-		err = chat.Errorf(chat.Forbidden, "you are not in this room")
+		err = errOutside
 	}
 	return v, err
 }
 
 // membership is a user's relation to a room, zero if there never was any.
 func (f *Function) membership(ctx context.Context, room chat.RoomID, user chat.UserID) (chat.Membership, error) {
+	return membership(ctx, f.rooms, room, user)
+}
+
+func membership(ctx context.Context, rooms chat.RoomStore, room chat.RoomID, user chat.UserID) (chat.Membership, error) {
 	if !user.Valid() {
 		return chat.Membership{}, nil
 	}
-	m, err := f.rooms.Membership(ctx, room, user)
+	m, err := rooms.Membership(ctx, room, user)
 	if chat.KindOf(err) == chat.NotFound {
 		return chat.Membership{}, nil
 	}

@@ -27,6 +27,7 @@ type fixture struct {
 	*testing.T
 	f      *Function
 	store  *pebble.Store
+	config kafka.Config
 	log    *kafka.Log
 	signer *auth.Signer
 }
@@ -43,9 +44,14 @@ func setUp(t *testing.T) *fixture {
 		t.Fatal(err)
 	}
 	signer := auth.NewSigner(private)
-	log := kafkatest.Log(t, kafkatest.Start(t))
+	_, config := kafkatest.Cluster(t)
+	config.Partitions = 1
+	if err := kafka.EnsureTopics(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	log := kafkatest.Log(t, config)
 	f := With(store.Rooms(), store.Events(), store.Accounts(), store.Attempts(), log, auth.NewVerifier(signer.Keys, nil))
-	return &fixture{T: t, f: f, store: store, log: log, signer: signer}
+	return &fixture{T: t, f: f, store: store, config: config, log: log, signer: signer}
 }
 
 // person is somebody who talks to the function.
@@ -103,6 +109,12 @@ func (p *person) creates(name string) string {
 func (p *person) joins(room string) {
 	p.x.Helper()
 	p.does("POST", "/v1/rooms/"+room+"/members", object{}, 201)
+}
+
+// sequence is the room's, as p sees it.
+func (p *person) sequence(room string) string {
+	p.x.Helper()
+	return p.does("GET", "/v1/rooms/"+room, nil, 200)["sequence"].(string)
 }
 
 // members is who is in the room, as p sees it: "name role".
@@ -185,7 +197,7 @@ func TestDirect(t *testing.T) {
 	room := got["id"].(string)
 	equal(t, "answer", []any{got["name"], got["kind"]}, []any{"bob", "direct"})
 	equal(t, "bob's answer", bob.does("POST", "/v1/direct", object{"user": alice.id}, 200)["id"], room)
-	equal(t, "bob's rooms", bob.rooms(), []string{"alice direct 0000000000000000 0 []"})
+	equal(t, "bob's rooms", bob.rooms(), []string{"alice direct " + bob.sequence(room) + " 0 []"})
 	equal(t, "log", x.logged(chat.StreamID(room)), []string{"room.created", "member.joined alice member", "member.joined bob member"})
 	equal(t, "bob's stream", x.logged(chat.StreamOf(bob.id)), []string{"member.joined bob member"})
 
@@ -203,7 +215,7 @@ func TestDirect(t *testing.T) {
 	bob.does("DELETE", "/v1/rooms/"+room+"/members/"+string(bob.id), nil, 204)
 	equal(t, "bob's rooms", len(bob.rooms()), 0)
 	alice.does("POST", "/v1/direct", object{"user": bob.id}, 200)
-	equal(t, "bob's rooms", bob.rooms(), []string{"alice direct 0000000000000000 0 []"})
+	equal(t, "bob's rooms", bob.rooms(), []string{"alice direct " + bob.sequence(room) + " 0 []"})
 }
 
 func TestDirectByBothAtOnce(t *testing.T) {
@@ -225,8 +237,9 @@ func TestDirectByBothAtOnce(t *testing.T) {
 		}
 	}
 	both.Wait()
-	equal(t, "alice's rooms", alice.rooms(), []string{"bob direct 0000000000000000 0 []"})
-	equal(t, "bob's rooms", bob.rooms(), []string{"alice direct 0000000000000000 0 []"})
+	room := string(names.Direct(alice.id, bob.id))
+	equal(t, "alice's rooms", alice.rooms(), []string{"bob direct " + alice.sequence(room) + " 0 []"})
+	equal(t, "bob's rooms", bob.rooms(), []string{"alice direct " + bob.sequence(room) + " 0 []"})
 }
 
 func TestWithoutTheLog(t *testing.T) {

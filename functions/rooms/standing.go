@@ -94,18 +94,14 @@ func (f *Function) here(ctx context.Context, room chat.RoomID) (place, error) {
 	if err != nil {
 		return place{}, fmt.Errorf("reading the log: %w", err)
 	}
-	all, err := f.rooms.Relations(ctx, room)
+	over := projection.Over(f.rooms.States, func(chat.StreamID) []chat.Event { return tail })
+	all, err := over.Relations(ctx, room)
 	if err != nil {
 		return place{}, fmt.Errorf("listing members: %w", err)
 	}
 	p := place{standing: make(standing, len(all)), end: end}
 	for i := range all {
 		p.standing[all[i].User] = &all[i]
-	}
-	for i := range tail {
-		if err := p.apply(&tail[i]); err != nil {
-			return p, err
-		}
 	}
 	return p, nil
 }

@@ -96,7 +96,7 @@ func EventStore(t *testing.T, open func(t *testing.T) chat.EventStore) {
 		if len(none) != 0 {
 			t.Fatalf("firsts of nothing: %v", none)
 		}
-		n, err := s.Unread(ctx, "room", 0, "alice", 10)
+		n, err := s.Unread(ctx, "room", "alice", chat.Range{Limit: 10})
 		must(t, err)
 		if n != 0 {
 			t.Fatalf("unread = %d", n)
@@ -278,16 +278,18 @@ func EventStore(t *testing.T, open func(t *testing.T) chat.EventStore) {
 			message("other", "bob", "other", 41))
 		must(t, s.Put(ctx, log))
 		for _, c := range []struct {
-			user  chat.UserID
-			after chat.Sequence
-			limit int
-			want  int
+			user          chat.UserID
+			after, before chat.Sequence
+			limit         int
+			want          int
 		}{
-			{"alice", 0, 100, 20}, {"bob", 0, 100, 10}, {"carol", 0, 100, 30},
-			{"alice", 1, 100, 20}, {"alice", 2, 100, 19}, {"carol", 29, 100, 1}, {"carol", 30, 100, 0}, {"carol", 99, 100, 0},
-			{"carol", 0, 30, 30}, {"carol", 0, 29, 29}, {"alice", 0, 5, 5}, {"alice", 0, 1, 1},
+			{"alice", 0, 0, 100, 20}, {"bob", 0, 0, 100, 10}, {"carol", 0, 0, 100, 30},
+			{"alice", 1, 0, 100, 20}, {"alice", 2, 0, 100, 19}, {"carol", 29, 0, 100, 1}, {"carol", 30, 0, 100, 0}, {"carol", 99, 0, 100, 0},
+			{"carol", 0, 0, 30, 30}, {"carol", 0, 0, 29, 29}, {"alice", 0, 0, 5, 5}, {"alice", 0, 0, 1, 1},
+			{"carol", 0, 1, 100, 0}, {"carol", 0, 2, 100, 1}, {"carol", 10, 20, 100, 9}, {"carol", 10, 20, 3, 3}, {"carol", 10, 11, 100, 0},
+			{"carol", 10, 5, 100, 0}, {"carol", 20, 99, 100, 10},
 		} {
-			n, err := s.Unread(ctx, "room", c.after, c.user, c.limit)
+			n, err := s.Unread(ctx, "room", c.user, chat.Range{After: c.after, Before: c.before, Limit: c.limit})
 			must(t, err)
 			if n != c.want {
 				t.Errorf("%+v: got %d", c, n)

@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/share"
 )
 
 // Log appends to the log and to the deliveries. It is safe for concurrent use.
@@ -24,6 +25,7 @@ type Log struct {
 	deliveries atomic.Pointer[deliveriesTopic]
 	lag        lag
 	refused    refusing
+	tails      *share.Query[struct{}, *tails]
 }
 
 var (
@@ -51,6 +53,7 @@ const (
 func NewLog(ctx context.Context, c Config) (*Log, error) {
 	c = c.withDefaults()
 	l := &Log{cfg: c}
+	l.tails = share.NewQuery(l.readTails)
 	client, err := newClient(c,
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.RecordPartitioner(l.partitioner()),

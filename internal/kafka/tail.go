@@ -103,7 +103,11 @@ func (l *Log) tail(ctx context.Context, stream chat.StreamID, age time.Duration)
 	}
 	var committed, end int64
 	var both errgroup.Group
-	both.Go(func() (err error) { committed, err = l.committed(ctx, at); return err })
+	both.Go(func() error {
+		all, err := l.committed(ctx, at.topic, at.partition)
+		committed = all[at.partition]
+		return err
+	})
 	both.Go(func() (err error) { end, err = l.offset(ctx, at, atEnd); return err })
 	if err := both.Wait(); err != nil {
 		return nil, 0, err
@@ -113,50 +117,59 @@ func (l *Log) tail(ctx context.Context, stream chat.StreamID, age time.Duration)
 			return nil, 0, err
 		}
 	}
-	events, err := l.between(ctx, at, stream, committed, end)
+	var events []chat.Event
+	size := 0
+	err = l.between(ctx, at, committed, end, func(r *kgo.Record) error {
+		if string(r.Key) != string(stream) {
+			return nil
+		}
+		e, err := l.cfg.Event(r)
+		if err != nil {
+			return nil // for the dead letters
+		}
+		if size += len(r.Value); size > maxTail {
+			return chat.Errorf(chat.Unavailable, "persist is over %d bytes behind", maxTail)
+		}
+		events = append(events, e)
+		return nil
+	})
 	return events, l.cfg.SequenceAt(at.partition, end), err
 }
 
-// between fetches the stream's events from an offset up to, not including, end.
-func (l *Log) between(ctx context.Context, at place, stream chat.StreamID, from, end int64) ([]chat.Event, error) {
-	var events []chat.Event
-	size := 0
+// between fetches a partition's records from an offset up to, not including, end, and
+// calls take with each.
+func (l *Log) between(ctx context.Context, at place, from, end int64, take func(*kgo.Record) error) error {
 	for from < end {
 		records, next, err := l.fetch(ctx, at, from)
 		if errors.Is(err, kerr.OffsetOutOfRange) {
 			start, err := l.offset(ctx, at, atStart)
 			if err != nil {
-				return nil, err
+				return err
 			}
 			if start <= from {
-				return nil, kerr.OffsetOutOfRange // the log was replaced: its end is below the commit
+				return kerr.OffsetOutOfRange // the log was replaced: its end is below the commit
 			}
 			slog.ErrorContext(ctx, "the log was trimmed before persist had read it", slog.Int("partition", int(at.partition)), slog.Int64("committed", from), slog.Int64("start", start))
 			from = start
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if next <= from {
-			return nil, fmt.Errorf("nothing at offset %d of partition %d, before its end %d", from, at.partition, end)
+			return fmt.Errorf("nothing at offset %d of partition %d, before its end %d", from, at.partition, end)
 		}
 		from = next
 		for _, r := range records {
-			if r.Offset >= end || string(r.Key) != string(stream) {
-				continue
+			if r.Offset >= end {
+				break
 			}
-			e, err := l.cfg.Event(r)
-			if err != nil {
-				continue // for the dead letters
+			if err := take(r); err != nil {
+				return err
 			}
-			if size += len(r.Value); size > maxTail {
-				return nil, chat.Errorf(chat.Unavailable, "persist is over %d bytes behind", maxTail)
-			}
-			events = append(events, e)
 		}
 	}
-	return events, nil
+	return nil
 }
 
 // fetch reads records from an offset on, and where the next fetch continues.
@@ -195,33 +208,46 @@ var errNoAnswer = errors.New("the broker did not answer for the partition")
 
 // place finds a stream's partition as kgo's producer does, see [partitioner].
 func (l *Log) place(ctx context.Context, stream chat.StreamID, age time.Duration) (place, error) {
-	t, err := l.topic(ctx, chat.TopicRooms, age)
+	all, err := l.places(ctx, age)
 	if err != nil {
 		return place{}, err
 	}
-	if len(t.Partitions) != int(l.partitions.Load()) {
-		return place{}, chat.Errorf(chat.Unavailable, "%s had %d partitions and now has %d", chat.TopicRooms, l.partitions.Load(), len(t.Partitions))
-	}
-	partition := partitionOf(stream, len(t.Partitions))
-	for _, p := range t.Partitions {
-		if p.Partition != partition {
+	partition := partitionOf(stream, len(all))
+	for _, at := range all {
+		if at.partition != partition {
 			continue
 		}
-		if p.Leader < 0 {
+		if at.leader < 0 {
 			return place{}, kerr.LeaderNotAvailable
 		}
-		return place{topic: t.TopicID, partition: partition, leader: p.Leader}, nil
+		return at, nil
 	}
 	return place{}, kerr.UnknownTopicOrPartition
 }
 
-// committed is the offset up to which the persist group is done with a
-// partition, or never.
-func (l *Log) committed(ctx context.Context, at place) (int64, error) {
+// places are all partitions, with the leaders that are known.
+func (l *Log) places(ctx context.Context, age time.Duration) ([]place, error) {
+	t, err := l.topic(ctx, chat.TopicRooms, age)
+	if err != nil {
+		return nil, err
+	}
+	if len(t.Partitions) != int(l.partitions.Load()) {
+		return nil, chat.Errorf(chat.Unavailable, "%s had %d partitions and now has %d", chat.TopicRooms, l.partitions.Load(), len(t.Partitions))
+	}
+	all := make([]place, len(t.Partitions))
+	for i, p := range t.Partitions {
+		all[i] = place{topic: t.TopicID, partition: p.Partition, leader: p.Leader}
+	}
+	return all, nil
+}
+
+// committed are the offsets up to which the persist group is done with partitions, or
+// never.
+func (l *Log) committed(ctx context.Context, topic [16]byte, partitions ...int32) (map[int32]int64, error) {
 	t := kmsg.NewOffsetFetchRequestGroupTopic()
 	t.Topic = chat.TopicRooms
-	t.TopicID = at.topic
-	t.Partitions = []int32{at.partition}
+	t.TopicID = topic
+	t.Partitions = partitions
 	g := kmsg.NewOffsetFetchRequestGroup()
 	g.Group = chat.Persist.Group // which commits what the event store holds
 	g.Topics = append(g.Topics, t)
@@ -230,43 +256,63 @@ func (l *Log) committed(ctx context.Context, at place) (int64, error) {
 
 	resp, err := req.RequestWith(ctx, l.client)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	if len(resp.Groups) != 1 {
-		return 0, errNoAnswer
+		return nil, errNoAnswer
 	}
 	answered := resp.Groups[0]
-	switch err := kerr.ErrorForCode(answered.ErrorCode); {
-	case errors.Is(err, kerr.GroupIDNotFound):
-		return never, nil
-	case err != nil:
-		return 0, err
-	case len(answered.Topics) == 0 || len(answered.Topics[0].Partitions) == 0:
-		return never, nil
+	if err := kerr.ErrorForCode(answered.ErrorCode); err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+		return nil, err
 	}
-	of := answered.Topics[0].Partitions[0]
-	return of.Offset, kerr.ErrorForCode(of.ErrorCode)
+	at := make(map[int32]int64, len(partitions))
+	for _, p := range partitions {
+		at[p] = never
+	}
+	for _, t := range answered.Topics {
+		for _, p := range t.Partitions {
+			if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+				return nil, err
+			}
+			at[p.Partition] = p.Offset
+		}
+	}
+	return at, nil
 }
 
 // offset is where a partition starts or ends.
 func (l *Log) offset(ctx context.Context, at place, timestamp int64) (int64, error) {
-	p := kmsg.NewListOffsetsRequestTopicPartition()
-	p.Partition = at.partition
-	p.Timestamp = timestamp
+	all, err := l.offsets(ctx, at.leader, timestamp, at.partition)
+	return all[at.partition], err
+}
+
+// offsets are where partitions of one leader start or end.
+func (l *Log) offsets(ctx context.Context, leader int32, timestamp int64, partitions ...int32) (map[int32]int64, error) {
 	t := kmsg.NewListOffsetsRequestTopic()
 	t.Topic = chat.TopicRooms
-	t.Partitions = append(t.Partitions, p)
+	for _, partition := range partitions {
+		p := kmsg.NewListOffsetsRequestTopicPartition()
+		p.Partition = partition
+		p.Timestamp = timestamp
+		t.Partitions = append(t.Partitions, p)
+	}
 	req := kmsg.NewListOffsetsRequest()
 	req.Topics = append(req.Topics, t)
 
-	answer, err := l.client.Broker(int(at.leader)).Request(ctx, &req)
+	answer, err := l.client.Broker(int(leader)).Request(ctx, &req)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	resp := answer.(*kmsg.ListOffsetsResponse)
-	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != 1 {
-		return 0, errNoAnswer
+	if len(resp.Topics) != 1 || len(resp.Topics[0].Partitions) != len(partitions) {
+		return nil, errNoAnswer
 	}
-	answered := resp.Topics[0].Partitions[0]
-	return answered.Offset, kerr.ErrorForCode(answered.ErrorCode)
+	at := make(map[int32]int64, len(partitions))
+	for _, p := range resp.Topics[0].Partitions {
+		if err := kerr.ErrorForCode(p.ErrorCode); err != nil {
+			return nil, err
+		}
+		at[p.Partition] = p.Offset
+	}
+	return at, nil
 }

@@ -99,16 +99,12 @@ func (e *Events) page(ctx context.Context, room chat.RoomID, r chat.Range, messa
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	sequences := bson.D{{Key: "$gt", Value: r.After}}
-	if r.Before > 0 {
-		sequences = append(sequences, bson.E{Key: "$lt", Value: r.Before})
-	}
 	order := ascending("sequence")
 	if r.Newest {
 		order = descending("sequence")
 	}
 	events, more, err = e.read(ctx, e.exact,
-		bson.D{{Key: "room", Value: room}, among("message", message), {Key: "sequence", Value: sequences}}, order, r.Limit, r.Bytes)
+		bson.D{{Key: "room", Value: room}, among("message", message), within(r)}, order, r.Limit, r.Bytes)
 	if err != nil {
 		return nil, false, err
 	}
@@ -116,6 +112,15 @@ func (e *Events) page(ctx context.Context, room chat.RoomID, r chat.Range, messa
 		slices.Reverse(events)
 	}
 	return events, more, nil
+}
+
+// within is the condition that a sequence is in a range.
+func within(r chat.Range) bson.E {
+	sequences := bson.D{{Key: "$gt", Value: r.After}}
+	if r.Before > 0 {
+		sequences = append(sequences, bson.E{Key: "$lt", Value: r.Before})
+	}
+	return bson.E{Key: "sequence", Value: sequences}
 }
 
 // readBatch is how many events of a page with a bound in bytes come in one answer of
@@ -183,16 +188,17 @@ func (e *Events) Firsts(ctx context.Context, events []chat.Event) ([]chat.Sequen
 
 // Unread implements [chat.EventStore]. The index alone answers it. Errors:
 // Unavailable.
-func (e *Events) Unread(ctx context.Context, room chat.RoomID, after chat.Sequence, user chat.UserID, limit int) (int, error) {
-	if !room.Valid() || limit <= 0 {
+func (e *Events) Unread(ctx context.Context, room chat.RoomID, user chat.UserID, r chat.Range) (int, error) {
+	if !room.Valid() || r.Limit <= 0 {
 		return 0, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	n, err := e.all.CountDocuments(ctx, bson.D{
-		{Key: "room", Value: room}, {Key: "message", Value: true}, above("sequence", after),
+	where := bson.D{
+		{Key: "room", Value: room}, {Key: "message", Value: true}, within(r),
 		{Key: "sender", Value: bson.D{{Key: "$ne", Value: user}}},
-	}, options.Count().SetLimit(int64(limit)))
+	}
+	n, err := e.all.CountDocuments(ctx, where, options.Count().SetLimit(int64(r.Limit)))
 	return int(n), failure(err)
 }
 

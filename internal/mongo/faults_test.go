@@ -196,8 +196,11 @@ func calls(t *testing.T, s *Store) map[string]func(context.Context) error {
 			_, _, err := s.Events().Events(ctx, "room", chat.Range{Limit: 1})
 			return err
 		},
-		"Firsts":     func(ctx context.Context) error { _, err := s.Events().Firsts(ctx, []chat.Event{e}); return err },
-		"Unread":     func(ctx context.Context) error { _, err := s.Events().Unread(ctx, "room", 0, "bob", 10); return err },
+		"Firsts": func(ctx context.Context) error { _, err := s.Events().Firsts(ctx, []chat.Event{e}); return err },
+		"Unread": func(ctx context.Context) error {
+			_, err := s.Events().Unread(ctx, "room", "bob", chat.Range{Limit: 10})
+			return err
+		},
 		"Scan":       func(ctx context.Context) error { return s.Events().Scan(ctx, func([]chat.Event) error { return nil }) },
 		"Apply":      func(ctx context.Context) error { return s.Rooms().Apply(ctx, []chat.Event{joined}) },
 		"Apply read": func(ctx context.Context) error { return s.Rooms().Apply(ctx, []chat.Event{read}) },

@@ -250,7 +250,7 @@ func benchRead(b *testing.B, s *Store, src *source) {
 		{"newest page", func() error { return page(rooms(1)[0], chat.Range{Limit: 50, Newest: true}) }},
 		{"old page", func() error { return page(rooms(1)[0], chat.Range{Limit: 50, Newest: true, Before: somewhere()}) }},
 		{"unread 200", func() error {
-			_, err := s.Events().Unread(b.Context(), rooms(1)[0], somewhere(), "nobody", 200)
+			_, err := s.Events().Unread(b.Context(), rooms(1)[0], "nobody", chat.Range{After: somewhere(), Limit: 200})
 			return err
 		}},
 		{"common, busiest room", func() error { return find(chat.Query{Rooms: busiest}, common(0)) }},

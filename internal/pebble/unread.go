@@ -153,13 +153,13 @@ func (b *blocks) keep(s *scan) {
 
 // Unread implements [chat.EventStore]. What was counted before is not read again.
 // Errors: Unavailable.
-func (e *Events) Unread(ctx context.Context, room chat.RoomID, after chat.Sequence, user chat.UserID, limit int) (int, error) {
-	n, _, err := e.unread(ctx, room, after, user, limit)
+func (e *Events) Unread(ctx context.Context, room chat.RoomID, user chat.UserID, r chat.Range) (int, error) {
+	n, _, err := e.unread(ctx, room, user, r)
 	return n, err
 }
 
 // unread also returns how many rows it has read.
-func (e *Events) unread(ctx context.Context, room chat.RoomID, after chat.Sequence, user chat.UserID, limit int) (n, read int, err error) {
+func (e *Events) unread(ctx context.Context, room chat.RoomID, user chat.UserID, r chat.Range) (n, read int, err error) {
 	if !room.Valid() {
 		return 0, 0, nil
 	}
@@ -169,14 +169,14 @@ func (e *Events) unread(ctx context.Context, room chat.RoomID, after chat.Sequen
 	defer e.s.leave()
 	s := e.blocks.begin(room)
 	defer e.blocks.end(s)
-	from, to := bounds(kindMessage, room, after, 0)
+	from, to := bounds(kindMessage, room, r.After, r.Before)
 	it, err := e.s.iterateRange(ctx, from, to)
 	if err != nil {
 		return 0, 0, err
 	}
 	defer finish(it, &err)
 	prefix := len(from) - 8
-	for ok := it.First(); ok && n < limit; {
+	for ok := it.First(); ok && n < r.Limit; {
 		at, valid := sequence(it.Key()[prefix:])
 		if !valid {
 			return 0, read, damaged(it.Key())
@@ -185,7 +185,7 @@ func (e *Events) unread(ctx context.Context, room chat.RoomID, after chat.Sequen
 		if inside {
 			e.blocks.keep(s) // what lies in front of it
 		}
-		if inside && known.from == at {
+		if inside && known.from == at && (r.Before == 0 || known.to < r.Before) {
 			n += known.messages - known.by[user]
 			ok = it.SeekGE(eventKey(nil, kindMessage, room, known.to+1))
 			continue
@@ -207,5 +207,5 @@ func (e *Events) unread(ctx context.Context, room chat.RoomID, after chat.Sequen
 		}
 		ok = it.Next()
 	}
-	return min(n, limit), read, nil
+	return min(n, r.Limit), read, nil
 }

@@ -44,12 +44,12 @@ func TestUnreadDoesNotCostItsSize(t *testing.T) {
 				want++
 			}
 		}
-		n, read, err := e.unread(t.Context(), "room", c.after, "alice", 9999)
+		n, read, err := e.unread(t.Context(), "room", "alice", chat.Range{After: c.after, Limit: 9999})
 		if err != nil || n != want || read > c.most {
 			t.Errorf("%d: %d unread after %d, want %d; %d rows read, want at most %d; %v", i, n, c.after, want, read, c.most, err)
 		}
 	}
-	if n, _, _ := e.unread(t.Context(), "room", 0, "alice", 1000); n != 1000 {
+	if n, _, _ := e.unread(t.Context(), "room", "alice", chat.Range{Limit: 1000}); n != 1000 {
 		t.Errorf("over the limit: %d", n)
 	}
 }
@@ -74,7 +74,7 @@ func TestUnreadIsExact(t *testing.T) {
 					return
 				default:
 				}
-				if _, err := e.Unread(t.Context(), "room", chat.Sequence(rnd.IntN(4000)), "alice", 9999); err != nil {
+				if _, err := e.Unread(t.Context(), "room", "alice", chat.Range{After: chat.Sequence(rnd.IntN(4000)), Limit: 9999}); err != nil {
 					t.Error(err)
 					return
 				}
@@ -108,14 +108,17 @@ func TestUnreadIsExact(t *testing.T) {
 		if err := e.Put(t.Context(), batch); err != nil {
 			t.Fatal(err)
 		}
-		after := chat.Sequence(rnd.IntN(1_000_000))
+		r := chat.Range{After: chat.Sequence(rnd.IntN(1_000_000)), Limit: 9999}
+		if rnd.IntN(2) == 0 {
+			r.Before = r.After + chat.Sequence(rnd.IntN(500_000)) + 1
+		}
 		want := 0
 		for _, m := range stored {
-			if m.Sequence > after && m.User() != "bob" {
+			if m.Sequence > r.After && (r.Before == 0 || m.Sequence < r.Before) && m.User() != "bob" {
 				want++
 			}
 		}
-		if n, err := e.Unread(t.Context(), "room", after, "bob", 9999); err != nil || n != want {
+		if n, err := e.Unread(t.Context(), "room", "bob", r); err != nil || n != want {
 			t.Fatalf("%d unread, want %d; %v", n, want, err)
 		}
 	}
