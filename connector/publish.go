@@ -23,9 +23,7 @@ type ackData struct {
 
 // publish logs a room event and answers when it is acknowledged.
 func (s *session) publish(e chat.Event) {
-	s.mu.Lock()
-	user, member := s.claims.User, s.subscription(e.Room) != nil
-	s.mu.Unlock()
+	user, member := s.user(), s.subs.follows(e.Room)
 	if err := s.c.prepare(&e, user, member); err != nil {
 		s.refuse(e.ID, err)
 		return

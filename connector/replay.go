@@ -86,9 +86,9 @@ type missing struct {
 // replay sends what is missing from history, which is complete up to every
 // acknowledged event, a page at a time: the next is read when the peer has taken the
 // one before. It tells whether that was all.
-func (s *session) replay(m missing) (complete bool, err error) {
+func (f *subscriptions) replay(m missing) (complete bool, err error) {
 	for left := maxReplay; left > 0; {
-		n, more, err := s.replayPage(&m, left)
+		n, more, err := f.replayPage(&m, left)
 		if err != nil || !more {
 			return err == nil, err
 		}
@@ -99,12 +99,12 @@ func (s *session) replay(m missing) (complete bool, err error) {
 
 // replayPage sends one page, at most limit events, and moves m behind it. more is false
 // also when the session has ended.
-func (s *session) replayPage(m *missing, limit int) (n int, more bool, err error) {
-	if !s.c.pages.take(m.user, s.done) {
+func (f *subscriptions) replayPage(m *missing, limit int) (n int, more bool, err error) {
+	if !f.s.c.pages.take(m.user, f.s.done) {
 		return 0, false, nil
 	}
-	defer s.c.pages.give(m.user)
-	frames, more, err := s.readMissed(m, limit)
+	defer f.s.c.pages.give(m.user)
+	frames, more, err := f.readMissed(m, limit)
 	if err != nil || len(frames) == 0 {
 		return 0, false, err
 	}
@@ -114,24 +114,24 @@ func (s *session) replayPage(m *missing, limit int) (n int, more bool, err error
 	}
 	m.after = last.Sequence
 	n = len(frames)
-	for i, f := range frames {
+	for i, frame := range frames {
 		frames[i] = nil // it is in the queue now
-		if !s.out.PushWait(socket.Frame(socket.Text, f), s.done) {
+		if !f.s.out.PushWait(socket.Frame(socket.Text, frame), f.s.done) {
 			return n, false, nil
 		}
 	}
-	return n, s.out.Drained(s.done) && more, nil
+	return n, f.s.out.Drained(f.s.done) && more, nil
 }
 
 // readMissed asks history for a page, which bounds how many it makes at once and how much
 // of them for one user.
-func (s *session) readMissed(m *missing, limit int) (frames []json.RawMessage, more bool, err error) {
-	ctx, cancel := context.WithTimeout(s.c.ctx, replayTimeout)
+func (f *subscriptions) readMissed(m *missing, limit int) (frames []json.RawMessage, more bool, err error) {
+	ctx, cancel := context.WithTimeout(f.s.c.ctx, replayTimeout)
 	defer cancel()
-	s.mu.Lock()
-	token := s.token // it may have been renewed since the page before
-	s.mu.Unlock()
-	return s.c.missed(ctx, m, token, limit)
+	f.s.mu.Lock()
+	token := f.s.token // it may have been renewed since the page before
+	f.s.mu.Unlock()
+	return f.s.c.missed(ctx, m, token, limit)
 }
 
 // missed asks the history function for a room's events.

@@ -51,14 +51,11 @@ type session struct {
 	flushed chan struct{} // closed when the last frame is written
 	end     sync.Once
 	flush   sync.Once
+	subs    subscriptions
 
 	mu       sync.Mutex
 	token    string
-	claims   auth.Claims     // zero until session.open
-	all      bool            // follows every room of the user
-	own      *subscription   // to the user's own stream
-	rooms    []*subscription // by room
-	tasks    tasks
+	claims   auth.Claims   // zero until session.open
 	refusals int           // frames refused since `since`
 	since    time.Duration //
 	unsent   int           // appends that are not acknowledged yet
@@ -72,6 +69,7 @@ func (c *Connector) newSession(id string, conn net.Conn) *session {
 		late:  lingerBytes,
 		done:  make(chan struct{}), flushed: make(chan struct{}),
 	}
+	s.subs.s = s
 	s.in = socket.NewReader(bare(conn), s, c.cfg.FrameBytes)
 	s.out.Init(conn, c.writers, socket.Bounds{Frames: c.cfg.QueueFrames, Bytes: c.cfg.QueueBytes, Timeout: c.cfg.WriteTimeout}, s.written)
 	s.seen.Store(int64(s.opened))
@@ -229,9 +227,9 @@ func (s *session) handle(e chat.Event) {
 	case s.user() == "":
 		s.close(CloseUnauthorized, "session.open must come first")
 	case e.Type == chat.RoomSubscribe:
-		s.subscribeFrame(&e)
+		s.subs.subscribeFrame(&e)
 	case e.Type == chat.RoomUnsubscribe:
-		s.unsubscribeFrame(&e)
+		s.subs.unsubscribeFrame(&e)
 	case e.Type.Signal():
 		s.signal(e)
 	default:
@@ -267,7 +265,7 @@ func (s *session) authenticate(token string) {
 		}
 		s.pause(reserve(s.share.opens, 1))
 		// The user's own stream tells of revocation and of new rooms.
-		s.task(s.followOwn)
+		s.subs.task(s.subs.followOwn)
 	}
 	s.send(chat.SessionOpened, map[string]any{
 		"user":      map[string]any{"id": claims.User, "nickname": s.nickname(claims)},
@@ -307,6 +305,13 @@ func (s *session) user() chat.UserID {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.claims.User
+}
+
+// identity is what the token says.
+func (s *session) identity() auth.Claims {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.claims
 }
 
 // send queues a frame of the connector's own.
@@ -436,16 +441,7 @@ func (s *session) written() {
 // leave ends what the session had. The reader calls it last.
 func (s *session) leave() {
 	s.close(closeAbnormal, "")
-	s.mu.Lock()
-	subs := s.rooms
-	if s.own != nil {
-		subs = append(subs, s.own)
-	}
-	s.rooms, s.own = nil, nil
-	s.mu.Unlock()
-	for _, sub := range subs {
-		sub.Leave()
-	}
+	s.subs.end()
 	s.c.drop(s)
 	<-s.flushed
 	if l, ok := s.net.(lingeringConn); ok && s.late < 0 {

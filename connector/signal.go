@@ -15,9 +15,7 @@ const (
 // signal passes a signal of the client's on. It is not acknowledged, and who is over the
 // rate hears nothing of it.
 func (s *session) signal(e chat.Event) {
-	s.mu.Lock()
-	user, member := s.claims.User, s.subscription(e.Room) != nil
-	s.mu.Unlock()
+	user, member := s.user(), s.subs.follows(e.Room)
 	err := s.c.stamp(&e, user)
 	if err == nil {
 		err = s.c.permit(&e, user, member)

@@ -3,6 +3,7 @@ package connector
 import (
 	"cmp"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -15,6 +16,39 @@ const (
 	parallelFollows = 8           // rooms of one session at once
 	ownRetry        = time.Second // between tries to follow the user's own stream
 )
+
+// subscriptions are what one session follows: rooms, and its user's own stream. What a
+// client asks for is done one after the other, beside the session's reader.
+type subscriptions struct {
+	s *session
+
+	mu    sync.Mutex
+	all   bool            // follows every room of the user
+	own   *subscription   // to the user's own stream
+	rooms []*subscription // by room
+	tasks tasks
+}
+
+// follows reports whether the session follows a room.
+func (f *subscriptions) follows(room chat.RoomID) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.subscription(room) != nil
+}
+
+// end ends all of them. The session must have ended before.
+func (f *subscriptions) end() {
+	f.mu.Lock()
+	subs := f.rooms
+	if f.own != nil {
+		subs = append(subs, f.own)
+	}
+	f.rooms, f.own = nil, nil
+	f.mu.Unlock()
+	for _, sub := range subs {
+		sub.Leave()
+	}
+}
 
 // subscribeData is the data of room.subscribe and room.unsubscribe.
 type subscribeData struct {
@@ -33,14 +67,14 @@ type subscribedData struct {
 	Complete bool          `json:"complete"`
 }
 
-func (s *session) subscribeFrame(e *chat.Event) {
+func (f *subscriptions) subscribeFrame(e *chat.Event) {
 	var data subscribeData
 	err := e.Decode(&data)
 	if err == nil && len(data.Rooms) == 0 && !data.All {
 		err = chat.Errorf(chat.Invalid, `room.subscribe needs "rooms" or "all"`)
 	}
-	if err == nil && len(data.Rooms) > s.c.cfg.Subscriptions {
-		err = chat.Errorf(chat.TooMany, "over %d subscriptions", s.c.cfg.Subscriptions)
+	if err == nil && len(data.Rooms) > f.s.c.cfg.Subscriptions {
+		err = chat.Errorf(chat.TooMany, "over %d subscriptions", f.s.c.cfg.Subscriptions)
 	}
 	for _, r := range data.Rooms {
 		if !r.Room.Valid() {
@@ -48,15 +82,15 @@ func (s *session) subscribeFrame(e *chat.Event) {
 		}
 	}
 	if err != nil {
-		s.refuse(e.ID, err)
+		f.s.refuse(e.ID, err)
 		return
 	}
 	id := e.ID
-	s.request(len(data.Rooms), func() { s.subscribe(id, &data) })
+	f.request(len(data.Rooms), func() { f.subscribe(id, &data) })
 }
 
 // subscribe follows rooms, several at once. It runs as a task.
-func (s *session) subscribe(event string, data *subscribeData) {
+func (f *subscriptions) subscribe(event string, data *subscribeData) {
 	var g errgroup.Group
 	g.SetLimit(parallelFollows)
 	named := make(map[chat.RoomID]bool, len(data.Rooms))
@@ -66,27 +100,27 @@ func (s *session) subscribe(event string, data *subscribeData) {
 		}
 		named[r.Room] = true
 		g.Go(func() error {
-			s.guarded(func() {
-				if err := s.follow(r.Room, r.After); err != nil {
-					s.refuseRoom(event, r.Room, err)
+			f.s.guarded(func() {
+				if err := f.follow(r.Room, r.After); err != nil {
+					f.s.refuseRoom(event, r.Room, err)
 				}
 			})
 			return nil
 		})
 	}
 	if data.All {
-		rooms, err := s.allRooms()
+		rooms, err := f.allRooms()
 		if err != nil {
-			s.refuse(event, err)
+			f.s.refuse(event, err)
 		}
 		for _, m := range rooms {
 			if named[m.Room] {
 				continue
 			}
 			g.Go(func() error {
-				s.guarded(func() {
-					if err := s.follow(m.Room, nil); err != nil {
-						s.refuseRoom(event, m.Room, err)
+				f.s.guarded(func() {
+					if err := f.follow(m.Room, nil); err != nil {
+						f.s.refuseRoom(event, m.Room, err)
 					}
 				})
 				return nil
@@ -99,30 +133,31 @@ func (s *session) subscribe(event string, data *subscribeData) {
 // allRooms returns the user's rooms. From then on rooms that the user joins are followed as
 // their events come on the user's own stream, so that one must be followed before.
 // Errors: Unavailable.
-func (s *session) allRooms() ([]chat.Membership, error) {
-	s.mu.Lock()
-	user, followed := s.claims.User, s.own != nil
-	s.all = s.all || followed
-	s.mu.Unlock()
+func (f *subscriptions) allRooms() ([]chat.Membership, error) {
+	f.mu.Lock()
+	followed := f.own != nil
+	f.all = f.all || followed
+	f.mu.Unlock()
 	if !followed {
 		return nil, chat.Errorf(chat.Unavailable, "the user's own stream is not followed yet")
 	}
-	return s.c.rooms.RoomsOf(s.c.ctx, user)
+	return f.s.c.rooms.RoomsOf(f.s.c.ctx, f.s.user())
 }
 
 // follow subscribes to one room: the events missed since after, then
 // room.subscribed with the border, then live events. after is nil when nothing is
 // to be repeated. Errors: Forbidden for a room that the user is not in, TooMany,
 // Unavailable.
-func (s *session) follow(room chat.RoomID, after *chat.Sequence) error {
-	s.mu.Lock()
-	user, sub := s.claims.User, s.subscription(room)
-	count := len(s.rooms)
-	s.mu.Unlock()
-	if !sleep(reserve(s.c.shares.of(user).lookups, 1), s.done) {
+func (f *subscriptions) follow(room chat.RoomID, after *chat.Sequence) error {
+	user := f.s.user()
+	f.mu.Lock()
+	sub := f.subscription(room)
+	count := len(f.rooms)
+	f.mu.Unlock()
+	if !sleep(reserve(f.s.c.shares.of(user).lookups, 1), f.s.done) {
 		return nil
 	}
-	m, err := s.c.membership(s.c.ctx, room, user)
+	m, err := f.s.c.membership(f.s.c.ctx, room, user)
 	if err != nil && chat.KindOf(err) != chat.NotFound {
 		return chat.Errorf(chat.Unavailable, "membership: %w", err)
 	}
@@ -131,20 +166,20 @@ func (s *session) follow(room chat.RoomID, after *chat.Sequence) error {
 	}
 	switch {
 	case sub != nil && after == nil:
-		s.confirm(room, sub)
+		f.confirm(room, sub)
 		return nil
 	case sub != nil:
-		s.unfollow(room)
-	case count >= s.c.cfg.Subscriptions:
-		return chat.Errorf(chat.TooMany, "over %d subscriptions", s.c.cfg.Subscriptions)
+		f.unfollow(room)
+	case count >= f.s.c.cfg.Subscriptions:
+		return chat.Errorf(chat.TooMany, "over %d subscriptions", f.s.c.cfg.Subscriptions)
 	}
 
-	sub = newSubscription(s, true)
-	border, err := s.c.hub.Subscribe(s.c.ctx, room.Stream(), &sub.Place)
+	sub = newSubscription(f.s, true)
+	border, err := f.s.c.hub.Subscribe(f.s.c.ctx, room.Stream(), &sub.Place)
 	if err != nil {
 		return err
 	}
-	if !s.addRoom(sub) {
+	if !f.addRoom(sub) {
 		sub.Leave()
 		return nil
 	}
@@ -152,35 +187,35 @@ func (s *session) follow(room chat.RoomID, after *chat.Sequence) error {
 	switch {
 	case after == nil:
 	case *after < border:
-		complete, err = s.replay(missing{room: room, user: user, after: *after, upTo: border})
+		complete, err = f.replay(missing{room: room, user: user, after: *after, upTo: border})
 	case *after > border:
-		complete, err = s.c.reached(room, *after)
+		complete, err = f.s.c.reached(room, *after)
 	}
 	if err != nil {
-		s.unfollow(room)
+		f.unfollow(room)
 		return err
 	}
-	return s.golive(sub, subscribedData{Room: room, Sequence: border, Complete: complete})
+	return f.golive(sub, subscribedData{Room: room, Sequence: border, Complete: complete})
 }
 
 // confirm answers a repeated subscription at its place among the live events.
-func (s *session) confirm(room chat.RoomID, sub *subscription) {
+func (f *subscriptions) confirm(room chat.RoomID, sub *subscription) {
 	sub.Do(func(last chat.Sequence) {
-		s.send(chat.RoomSubscribed, subscribedData{Room: room, Sequence: last, Complete: true})
+		f.s.send(chat.RoomSubscribed, subscribedData{Room: room, Sequence: last, Complete: true})
 	})
 }
 
 // golive ends a replay: room.subscribed, the live events that came meanwhile, and
 // from then on what is delivered.
-func (s *session) golive(sub *subscription, data subscribedData) error {
-	frames, bytes := [][]byte{s.frame(chat.RoomSubscribed, data)}, int64(0)
+func (f *subscriptions) golive(sub *subscription, data subscribedData) error {
+	frames, bytes := [][]byte{f.s.frame(chat.RoomSubscribed, data)}, int64(0)
 	for {
-		for _, f := range frames {
-			if !s.out.PushWait(f, s.done) {
+		for _, frame := range frames {
+			if !f.s.out.PushWait(frame, f.s.done) {
 				return nil
 			}
 		}
-		s.pending.Add(-bytes)
+		f.s.pending.Add(-bytes)
 		var canceled bool
 		sub.Do(func(chat.Sequence) {
 			canceled = sub.canceled
@@ -205,10 +240,10 @@ func (c *Connector) reached(room chat.RoomID, after chat.Sequence) (bool, error)
 	return after < end, err
 }
 
-func (s *session) unsubscribeFrame(e *chat.Event) {
+func (f *subscriptions) unsubscribeFrame(e *chat.Event) {
 	var data subscribeData
 	if err := e.Decode(&data); err != nil {
-		s.refuse(e.ID, err)
+		f.s.refuse(e.ID, err)
 		return
 	}
 	rooms := make([]chat.RoomID, 0, 1+len(data.Rooms))
@@ -219,143 +254,137 @@ func (s *session) unsubscribeFrame(e *chat.Event) {
 		rooms = append(rooms, r.Room)
 	}
 	if len(rooms) == 0 && !data.All {
-		s.refuse(e.ID, chat.Errorf(chat.Invalid, `room.unsubscribe needs "rooms" or "all"`))
+		f.s.refuse(e.ID, chat.Errorf(chat.Invalid, `room.unsubscribe needs "rooms" or "all"`))
 		return
 	}
-	s.request(len(rooms), func() {
+	f.request(len(rooms), func() {
 		if data.All {
-			s.mu.Lock()
-			s.all = false
-			for _, sub := range s.rooms {
+			f.mu.Lock()
+			f.all = false
+			for _, sub := range f.rooms {
 				rooms = append(rooms, sub.Stream().Room())
 			}
-			s.mu.Unlock()
+			f.mu.Unlock()
 		}
 		for _, room := range rooms {
-			s.unfollow(room)
-			s.send(chat.RoomUnsubscribed, map[string]any{"room": room})
+			f.unfollow(room)
+			f.s.send(chat.RoomUnsubscribed, map[string]any{"room": room})
 		}
 	})
 }
 
-func (s *session) unfollow(room chat.RoomID) {
-	if sub := s.removeRoom(room); sub != nil {
+func (f *subscriptions) unfollow(room chat.RoomID) {
+	if sub := f.removeRoom(room); sub != nil {
 		sub.Leave()
 	}
 }
 
 // subscription is the one to a room, nil when there is none. It is called with
-// s.mu held.
-func (s *session) subscription(room chat.RoomID) *subscription {
-	if i, ok := s.find(room); ok {
-		return s.rooms[i]
+// f.mu held.
+func (f *subscriptions) subscription(room chat.RoomID) *subscription {
+	if i, ok := f.find(room); ok {
+		return f.rooms[i]
 	}
 	return nil
 }
 
 // find returns where a room is among the subscriptions, or would be.
-func (s *session) find(room chat.RoomID) (int, bool) {
-	return slices.BinarySearchFunc(s.rooms, room, func(sub *subscription, room chat.RoomID) int { return cmp.Compare(sub.Stream().Room(), room) })
+func (f *subscriptions) find(room chat.RoomID) (int, bool) {
+	return slices.BinarySearchFunc(f.rooms, room, func(sub *subscription, room chat.RoomID) int { return cmp.Compare(sub.Stream().Room(), room) })
 }
 
 // addRoom notes a subscription; false when the session has ended.
-func (s *session) addRoom(sub *subscription) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ended() {
+func (f *subscriptions) addRoom(sub *subscription) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.s.ended() {
 		return false
 	}
-	i, _ := s.find(sub.Stream().Room())
-	s.rooms = slices.Insert(s.rooms, i, sub)
+	i, _ := f.find(sub.Stream().Room())
+	f.rooms = slices.Insert(f.rooms, i, sub)
 	return true
 }
 
-func (s *session) removeRoom(room chat.RoomID) *subscription {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	i, ok := s.find(room)
+func (f *subscriptions) removeRoom(room chat.RoomID) *subscription {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	i, ok := f.find(room)
 	if !ok {
 		return nil
 	}
-	sub := s.rooms[i]
-	s.rooms = slices.Delete(s.rooms, i, i+1)
+	sub := f.rooms[i]
+	f.rooms = slices.Delete(f.rooms, i, i+1)
 	return sub
 }
 
 // followOwn follows the user's own stream. Its border also closes the gap in the
 // check of the token: a revocation is in the store before it is in the stream.
-func (s *session) followOwn() {
-	s.mu.Lock()
-	user := s.claims.User
-	s.mu.Unlock()
-	sub := newSubscription(s, false)
-	_, err := s.c.hub.Subscribe(s.c.ctx, chat.StreamOf(user), &sub.Place)
+func (f *subscriptions) followOwn() {
+	sub := newSubscription(f.s, false)
+	_, err := f.s.c.hub.Subscribe(f.s.c.ctx, chat.StreamOf(f.s.user()), &sub.Place)
 	if err != nil {
-		time.AfterFunc(ownRetry, func() { s.task(s.followOwn) })
+		time.AfterFunc(ownRetry, func() { f.task(f.followOwn) })
 		return
 	}
-	s.mu.Lock()
-	claims, ended := s.claims, s.ended()
+	f.mu.Lock()
+	ended := f.s.ended()
 	if !ended {
-		s.own = sub
+		f.own = sub
 	}
-	s.mu.Unlock()
+	f.mu.Unlock()
 	if ended {
 		sub.Leave()
 		return
 	}
-	if err := s.c.verifier.CheckSession(s.c.ctx, claims); chat.KindOf(err) == chat.Unauthenticated && err != nil {
-		s.close(CloseUnauthorized, "the session was revoked")
+	if err := f.s.c.verifier.CheckSession(f.s.c.ctx, f.s.identity()); chat.KindOf(err) == chat.Unauthenticated && err != nil {
+		f.s.close(CloseUnauthorized, "the session was revoked")
 	}
 }
 
 // onOwn acts on an event of the user's own stream. It must not block.
-func (s *session) onOwn(d *hub.Delivery) {
+func (f *subscriptions) onOwn(d *hub.Delivery) {
 	if d.Type != chat.SessionRevoked && !d.Type.Member() {
 		return
 	}
 	e, err := d.Event()
 	if err != nil {
-		s.c.logger.Error("own stream", "error", err)
+		f.s.c.logger.Error("own stream", "error", err)
 		return
 	}
 	if d.Type.Member() {
-		s.task(func() { s.review(e.Room) })
+		f.task(func() { f.review(e.Room) })
 		return
 	}
 	var data chat.RevokedData
 	if err := e.Decode(&data); err != nil {
-		s.c.logger.Error("own stream", "error", err)
+		f.s.c.logger.Error("own stream", "error", err)
 		return
 	}
-	s.mu.Lock()
-	mine := data.Session == s.claims.Session
-	s.mu.Unlock()
-	if mine {
-		s.close(CloseUnauthorized, "logged out")
+	if data.Session == f.s.identity().Session {
+		f.s.close(CloseUnauthorized, "logged out")
 	}
 }
 
 // review brings the session in line with the store after the user joined or left
 // a room. The room's own stream may have said so before.
-func (s *session) review(room chat.RoomID) {
-	s.mu.Lock()
-	user, all, sub := s.claims.User, s.all, s.subscription(room)
-	s.mu.Unlock()
-	m, err := s.c.membership(s.c.ctx, room, user)
+func (f *subscriptions) review(room chat.RoomID) {
+	f.mu.Lock()
+	all, sub := f.all, f.subscription(room)
+	f.mu.Unlock()
+	m, err := f.s.c.membership(f.s.c.ctx, room, f.s.user())
 	switch {
 	case err != nil && chat.KindOf(err) != chat.NotFound:
-		s.close(CloseDraining, "resume") // better to start anew than to guess
+		f.s.close(CloseDraining, "resume") // better to start anew than to guess
 	case err != nil || !m.Active && sub != nil && sub.Passed(m.Sequence):
-		s.unfollow(room)
+		f.unfollow(room)
 	case !m.Active: // the room's own stream has yet to say so, and then ends it
 	case all && sub == nil:
 		after := m.Since - 1 // so that joining is the first that is seen
-		switch err := s.follow(room, &after); {
+		switch err := f.follow(room, &after); {
 		case chat.KindOf(err) == chat.Unavailable:
-			s.close(CloseDraining, "resume") // the client asks for it again
+			f.s.close(CloseDraining, "resume") // the client asks for it again
 		case chat.KindOf(err) == chat.TooMany:
-			s.refused("", room, err)
+			f.s.refused("", room, err)
 		}
 	}
 }

@@ -34,7 +34,7 @@ func newSubscription(s *session, replay bool) *subscription {
 // the event that says so.
 func (sub *subscription) Take(d *hub.Delivery) (more bool) {
 	if d.Stream.Own() {
-		sub.session.onOwn(d)
+		sub.session.subs.onOwn(d)
 		return true
 	}
 	if d.Finished == nil {
@@ -101,7 +101,7 @@ func (sub *subscription) departs(d *hub.Delivery) bool {
 		return false
 	}
 	s.c.departed.note(e.Room, data.User, d.Sequence)
-	s.removeRoom(e.Room)
+	s.subs.removeRoom(e.Room)
 	return true
 }
 

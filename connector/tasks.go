@@ -21,63 +21,63 @@ type task struct {
 // request runs a client's request, which names so many rooms, as a task. When too much
 // waits already the reader does too: what a client sends is taken as fast as it can be
 // done.
-func (s *session) request(rooms int, f func()) {
+func (f *subscriptions) request(rooms int, run func()) {
 	for {
-		s.mu.Lock()
-		t := &s.tasks
-		if len(t.waiting) < s.c.cfg.Burst && (t.named == 0 || t.named+rooms <= maxNamed*s.c.cfg.Subscriptions) {
-			s.startLocked(task{f, rooms})
-			s.mu.Unlock()
+		f.mu.Lock()
+		t := &f.tasks
+		if len(t.waiting) < f.s.c.cfg.Burst && (t.named == 0 || t.named+rooms <= maxNamed*f.s.c.cfg.Subscriptions) {
+			f.startLocked(task{run, rooms})
+			f.mu.Unlock()
 			return
 		}
 		if t.fewer == nil {
 			t.fewer = make(chan struct{})
 		}
 		fewer := t.fewer
-		s.mu.Unlock()
-		s.waits.Store(true)
+		f.mu.Unlock()
+		f.s.waits.Store(true)
 		select {
 		case <-fewer:
-			s.resume()
-		case <-s.done:
+			f.s.resume()
+		case <-f.s.done:
 			return
 		}
 	}
 }
 
-// task runs f after the tasks before it, beside the reader.
-func (s *session) task(f func()) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.startLocked(task{run: f})
+// task runs run after the tasks before it, beside the reader.
+func (f *subscriptions) task(run func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.startLocked(task{run: run})
 }
 
-func (s *session) startLocked(t task) {
-	s.tasks.waiting = append(s.tasks.waiting, t)
-	s.tasks.named += t.rooms
-	if !s.tasks.running {
-		s.tasks.running = true
-		go s.runTasks()
+func (f *subscriptions) startLocked(t task) {
+	f.tasks.waiting = append(f.tasks.waiting, t)
+	f.tasks.named += t.rooms
+	if !f.tasks.running {
+		f.tasks.running = true
+		go f.runTasks()
 	}
 }
 
-func (s *session) runTasks() {
+func (f *subscriptions) runTasks() {
 	for {
-		s.mu.Lock()
-		t := &s.tasks
+		f.mu.Lock()
+		t := &f.tasks
 		if t.fewer != nil {
 			close(t.fewer)
 			t.fewer = nil
 		}
-		if len(t.waiting) == 0 || s.ended() {
+		if len(t.waiting) == 0 || f.s.ended() {
 			t.running, t.waiting, t.named = false, nil, 0
-			s.mu.Unlock()
+			f.mu.Unlock()
 			return
 		}
 		next := t.waiting[0]
 		t.waiting = t.waiting[1:]
 		t.named -= next.rooms
-		s.mu.Unlock()
-		s.guarded(next.run)
+		f.mu.Unlock()
+		f.s.guarded(next.run)
 	}
 }
