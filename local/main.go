@@ -71,7 +71,7 @@ func parse(args []string) (config, error) {
 	fs.DurationVar(&c.heartbeat, "heartbeat", 25*time.Second, "Interval between pings, as a `time` of at least 1s; a peer silent for two intervals is closed")
 	fs.Int64Var(&c.retention, "retention", 256<<20, "Maximum size of each of the log's 4 partitions, in `bytes`, besides what persist and index have yet to read; below 0 means no limit. History and search keep everything")
 	fs.BoolVar(&c.noSync, "no-sync", false, "Acknowledge events before the embedded log has synced them; a power cut loses the last ones")
-	fs.BoolVar(&c.private, "private-log", false, "Let no program read the embedded log without its secret; without it none can write")
+	fs.BoolVar(&c.private, "private-log", false, "Require the embedded log's secret for reading, as for writing")
 	fs.BoolVar(&c.verbose, "verbose", false, "Log more, and print the embedded log's secret")
 	fs.BoolVar(&c.version, "version", false, "Print the version and exit")
 	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
