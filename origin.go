@@ -91,6 +91,10 @@ type ProgressStore interface {
 	// that has an origin was applied yet.
 	Progress(ctx context.Context) ([]Applied, error)
 
+	// Note notes, durably, that stores are at least as far, from who knows it otherwise.
+	// Errors: Invalid for a store that there is not.
+	Note(ctx context.Context, applied ...Applied) error
+
 	// Lineage returns the log as it was set last; the zero value if it never was.
 	Lineage(ctx context.Context) (Lineage, error)
 

@@ -261,7 +261,7 @@ func (p *parts) openLog(ctx context.Context, cfg config) (err error) {
 		}
 		p.kafka.Acked = p.broker.Acked
 	}
-	if p.kafka, err = kafka.Reconcile(ctx, p.kafka, p.stores.Progress, p.stores.Events); err != nil {
+	if p.kafka, err = kafka.Reconcile(ctx, p.kafka, p.stores.Progress, p.stores.Events, chat.EventFunctions...); err != nil {
 		return fmt.Errorf("log and store: %w", err)
 	}
 	if p.log, err = open.Log(ctx, p.kafka); err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 // Start opens what the function needs: the stores (KNATTER_STORE), the log
-// (KNATTER_BROKERS, KNATTER_GENERATION) and the signing key (KNATTER_KEYS, a PEM
+// (KNATTER_BROKERS) and the signing key (KNATTER_KEYS, a PEM
 // document or the path of one). The key is not made up when there is none, since
 // every replica would make up its own.
 // Its callers are known by KNATTER_CALLER_SECRET, see [open.Callers].
@@ -29,6 +29,7 @@ func (f *Function) Start(ctx context.Context, env map[string]string) error {
 		return err
 	}
 	f.Need(stores.Check, log.Ready)
+	f.Watch(func(ctx context.Context) error { return log.Watch(ctx, stores.Progress) })
 	f.use(stores.Accounts, stores.Sessions, stores.Attempts, stores.Rooms, log, signer,
 		auth.NewVerifier(signer.Keys, stores.Sessions), stop)
 	return nil

@@ -30,13 +30,13 @@ func New() *Function { return &Function{} }
 // With returns a function over what is open already.
 func With(routes chat.RouteStore, events chat.EventStore, d chat.Deliverer) *Function {
 	f := New()
-	f.use(routes, events, d, 0, nil)
+	f.use(routes, events, d, nil, nil)
 	return f
 }
 
-func (f *Function) use(routes chat.RouteStore, events chat.EventStore, d chat.Deliverer, generation int, stop func() error) {
+func (f *Function) use(routes chat.RouteStore, events chat.EventStore, d chat.Deliverer, lineage serve.Lineage, stop func() error) {
 	f.routes, f.lookups, f.repeats, f.out = routes, newLookups(routes), newRepeats(events), d
-	f.Use(serve.Events(f, generation), stop)
+	f.Use(serve.Events(f, lineage), stop)
 }
 
 // signalLife is how old a signal may be to be delivered: later it is of no use.

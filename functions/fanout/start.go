@@ -7,7 +7,7 @@ import (
 )
 
 // Start opens what the function needs: the stores of routes and events
-// (KNATTER_STORE) and the log (KNATTER_BROKERS, KNATTER_GENERATION). Its callers
+// (KNATTER_STORE) and the log (KNATTER_BROKERS). Its callers
 // are known by KNATTER_CALLER_SECRET, see [open.Callers].
 func (f *Function) Start(ctx context.Context, env map[string]string) error {
 	callers, err := open.Callers(env)
@@ -15,15 +15,12 @@ func (f *Function) Start(ctx context.Context, env map[string]string) error {
 		return err
 	}
 	f.Demand(callers)
-	generation, err := open.Generation(env)
-	if err != nil {
-		return err
-	}
 	stores, log, stop, err := open.StoreAndLog(ctx, env)
 	if err != nil {
 		return err
 	}
 	f.Need(stores.Check)
-	f.use(stores.Routes, stores.Events, log, generation, stop)
+	f.Watch(func(ctx context.Context) error { return log.Watch(ctx, stores.Progress) })
+	f.use(stores.Routes, stores.Events, log, stores.Progress.Lineage, stop)
 	return nil
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // Start opens what the function needs: the stores (KNATTER_STORE), the log
-// (KNATTER_BROKERS, KNATTER_GENERATION) and, when they are asked for, the public
+// (KNATTER_BROKERS) and, when they are asked for, the public
 // keys (KNATTER_JWKS, a URL).
 // Its callers are known by KNATTER_CALLER_SECRET, see [open.Callers].
 func (f *Function) Start(ctx context.Context, env map[string]string) error {
@@ -26,6 +26,7 @@ func (f *Function) Start(ctx context.Context, env map[string]string) error {
 		return err
 	}
 	f.Need(stores.Check)
+	f.Watch(func(ctx context.Context) error { return log.Watch(ctx, stores.Progress) })
 	f.use(stores.Events, stores.Rooms, log, auth.NewVerifier(keys, stores.Sessions), stop)
 	return nil
 }

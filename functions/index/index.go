@@ -28,14 +28,14 @@ func New() *Function { return &Function{} }
 // With returns a function over what is open already.
 func With(index chat.SearchIndex) *Function {
 	f := New()
-	f.use(index, 0, nil)
+	f.use(index, nil, nil)
 	return f
 }
 
-func (f *Function) use(index chat.SearchIndex, generation int, stop func() error) {
+func (f *Function) use(index chat.SearchIndex, lineage serve.Lineage, stop func() error) {
 	f.index = index
 	// Over a group, so that concurrent requests share a commit.
-	f.Use(serve.Events(serve.NewGroup(f), generation), stop)
+	f.Use(serve.Events(serve.NewGroup(f), lineage), stop)
 }
 
 // messagesInARow are analysed before others get their turn: where functions share

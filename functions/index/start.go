@@ -7,8 +7,7 @@ import (
 	"knatter.dev/chat/internal/open"
 )
 
-// Start opens what the function needs: the index (KNATTER_STORE) of events in the
-// log's generation (KNATTER_GENERATION).
+// Start opens what the function needs: the index (KNATTER_STORE).
 // Its callers are known by KNATTER_CALLER_SECRET, see [open.Callers].
 func (f *Function) Start(ctx context.Context, env map[string]string) error {
 	callers, err := open.Callers(env)
@@ -16,10 +15,6 @@ func (f *Function) Start(ctx context.Context, env map[string]string) error {
 		return err
 	}
 	f.Demand(callers)
-	generation, err := open.Generation(env)
-	if err != nil {
-		return err
-	}
 	stores, err := open.StoreOf(ctx, env)
 	if err != nil {
 		return err
@@ -28,7 +23,7 @@ func (f *Function) Start(ctx context.Context, env map[string]string) error {
 	refreshing, stop := context.WithCancel(context.Background())
 	var done sync.WaitGroup
 	done.Go(func() { keepFresh(refreshing, stores.Index, stores.Events) })
-	f.use(stores.Index, generation, func() error {
+	f.use(stores.Index, stores.Progress.Lineage, func() error {
 		stop()
 		done.Wait()
 		return stores.Close()

@@ -27,14 +27,14 @@ func New() *Function { return &Function{} }
 // With returns a function over what is open already.
 func With(events chat.EventStore, rooms chat.RoomStore) *Function {
 	f := New()
-	f.use(events, rooms, 0, nil)
+	f.use(events, rooms, nil, nil)
 	return f
 }
 
-func (f *Function) use(events chat.EventStore, rooms chat.RoomStore, generation int, stop func() error) {
+func (f *Function) use(events chat.EventStore, rooms chat.RoomStore, lineage serve.Lineage, stop func() error) {
 	f.events, f.rooms = events, rooms
 	// Over a group, so that concurrent requests share a commit.
-	f.Use(serve.Events(serve.NewGroup(f), generation), stop)
+	f.Use(serve.Events(serve.NewGroup(f), lineage), stop)
 }
 
 // HandleEvents implements [chat.Handler]. Errors: Invalid for an event that no

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/open"
 	"knatter.dev/chat/internal/pebble"
 )
 
@@ -272,12 +273,20 @@ func TestStart(t *testing.T) {
 	if ready, _ := f.Ready(t.Context()); ready {
 		t.Error("ready before the start")
 	}
-	for _, env := range []map[string]string{{}, {"KNATTER_STORE": "memory:", "KNATTER_GENERATION": "x"}} {
+	for _, env := range []map[string]string{{}, {"KNATTER_STORE": "nonsense"}} {
 		if err := New().Start(t.Context(), env); chat.KindOf(err) != chat.Invalid {
 			t.Errorf("%v: %v", env, err)
 		}
 	}
-	env := map[string]string{"KNATTER_STORE": "pebble:" + t.TempDir(), "KNATTER_GENERATION": "2"}
+	env := map[string]string{"KNATTER_STORE": "pebble:" + t.TempDir()}
+	stores, err := open.StoreOf(t.Context(), env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lineage := chat.Lineage{Log: "log", Generations: []chat.Generation{{Number: 2}}}
+	if err := errors.Join(stores.Progress.SetLineage(t.Context(), lineage, chat.Lineage{}), stores.Close()); err != nil {
+		t.Fatal(err)
+	}
 	if err := f.Start(t.Context(), env); err != nil {
 		t.Fatal(err)
 	}

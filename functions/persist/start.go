@@ -6,8 +6,7 @@ import (
 	"knatter.dev/chat/internal/open"
 )
 
-// Start opens what the function needs: the stores (KNATTER_STORE) of events in
-// the log's generation (KNATTER_GENERATION).
+// Start opens what the function needs: the stores (KNATTER_STORE).
 // Its callers are known by KNATTER_CALLER_SECRET, see [open.Callers].
 func (f *Function) Start(ctx context.Context, env map[string]string) error {
 	callers, err := open.Callers(env)
@@ -15,15 +14,11 @@ func (f *Function) Start(ctx context.Context, env map[string]string) error {
 		return err
 	}
 	f.Demand(callers)
-	generation, err := open.Generation(env)
-	if err != nil {
-		return err
-	}
 	stores, err := open.StoreOf(ctx, env)
 	if err != nil {
 		return err
 	}
 	f.Need(stores.Check)
-	f.use(stores.Events, stores.Rooms, generation, stores.Close)
+	f.use(stores.Events, stores.Rooms, stores.Progress.Lineage, stores.Close)
 	return nil
 }

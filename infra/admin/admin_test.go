@@ -120,7 +120,7 @@ func (f *refusing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "not \x1b[2J today", f.status)
 		return
 	}
-	serve.Events(f, 0).ServeHTTP(w, r)
+	serve.Events(f, nil).ServeHTTP(w, r)
 }
 
 // follow lets the index function's group go on until it is done with everything.

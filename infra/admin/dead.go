@@ -25,14 +25,34 @@ var (
 	all      = program.Setting{Name: "all", Usage: "Also show those that were replayed"}
 )
 
+// storeToPlace is the store that knows the log's generations.
+var storeToPlace = program.Setting{
+	Name: program.Store.Name, Value: program.Store.Value,
+	Usage: program.Store.Usage + "; needed for dead letters of KafkaSource, when the log is not in generation 0",
+}
+
+// placed is the log's configuration with its generations, if the store is given.
+func placed(ctx context.Context, env program.Env) (kc kafka.Config, err error) {
+	if kc, err = open.LogConfig(env); err != nil || env[storeToPlace.Env()] == "" {
+		return kc, err
+	}
+	stores, err := open.StoreOf(ctx, env)
+	if err != nil {
+		return kc, err
+	}
+	defer func() { err = errors.Join(err, stores.Close()) }()
+	kc.Lineage, err = stores.Progress.Lineage(ctx)
+	return kc, err
+}
+
 var listDead = program.Program{
 	Name: "admin dead-letters list",
 	Summary: `Lists the events that functions have refused for good.
 One line for each, without what people wrote: its place in chat.dead, when it came there, the function, the status that
 it answered, the event's type, room, sequence and ID, and why.`,
-	Settings: slices.Concat(program.Log, []program.Setting{function, all}),
+	Settings: slices.Concat(program.Log, []program.Setting{storeToPlace, function, all}),
 	Run: func(ctx context.Context, c program.Call) error {
-		kc, err := open.LogConfig(c.Env)
+		kc, err := placed(ctx, c.Env)
 		if err != nil {
 			return err
 		}
@@ -102,9 +122,9 @@ var replayDead = program.Program{
 An event goes to the URL set for its function, or else to where it was refused. When the function is done with it, that
 is noted in chat.dead, and it is not replayed again unless it is named. What is refused again stays as it was. Handling
 an event twice changes nothing, so nothing doubles, whatever happens in between.`,
-	Settings: slices.Concat(program.Log, []program.Setting{function}, program.EventFunctionURLs(), program.Callers),
+	Settings: slices.Concat(program.Log, []program.Setting{storeToPlace, function}, program.EventFunctionURLs(), program.Callers),
 	Run: func(ctx context.Context, c program.Call) error {
-		kc, err := open.LogConfig(c.Env)
+		kc, err := placed(ctx, c.Env)
 		if err != nil {
 			return err
 		}

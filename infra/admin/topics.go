@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
 	"text/tabwriter"
 
+	"knatter.dev/chat"
 	"knatter.dev/chat/internal/kafka"
 	"knatter.dev/chat/internal/open"
 	"knatter.dev/chat/internal/program"
@@ -15,14 +17,19 @@ import (
 var topics = program.Program{
 	Name: "admin topics",
 	Summary: `Creates the topics that are missing, and prints all of them.
-Topics that exist are left as they are, except for what their promises need. What would move rooms is refused.`,
-	Settings: slices.Concat(program.Log, program.Topics),
+Topics that exist are left as they are, except for what their promises need. What would move rooms is refused.
+With --store, log and stores are reconciled: a log that is behind its stores begins a new generation, and functions
+that nothing follows the log for go back to where their stores are.`,
+	Settings: slices.Concat(program.Log, program.Topics, []program.Setting{storeThere}),
 	Run: func(ctx context.Context, c program.Call) error {
 		kc, err := open.LogConfig(c.Env)
 		if err != nil {
 			return err
 		}
 		if err := kafka.EnsureTopics(ctx, kc); err != nil {
+			return err
+		}
+		if err := reconcile(ctx, c.Env, kc); err != nil {
 			return err
 		}
 		topics, groups, err := kafka.State(ctx, kc)
@@ -40,6 +47,23 @@ Topics that exist are left as they are, except for what their promises need. Wha
 			}
 		})
 	},
+}
+
+// storeThere is the store where a command can do without.
+var storeThere = program.Setting{Name: program.Store.Name, Value: program.Store.Value, Usage: program.Store.Usage}
+
+// reconcile brings log and stores together, if there are stores.
+func reconcile(ctx context.Context, env program.Env, kc kafka.Config) (err error) {
+	if env[storeThere.Env()] == "" {
+		return nil
+	}
+	stores, err := open.StoreOf(ctx, env)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stores.Close()) }()
+	_, err = kafka.Reconcile(ctx, kc, stores.Progress, stores.Events, chat.EventFunctions...)
+	return err
 }
 
 // table prints what f writes, with tabs between the columns.

@@ -15,6 +15,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/dispatch"
+	"knatter.dev/chat/internal/kafka"
 	"knatter.dev/chat/internal/open"
 	"knatter.dev/chat/internal/program"
 )
@@ -39,7 +40,8 @@ func main() {
 		Name: "dispatcher",
 		Summary: `Follows the log for each event function whose URL is given, and sends it the events: at least once, in order where the
 function needs that, and again until the function is done. What a function refuses goes to the dead letters. Any
-number of dispatchers share the work.`,
+number of dispatchers share the work. The first that starts goes back in the log to where the stores are, which it
+only reads.`,
 		Settings: settings(),
 		Run:      run,
 	}.Main()
@@ -48,19 +50,38 @@ number of dispatchers share the work.`,
 func settings() []program.Setting {
 	return slices.Concat(
 		program.EventFunctionURLs(), program.Callers, program.Log,
-		[]program.Setting{program.Partitions, program.AdminAddress, concurrency, tryTimeout, maxTries},
+		[]program.Setting{program.Partitions, program.Store, program.AdminAddress, concurrency, tryTimeout, maxTries},
 	)
 }
 
 // run follows the log until ctx ends; then what functions are at is finished and
 // committed.
-func run(ctx context.Context, c program.Call) error {
+func run(ctx context.Context, c program.Call) (err error) {
+	var functions []chat.EventFunction
+	var variables []string
+	for _, f := range chat.Followers {
+		variable := program.FunctionURL(f.Function(), false).Env()
+		if variables = append(variables, variable); c.Env[variable] != "" {
+			functions = append(functions, f)
+		}
+	}
+	if len(functions) == 0 {
+		return chat.Errorf(chat.Invalid, "at least one of %s must be set", strings.Join(slices.Compact(variables), ", "))
+	}
+	callers, err := open.Callers(c.Env)
+	if err != nil {
+		return err
+	}
 	kc, err := open.LogConfig(c.Env)
 	if err != nil {
 		return err
 	}
-	callers, err := open.Callers(c.Env)
+	stores, err := open.StoreOf(ctx, c.Env)
 	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, stores.Close()) }()
+	if kc, err = reconcile(ctx, kc, stores, functions); err != nil {
 		return err
 	}
 	// Followers wait for brokers and topics, whatever is wrong with them; here it is
@@ -69,18 +90,12 @@ func run(ctx context.Context, c program.Call) error {
 	if err != nil {
 		return err
 	}
-	log.Close()
+	defer log.Close()
 
 	var dispatchers []*dispatch.Dispatcher
 	var metrics []prometheus.Collector
-	var variables []string
-	for _, f := range chat.Followers {
-		variable := program.FunctionURL(f.Function(), false).Env()
-		variables = append(variables, variable)
-		url := c.Env[variable]
-		if url == "" {
-			continue
-		}
+	for _, f := range functions {
+		url := c.Env[program.FunctionURL(f.Function(), false).Env()]
 		d := dispatch.New(kc, f, dispatch.HTTP(url, callers), dispatch.Options{
 			Concurrency: program.Int(c.Env, concurrency),
 			TryTimeout:  program.Time(c.Env, tryTimeout),
@@ -89,9 +104,6 @@ func run(ctx context.Context, c program.Call) error {
 		dispatchers = append(dispatchers, d)
 		metrics = append(metrics, d.Collectors()...)
 		slog.Info("following the log", slog.String("function", f.Name), slog.String("url", url))
-	}
-	if len(dispatchers) == 0 {
-		return chat.Errorf(chat.Invalid, "at least one of %s must be set", strings.Join(slices.Compact(variables), ", "))
 	}
 	ready := func(context.Context) error {
 		for _, d := range dispatchers {
@@ -107,6 +119,7 @@ func run(ctx context.Context, c program.Call) error {
 	}
 	return admin.Beside(ctx, func(ctx context.Context) error {
 		group, ctx := errgroup.WithContext(ctx)
+		group.Go(func() error { return log.Watch(ctx, stores.Progress) })
 		for _, d := range dispatchers {
 			group.Go(func() error {
 				err := d.Run(ctx)
@@ -118,4 +131,15 @@ func run(ctx context.Context, c program.Call) error {
 		}
 		return group.Wait()
 	})
+}
+
+// reconcile takes the functions' groups back to where their stores are. Other
+// dispatchers that are there already have done so; then it is too late to do it again.
+func reconcile(ctx context.Context, kc kafka.Config, stores *open.Stores, functions []chat.EventFunction) (kafka.Config, error) {
+	kc, err := kafka.Reconcile(ctx, kc, stores.Progress, stores.Events, functions...)
+	if chat.KindOf(err) == chat.Conflict {
+		slog.Error("a store seems to be behind what other dispatchers have handled: stop them all, then start them again", slog.Any("error", err))
+		err = nil
+	}
+	return kc, err
 }

@@ -30,7 +30,7 @@ func (h handled) HandleEvents(_ context.Context, events []chat.Event) error {
 
 func server(t *testing.T, h chat.Handler) string {
 	t.Helper()
-	s := httptest.NewServer(serve.Events(h, 0))
+	s := httptest.NewServer(serve.Events(h, nil))
 	t.Cleanup(s.Close)
 	return s.URL
 }
@@ -63,7 +63,7 @@ func TestDispatcher(t *testing.T) {
 	p := program.Program{Name: "dispatcher", Settings: settings(), Run: run}
 	go func() {
 		code <- p.Execute(ctx, []string{"--admin", admin}, []string{
-			"KNATTER_BROKERS=" + strings.Join(c.Brokers, ","), "KNATTER_PARTITIONS=4",
+			"KNATTER_BROKERS=" + strings.Join(c.Brokers, ","), "KNATTER_PARTITIONS=4", "KNATTER_STORE=memory:",
 			"KNATTER_FUNCTION_INDEX=" + server(t, index), "KNATTER_FUNCTION_FANOUT=" + server(t, fanout),
 		}, io.Discard, &log)
 	}()
@@ -115,16 +115,17 @@ func TestDispatcher(t *testing.T) {
 
 func TestSettings(t *testing.T) {
 	c := kafkatest.Start(t)
-	brokers := "KNATTER_BROKERS=" + strings.Join(c.Brokers, ",")
+	brokers, store := "KNATTER_BROKERS="+strings.Join(c.Brokers, ","), "KNATTER_STORE=memory:"
 	for _, test := range []struct {
 		environ []string
 		want    string
 	}{
 		{nil, "KNATTER_BROKERS"},
-		{[]string{brokers}, "at least one of KNATTER_FUNCTION_PERSIST"},
+		{[]string{brokers, "KNATTER_FUNCTION_INDEX=http://index"}, "KNATTER_STORE"},
+		{[]string{brokers, store}, "at least one of KNATTER_FUNCTION_PERSIST"},
 		{[]string{brokers, "KNATTER_FUNCTION_INDEX=index"}, "KNATTER_FUNCTION_INDEX"},
-		{[]string{brokers, "KNATTER_PARTITIONS=5", "KNATTER_FUNCTION_INDEX=http://index"}, "moves rooms"},
-		{[]string{brokers, "KNATTER_MAX_TRIES=-1"}, "KNATTER_MAX_TRIES"},
+		{[]string{brokers, store, "KNATTER_PARTITIONS=5", "KNATTER_FUNCTION_INDEX=http://index"}, "moves rooms"},
+		{[]string{brokers, store, "KNATTER_MAX_TRIES=-1"}, "KNATTER_MAX_TRIES"},
 	} {
 		var complaint bytes.Buffer
 		p := program.Program{Name: "dispatcher", Settings: settings(), Run: run}

@@ -67,6 +67,23 @@ func ProgressStore(t *testing.T, open func(t *testing.T) (p Projections, reopene
 		wantEqual(t, "progress without an index", applied(t, p), sorted(want))
 	})
 
+	t.Run("others note what a store cannot know", func(t *testing.T) {
+		p, reopened := open(t)
+		must(t, p.Progress.Note(ctx))
+		must(t, p.Progress.Note(ctx, chat.Applied{Store: chat.StoreEvents, Partition: 1, Done: 8}, chat.Applied{Store: chat.StoreIndex, Partition: 0, Done: 15}))
+		p = reopened()
+		must(t, p.Progress.Note(ctx, chat.Applied{Store: chat.StoreIndex, Partition: 0, Done: 3, Highest: 4})) // it is as far already
+		want := []chat.Applied{{Store: chat.StoreEvents, Partition: 1, Done: 8}, {Store: chat.StoreIndex, Partition: 0, Done: 15, Highest: 4}}
+		wantEqual(t, "progress", applied(t, p), want)
+		must(t, p.Events.Put(ctx, []chat.Event{handled(message("room", "alice", "a", 9), 1, 9)}))
+		p = reopened()
+		want[0] = chat.Applied{Store: chat.StoreEvents, Partition: 1, Done: 10, Highest: 9}
+		wantEqual(t, "progress with an origin", applied(t, p), want)
+		if err := p.Progress.Note(ctx, chat.Applied{Store: "none"}); chat.KindOf(err) != chat.Invalid || err == nil {
+			t.Errorf("a store that there is not: %v", err)
+		}
+	})
+
 	t.Run("the lineage is set by who knows the one before", func(t *testing.T) {
 		p, reopened := open(t)
 		first := chat.Lineage{Log: "one", Generations: []chat.Generation{{Number: 0}}}

@@ -45,19 +45,21 @@ func HTTP(url string, callers *auth.Callers) chat.Handler {
 
 // HandleEvents implements [chat.Handler], in the events' order.
 func (f *remote) HandleEvents(ctx context.Context, events []chat.Event) error {
-	for len(events) > 0 {
+	for begun := false; len(events) > 0; begun = true {
 		n := 1
 		var body []byte
 		if len(events) > 1 && !f.single.Load() {
 			body, n = join(events)
 		}
+		origin := originOf(events, n, begun)
 		r, err := f.request(ctx, body, &events[0], n)
 		if err != nil {
 			return err
 		}
+		serve.SetOrigin(r.Header, origin)
 		err = f.send(r)
 		if n == 1 && tooMuchHeader(err) {
-			err = f.structured(ctx, &events[0])
+			err = f.structured(ctx, &events[0], origin)
 		}
 		if err != nil {
 			return err
@@ -65,6 +67,21 @@ func (f *remote) HandleEvents(ctx context.Context, events []chat.Event) error {
 		events = events[n:]
 	}
 	return nil
+}
+
+// originOf is where the first n of the events were that are left of a batch.
+func originOf(events []chat.Event, n int, begun bool) *chat.Origin {
+	if events[0].Origin == nil {
+		return nil
+	}
+	origin := *events[0].Origin
+	if begun {
+		origin.From = events[0].Sequence
+	}
+	if n < len(events) {
+		origin.To = events[n].Sequence
+	}
+	return &origin
 }
 
 // tooMuchHeader reports whether a function, or what is in front of it, takes the
@@ -75,12 +92,13 @@ func tooMuchHeader(err error) bool {
 }
 
 // structured sends an event as nothing but a body.
-func (f *remote) structured(ctx context.Context, e *chat.Event) error {
+func (f *remote) structured(ctx context.Context, e *chat.Event, origin *chat.Origin) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, f.url, bytes.NewReader(e.AppendFrame(nil)))
 	if err != nil {
 		return chat.Errorf(chat.Internal, "request to %s: %w", f.url, err)
 	}
 	r.Header.Set("Content-Type", cloudevents.ApplicationCloudEventsJSON)
+	serve.SetOrigin(r.Header, origin)
 	f.callers.Show(r.Header)
 	return f.send(r)
 }

@@ -2,6 +2,7 @@ package dispatch_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -24,7 +25,7 @@ func TestRemoteFunctionGetsTheEvent(t *testing.T) {
 	function := serve.Events(handlerFunc(func(_ context.Context, events []chat.Event) error {
 		got = append(got, events...)
 		return nil
-	}), 0)
+	}), nil)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		headers = r.Header
 		function.ServeHTTP(w, r)
@@ -51,7 +52,7 @@ func TestRemoteFunctionGetsBatches(t *testing.T) {
 	function := serve.Events(handlerFunc(func(_ context.Context, events []chat.Event) error {
 		got = append(got, events...)
 		return nil
-	}), 0)
+	}), nil)
 	refuse := false
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		types = append(types, r.Header.Get("Content-Type"))
@@ -146,7 +147,7 @@ func TestRemoteFunctionKnowsItsCallers(t *testing.T) {
 	}
 	var function serve.Function
 	function.Demand(demanded)
-	function.Use(serve.Events(handlerFunc(func(context.Context, []chat.Event) error { return nil }), 0), nil)
+	function.Use(serve.Events(handlerFunc(func(context.Context, []chat.Event) error { return nil }), nil), nil)
 	server := httptest.NewServer(http.HandlerFunc(function.Handle))
 	defer server.Close()
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }))
@@ -192,7 +193,7 @@ func TestTooMuchHeaderIsNotNever(t *testing.T) {
 	function := serve.Events(handlerFunc(func(_ context.Context, events []chat.Event) error {
 		got = append(got, events...)
 		return nil
-	}), 0)
+	}), nil)
 	server := httptest.NewUnstartedServer(function)
 	server.Config.MaxHeaderBytes = 1 << 10
 	server.Start()
@@ -205,5 +206,48 @@ func TestTooMuchHeaderIsNotNever(t *testing.T) {
 	}
 	if len(got) != 1 || !reflect.DeepEqual(got[0], *e) {
 		t.Errorf("got %d events, or others", len(got))
+	}
+}
+
+// What a function stores of a batch it notes with where that was in the log: of each
+// request its part, nothing before it is handed over, and nothing twice.
+func TestOriginOfParts(t *testing.T) {
+	var got []chat.Origin
+	batches := true
+	function := serve.Events(handlerFunc(func(_ context.Context, events []chat.Event) error {
+		got = append(got, *events[len(events)-1].Origin)
+		return nil
+	}), nil)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !batches && r.Header.Get("Content-Type") != "application/json" {
+			w.WriteHeader(http.StatusUnsupportedMediaType)
+			return
+		}
+		function.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	origin := &chat.Origin{Partition: 3, Done: 4, From: 7, To: 20}
+	var events []chat.Event
+	for i, s := range []chat.Sequence{9, 12, 15} {
+		e := message(t, "room", fmt.Sprint(i))
+		e.Sequence, e.Origin = s, origin
+		events = append(events, *e)
+	}
+	h := dispatch.HTTP(server.URL, nil)
+	if err := h.HandleEvents(t.Context(), events); err != nil {
+		t.Fatal(err)
+	}
+	batches = false
+	if err := h.HandleEvents(t.Context(), events); err == nil {
+		t.Fatal("a batch was taken")
+	}
+	if err := h.HandleEvents(t.Context(), events); err != nil {
+		t.Fatal(err)
+	}
+	at := func(from, to chat.Sequence) chat.Origin {
+		return chat.Origin{Partition: 3, Done: 4, From: from, To: to}
+	}
+	if want := []chat.Origin{at(7, 20), at(7, 12), at(12, 15), at(15, 20)}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }

@@ -75,7 +75,7 @@ func TestSignalsOverHTTP(t *testing.T) {
 	events := serve.Events(handlerFunc(func(_ context.Context, events []chat.Event) error {
 		got = append(got, events...)
 		return nil
-	}), 3)
+	}), nil)
 	server := httptest.NewServer(events)
 	t.Cleanup(server.Close)
 	typing := chat.Event{ID: "t", Source: "/users/alice", Type: chat.TypingStarted, Room: "r", Stream: "r", Time: chat.Now()}

@@ -15,7 +15,7 @@ import (
 const memberTimeout = 20 * time.Second
 
 // align takes the groups of functions back to where their stores are in the log.
-func align(ctx context.Context, c Config, store chat.ProgressStore, noted bool) error {
+func align(ctx context.Context, c Config, store chat.ProgressStore, functions []chat.EventFunction) error {
 	client, err := newClient(c)
 	if err != nil {
 		return err
@@ -23,21 +23,12 @@ func align(ctx context.Context, c Config, store chat.ProgressStore, noted bool) 
 	defer client.Close()
 	ctx, cancel := context.WithTimeout(ctx, memberTimeout+c.withDefaults().Timeout)
 	defer cancel()
-	progress, err := store.Progress(ctx)
-	if err != nil {
-		return err
-	}
-	a := alignment{cfg: c, admin: kadm.NewClient(client), noted: noted, done: make(map[string]map[int32]chat.Sequence)}
-	for _, p := range progress {
-		if a.done[p.Store] == nil {
-			a.done[p.Store] = make(map[int32]chat.Sequence)
-		}
-		a.done[p.Store][p.Partition] = p.Done
-	}
+	a := alignment{cfg: c, admin: kadm.NewClient(client), log: &Log{client: client, cfg: c}, store: store}
 	if err := patiently(ctx, func() (err error) { a.has, err = extentOf(ctx, a.admin); return err }); err != nil {
 		return startFailure("offsets of "+chat.TopicRooms, err)
 	}
-	for _, f := range chat.EventFunctions {
+	a.log.partitions.Store(int32(len(a.has.ends)))
+	for _, f := range functions {
 		if err := a.group(ctx, f); err != nil {
 			return err
 		}
@@ -48,65 +39,35 @@ func align(ctx context.Context, c Config, store chat.ProgressStore, noted bool) 
 type alignment struct {
 	cfg   Config
 	admin *kadm.Client
+	log   *Log
+	store chat.ProgressStore
 	has   extent
-	noted bool
-	done  map[string]map[int32]chat.Sequence // by store and partition
 }
 
+// group takes a function's group back, as soon as that has no members: one that was
+// killed counts for some seconds. What members do meanwhile may also show that there
+// is no need to: a store's notes can be a second late.
 func (a *alignment) group(ctx context.Context, f chat.EventFunction) error {
 	committed, err := committedOffsets(ctx, a.admin, f.Group)
 	if err != nil {
 		return startFailure("group "+f.Group, err)
 	}
-	back := make(kadm.Offsets)
-	for partition := range int32(len(a.has.ends)) {
-		to := a.target(ctx, f, partition)
-		if at, ok := committed[partition]; ok && to < at {
-			slog.InfoContext(ctx, "going back in the log to where the store is", slog.String("function", f.Name), slog.Int("partition", int(partition)), slog.Int64("from", at), slog.Int64("to", to))
-			back.AddOffset(chat.TopicRooms, partition, to, -1)
+	what := "taking " + f.Group + " back"
+	for try := 0; ; try++ {
+		back, err := a.behind(ctx, f, committed, try == 0)
+		if err != nil || len(back) == 0 {
+			return err
 		}
-	}
-	if len(back) == 0 {
-		return nil
-	}
-	return goBack(ctx, a.admin, f.Group, back)
-}
-
-// target is the offset in a partition from which on a function has something to do.
-func (a *alignment) target(ctx context.Context, f chat.EventFunction, partition int32) int64 {
-	start, end := a.has.starts[partition], a.has.ends[partition]
-	done, known := a.done[f.Store][partition]
-	var to int64
-	switch {
-	case known:
-		to = min(a.cfg.Lineage.Offset(partition, done), end)
-	case f.Store == "" || !a.noted:
-		to = end // wherever the group is
-	}
-	if to < start {
-		slog.ErrorContext(ctx, "the log no longer has what the store lacks", slog.String("function", f.Name), slog.String("store", f.Store),
-			slog.Int("partition", int(partition)), slog.Int64("from", to), slog.Int64("to", start), slog.String("help", help[f.Store]))
-	}
-	return max(to, start)
-}
-
-// help is what to do when the log no longer has what a store lacks.
-var help = map[string]string{
-	chat.StoreEvents: "restore a backup of the store",
-	chat.StoreIndex:  "rebuild the index: --reindex",
-}
-
-// goBack commits offsets of a group, as soon as it has no members: one that was
-// killed counts for some seconds.
-func goBack(ctx context.Context, admin *kadm.Client, group string, to kadm.Offsets) error {
-	what := fmt.Sprintf("taking %s back", group)
-	for {
-		members, err := membersOf(ctx, admin, group)
+		members, err := membersOf(ctx, a.admin, f.Group)
 		switch {
 		case err != nil:
 			return startFailure(what, err)
 		case members == 0:
-			return startFailure(what, admin.CommitAllOffsets(ctx, group, to))
+			back.Each(func(o kadm.Offset) {
+				slog.InfoContext(ctx, "going back in the log to where the store is", slog.String("function", f.Name),
+					slog.Int("partition", int(o.Partition)), slog.Int64("from", committed[o.Partition]), slog.Int64("to", o.At))
+			})
+			return startFailure(what, a.admin.CommitAllOffsets(ctx, f.Group, back))
 		}
 		select {
 		case <-time.After(200 * time.Millisecond):
@@ -114,4 +75,97 @@ func goBack(ctx context.Context, admin *kadm.Client, group string, to kadm.Offse
 			return chat.Errorf(chat.Conflict, "%s: it has %d members, stop what follows the log for it", what, members)
 		}
 	}
+}
+
+// behind is where a group has to go back to, in the partitions in which it has to.
+// What the log no longer has is said, if say.
+func (a *alignment) behind(ctx context.Context, f chat.EventFunction, committed map[int32]int64, say bool) (kadm.Offsets, error) {
+	progress, err := a.store.Progress(ctx)
+	if err != nil {
+		return nil, err
+	}
+	applied := make(map[int32]chat.Applied)
+	for _, p := range progress {
+		if p.Store == f.Store {
+			applied[p.Partition] = p
+		}
+	}
+	back := make(kadm.Offsets)
+	for partition := range int32(len(a.has.ends)) {
+		start, end := a.has.starts[partition], a.has.ends[partition]
+		from, to := end, end // wherever the group is
+		if f.Store != "" {
+			from, to = a.lacks(partition, applied[partition])
+		}
+		if say && to < start {
+			slog.ErrorContext(ctx, "the log no longer has what the store lacks", slog.String("function", f.Name), slog.String("store", f.Store),
+				slog.Int("partition", int(partition)), slog.Int64("from", to), slog.Int64("to", start), slog.String("help", help[f.Store]))
+		}
+		at, ok := committed[partition]
+		if !ok || to >= at {
+			continue
+		}
+		if lacks, err := a.handles(ctx, f, partition, max(from, start), min(at, end)); err != nil {
+			return nil, err
+		} else if lacks || at > end {
+			back.AddOffset(chat.TopicRooms, partition, min(max(to, start), end), -1)
+		}
+	}
+	return back, nil
+}
+
+// inFlight is more than what Knative's sources hand over of a partition at a time.
+const inFlight = 10_000
+
+// lacks is the first offset that a store may lack of a partition, and the one to go
+// back to if it does. From Knative's sources nobody knows what is done below what
+// is: there it is the highest that counts.
+func (a *alignment) lacks(partition int32, applied chat.Applied) (from, to int64) {
+	if applied.Done > 0 || applied.Highest == 0 {
+		to = a.cfg.Lineage.Offset(partition, applied.Done)
+		return to, to
+	}
+	from = a.cfg.Lineage.Offset(partition, applied.Highest+1)
+	return from, max(from-inFlight, 0)
+}
+
+// handles reports whether there is an event between two offsets that a function
+// handles.
+func (a *alignment) handles(ctx context.Context, f chat.EventFunction, partition int32, from, to int64) (bool, error) {
+	for from < to {
+		var found bool
+		err := patiently(ctx, func() error {
+			t, err := a.log.topic(ctx, chat.TopicRooms, metadataAge)
+			if err != nil {
+				return err
+			}
+			at := place{topic: t.TopicID, partition: partition, leader: -1}
+			for _, p := range t.Partitions {
+				if p.Partition == partition {
+					at.leader = p.Leader
+				}
+			}
+			records, next, err := a.log.fetch(ctx, at, from)
+			if err == nil && next <= from {
+				err = fmt.Errorf("nothing at offset %d of partition %d, before %d", from, partition, to)
+			}
+			for _, r := range records {
+				if e, err := a.cfg.Event(r); err == nil && r.Offset < to && f.Handles(e.Type) && e.Sequence != 0 {
+					found = true
+				}
+			}
+			from = max(from, next)
+			return err
+		})
+		if err != nil || found {
+			return found, startFailure("reading "+chat.TopicRooms, err)
+		}
+	}
+	return false, nil
+}
+
+// help is what to do when the log no longer has what a store lacks.
+var help = map[string]string{
+	chat.StoreEvents: "restore a backup of the store",
+	chat.StoreIndex:  "rebuild the index: --reindex, or admin wipe-index --refill",
 }

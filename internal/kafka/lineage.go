@@ -56,45 +56,34 @@ func extentOf(ctx context.Context, admin *kadm.Client) (e extent, err error) {
 	return e, nil
 }
 
-// Reconcile brings together the log and the stores that are projections of it, and
-// returns the configuration with the log's generations. It must be called before
-// anything is appended or followed.
+// Reconcile brings together the log and the stores that are projections of it: it is
+// [Recognize], and then takes the groups of functions back to where their stores are.
+// What a store lacks it is given again; what the log has no more is said. It must be
+// called before the functions' events are followed.
+//
+// Errors: as those of Recognize; Conflict when a group has to go back and keeps its
+// members.
+func Reconcile(ctx context.Context, c Config, store chat.ProgressStore, events chat.EventStore, functions ...chat.EventFunction) (Config, error) {
+	c, err := Recognize(ctx, c, store, events)
+	if err != nil {
+		return c, err
+	}
+	return c, align(ctx, c, store, functions)
+}
+
+// Recognize returns the configuration with the log's generations. It must be called
+// before anything is appended. Processes that start at once may all call it: one of
+// them decides, and the others find what it has decided.
 //
 // A log that is behind its stores begins a new generation, as what it logs from now
 // on would else get sequences that were given before: one that has lost its end, as
 // an unsynced one has after a power cut, and one that is another than it was, say an
-// empty one. Stores that are behind the log are given again what they lack: the
-// groups go back. What the log has no more is said.
+// empty one.
 //
 // Errors: Invalid when there is no generation left, or the brokers refuse us;
-// Conflict when a group has to go back and keeps its members; Unavailable.
-func Reconcile(ctx context.Context, c Config, store chat.ProgressStore, events chat.EventStore) (Config, error) {
-	noted, err := noted(ctx, store, events)
-	if err != nil {
-		return c, err
-	}
-	if c, err = recognize(ctx, c, store); err != nil {
-		return c, err
-	}
-	return c, align(ctx, c, store, noted)
-}
-
-// noted reports whether the stores have noted how far they are. Those of a version
-// that did not are trusted to be where the groups are.
-func noted(ctx context.Context, store chat.ProgressStore, events chat.EventStore) (bool, error) {
-	known, err := store.Lineage(ctx)
-	if err != nil || known.Log != "" {
-		return true, err
-	}
-	found := errors.New("a message is stored")
-	err = events.Scan(ctx, func([]chat.Event) error { return found })
-	if errors.Is(err, found) {
-		return false, nil
-	}
-	return true, err
-}
-
-func recognize(ctx context.Context, c Config, store chat.ProgressStore) (Config, error) {
+// Unavailable, also when a new generation has to begin and the store is not ours to
+// write.
+func Recognize(ctx context.Context, c Config, store chat.ProgressStore, events chat.EventStore) (Config, error) {
 	client, err := newClient(c)
 	if err != nil {
 		return c, err
@@ -113,6 +102,11 @@ func recognize(ctx context.Context, c Config, store chat.ProgressStore) (Config,
 		if err != nil {
 			return c, err
 		}
+		if known.Log == "" && len(applied) == 0 {
+			if err := trust(ctx, c, admin, store, events); err != nil {
+				return c, err
+			}
+		}
 		var has extent
 		if err := patiently(ctx, func() (err error) { has, err = extentOf(ctx, admin); return err }); err != nil {
 			return c, startFailure("offsets of "+chat.TopicRooms, err)
@@ -129,6 +123,28 @@ func recognize(ctx context.Context, c Config, store chat.ProgressStore) (Config,
 		}
 		// Another process has: see what it found.
 	}
+}
+
+// trust takes stores of a version that noted nothing to be where the groups are.
+func trust(ctx context.Context, c Config, admin *kadm.Client, store chat.ProgressStore, events chat.EventStore) error {
+	found := errors.New("a message is stored")
+	if err := events.Scan(ctx, func([]chat.Event) error { return found }); !errors.Is(err, found) {
+		return err
+	}
+	var applied []chat.Applied
+	for _, f := range chat.EventFunctions {
+		if f.Store == "" {
+			continue
+		}
+		committed, err := committedOffsets(ctx, admin, f.Group)
+		if err != nil {
+			return startFailure("group "+f.Group, err)
+		}
+		for partition, at := range committed {
+			applied = append(applied, chat.Applied{Store: f.Store, Partition: partition, Done: chat.SequenceAt(c.Generation, at)})
+		}
+	}
+	return store.Note(ctx, applied...)
 }
 
 // succeed is the lineage of a log, given what was known of it. configured is the
@@ -163,7 +179,7 @@ func succeed(ctx context.Context, known chat.Lineage, has extent, applied []chat
 		}
 	}
 	if l.Newest() > maxGeneration {
-		return l, chat.Errorf(chat.Invalid, "the log is behind its store, and the last of %d generations is used up: export what is to stay, and begin with an empty directory", maxGeneration+1)
+		return l, chat.Errorf(chat.Invalid, "the log is behind its store, and the last of %d generations is used up: export what is to stay, and begin with an empty log and an empty store", maxGeneration+1)
 	}
 	return l, nil
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -54,6 +56,44 @@ func (p *Progress) Progress(ctx context.Context) ([]chat.Applied, error) {
 		applied[i] = chat.Applied{Store: d.Store, Partition: d.Partition, Done: d.Done, Highest: d.Highest}
 	}
 	return applied, nil
+}
+
+// Note implements [chat.ProgressStore]. Errors: Invalid, Unavailable.
+func (p *Progress) Note(ctx context.Context, applied ...chat.Applied) error {
+	var updates []mongo.WriteModel
+	for _, a := range applied {
+		if !slices.Contains(noted, a.Store) {
+			return chat.Errorf(chat.Invalid, "there is no store %q", a.Store)
+		}
+		updates = append(updates, noteOf(a.Store, a.Partition, a.Done, a.Highest))
+	}
+	return writeNotes(ctx, p.all, updates)
+}
+
+// noted are the stores that there are notes of.
+var noted = []string{chat.StoreEvents, chat.StoreRooms, chat.StoreIndex, chat.StoreRoutes}
+
+// noteOf raises what is noted of a store's partition.
+func noteOf(store string, partition int32, done, highest chat.Sequence) mongo.WriteModel {
+	return mongo.NewUpdateOneModel().SetFilter(bson.D{{Key: "_id", Value: fmt.Sprintf("%s %d", store, partition)}}).SetUpsert(true).SetUpdate(bson.D{
+		{Key: "$max", Value: bson.D{{Key: "done", Value: done}, {Key: "highest", Value: highest}}},
+		{Key: "$setOnInsert", Value: bson.D{{Key: "store", Value: store}, {Key: "partition", Value: partition}}},
+	})
+}
+
+func writeNotes(ctx context.Context, all *mongo.Collection, updates []mongo.WriteModel) error {
+	if len(updates) == 0 {
+		return nil
+	}
+	return again(ctx, func(bool) error {
+		ctx, cancel := context.WithTimeout(ctx, callTimeout)
+		defer cancel()
+		_, err := modify(ctx, all, updates)
+		if hasCode(err, codeDuplicateKey) { // somebody made one at the same time; now it is there
+			_, err = modify(ctx, all, updates)
+		}
+		return err
+	})
 }
 
 // Lineage implements [chat.ProgressStore]. Errors: Unavailable.
@@ -110,6 +150,7 @@ type marks struct {
 	at    map[int32]chat.Reach
 	dirty map[int32]bool
 	noted time.Time
+	later *time.Timer // notes what has moved since; nil if nothing waits
 }
 
 // moves are what a batch changes of marks.
@@ -127,7 +168,7 @@ func (m *moves) add(o *chat.Origin, s chat.Sequence) {
 	(*m)[o.Partition] = at
 }
 
-// note notes what was stored, now or with a later batch.
+// note notes what was stored, now or within a second.
 func (m *marks) note(ctx context.Context, moved moves) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -138,8 +179,32 @@ func (m *marks) note(ctx context.Context, moved moves) error {
 		m.at[partition] = m.at[partition].With(to)
 		m.dirty[partition] = true
 	}
-	if time.Since(m.noted) < noteEvery {
-		return nil
+	pause := noteEvery - time.Since(m.noted)
+	if pause <= 0 {
+		return m.flush(ctx)
+	}
+	if m.later == nil && len(moved) > 0 {
+		m.later = time.AfterFunc(pause, m.flushLater)
+	}
+	return nil
+}
+
+// flushLater notes what no later batch has. What fails waits for the next one.
+func (m *marks) flushLater() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.later = nil
+	if err := m.flush(context.Background()); err != nil {
+		slog.Warn("how far the store is could not be noted", slog.String("store", m.store), slog.Any("error", err))
+	}
+}
+
+// stop notes what has moved, for the last time.
+func (m *marks) stop(ctx context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.later != nil {
+		m.later.Stop()
 	}
 	return m.flush(ctx)
 }
@@ -148,25 +213,11 @@ func (m *marks) note(ctx context.Context, moved moves) error {
 func (m *marks) flush(ctx context.Context) error {
 	var updates []mongo.WriteModel
 	for partition := range m.dirty {
-		id, at := fmt.Sprintf("%s %d", m.store, partition), m.at[partition]
-		updates = append(updates, mongo.NewUpdateOneModel().SetFilter(bson.D{{Key: "_id", Value: id}}).SetUpsert(true).SetUpdate(bson.D{
-			{Key: "$max", Value: bson.D{{Key: "done", Value: at.Done}, {Key: "highest", Value: at.Highest}}},
-			{Key: "$setOnInsert", Value: bson.D{{Key: "store", Value: m.store}, {Key: "partition", Value: partition}}},
-		}))
+		at := m.at[partition]
+		updates = append(updates, noteOf(m.store, partition, at.Done, at.Highest))
 	}
-	if len(updates) > 0 {
-		err := again(ctx, func(bool) error {
-			ctx, cancel := context.WithTimeout(ctx, callTimeout)
-			defer cancel()
-			_, err := modify(ctx, m.all, updates)
-			if hasCode(err, codeDuplicateKey) { // somebody made one at the same time; now it is there
-				_, err = modify(ctx, m.all, updates)
-			}
-			return err
-		})
-		if err != nil {
-			return err
-		}
+	if err := writeNotes(ctx, m.all, updates); err != nil {
+		return err
 	}
 	clear(m.dirty)
 	m.noted = time.Now()
@@ -188,9 +239,7 @@ func (m *marks) forget(ctx context.Context) error {
 // flushMarks notes how far the stores are, when they close.
 func (s *Store) flushMarks(ctx context.Context) (err error) {
 	for _, m := range []*marks{s.events.marks, s.rooms.marks, s.index.marks, s.routes.marks} {
-		m.mu.Lock()
-		err = errors.Join(err, m.flush(ctx))
-		m.mu.Unlock()
+		err = errors.Join(err, m.stop(ctx))
 	}
 	return err
 }

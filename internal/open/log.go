@@ -25,7 +25,7 @@ func Log(ctx context.Context, c kafka.Config) (*kafka.Log, error) {
 // LogConfig reads where the log is, who we are there, and how its topics are made:
 //
 //	KNATTER_BROKERS                host:port, comma separated; required
-//	KNATTER_GENERATION             of the log, 0 to 31; default 0
+//	KNATTER_GENERATION             of the log, 0 to 31: the least that its newest may be; default 0
 //	KNATTER_PARTITIONS             of chat.rooms
 //	KNATTER_DELIVERY_PARTITIONS    of chat.deliveries, the most connectors
 //	KNATTER_REPLICATION            of all topics
@@ -49,7 +49,7 @@ func LogConfig(env map[string]string) (c kafka.Config, err error) {
 	if len(c.Brokers) == 0 {
 		return c, chat.Errorf(chat.Invalid, "KNATTER_BROKERS must name the log's brokers, host:port, separated by commas")
 	}
-	if c.Generation, err = Generation(env); err != nil {
+	if c.Generation, err = generation(env); err != nil {
 		return c, err
 	}
 	if c.TLS, err = logTLS(env); err != nil {
@@ -146,9 +146,8 @@ func logSASL(env map[string]string, encrypted bool) (sasl.Mechanism, error) {
 	return m, nil
 }
 
-// Generation reads the log's generation from KNATTER_GENERATION, 0 when it is
-// not set. Errors: Invalid.
-func Generation(env map[string]string) (int, error) {
+// generation reads KNATTER_GENERATION, 0 when it is not set. Errors: Invalid.
+func generation(env map[string]string) (int, error) {
 	value := env["KNATTER_GENERATION"]
 	if value == "" {
 		return 0, nil
@@ -161,9 +160,10 @@ func Generation(env map[string]string) (int, error) {
 }
 
 // StoreAndLog opens what most functions need: the stores that KNATTER_STORE names
-// and the log of [LogConfig]. stop closes both.
+// and the log of [LogConfig], in the generation that [kafka.Recognize] finds. stop
+// closes both.
 //
-// Errors: as those of [Store], [Log] and [LogConfig].
+// Errors: as those of [Store], [Log], [LogConfig] and kafka.Recognize.
 func StoreAndLog(ctx context.Context, env map[string]string) (stores *Stores, log *kafka.Log, stop func() error, err error) {
 	config, err := LogConfig(env)
 	if err != nil {
@@ -172,7 +172,11 @@ func StoreAndLog(ctx context.Context, env map[string]string) (stores *Stores, lo
 	if stores, err = StoreOf(ctx, env); err != nil {
 		return nil, nil, nil, err
 	}
-	if log, err = Log(ctx, config); err != nil {
+	config, err = kafka.Recognize(ctx, config, stores.Progress, stores.Events)
+	if err == nil {
+		log, err = Log(ctx, config)
+	}
+	if err != nil {
 		return nil, nil, nil, errors.Join(fmt.Errorf("KNATTER_BROKERS: %w", err), stores.Close())
 	}
 	return stores, log, func() error {

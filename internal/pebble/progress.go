@@ -37,6 +37,51 @@ func (p *Progress) Progress(ctx context.Context) (applied []chat.Applied, err er
 	return applied, nil
 }
 
+// Note implements [chat.ProgressStore]. Errors: Invalid, Unavailable.
+func (p *Progress) Note(ctx context.Context, applied ...chat.Applied) error {
+	if err := p.s.enter(ctx); err != nil {
+		return err
+	}
+	defer p.s.leave()
+	for _, a := range applied {
+		m, mu := p.marksOf(a.Store)
+		if m == nil {
+			return chat.Errorf(chat.Invalid, "there is no store %q", a.Store)
+		}
+		if err := p.note(m, mu, moves{a.Partition: {Done: a.Done, Highest: a.Highest}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *Progress) note(m *marks, mu *sync.Mutex, moved moves) error {
+	mu.Lock()
+	defer mu.Unlock()
+	b := p.s.db.NewBatch()
+	m.put(b, moved)
+	if err := p.s.commit(b, pebble.Sync); err != nil {
+		return err
+	}
+	m.keep(moved)
+	return nil
+}
+
+// marksOf are a store's marks, and what guards them; nil if there is no such store.
+func (p *Progress) marksOf(store string) (*marks, *sync.Mutex) {
+	switch s := p.s; store {
+	case chat.StoreEvents:
+		return &s.events.marks, &s.events.mu
+	case chat.StoreRooms:
+		return &s.rooms.marks, &s.rooms.mu
+	case chat.StoreIndex:
+		return &s.index.marks, &s.index.mu
+	case chat.StoreRoutes:
+		return &s.routes.marks, &s.routes.mu
+	}
+	return nil, nil
+}
+
 // Lineage implements [chat.ProgressStore]. Errors: Unavailable.
 func (p *Progress) Lineage(ctx context.Context) (chat.Lineage, error) {
 	if err := p.s.enter(ctx); err != nil {

@@ -18,19 +18,16 @@ var JWKS = Setting{
 	Usage: "URL of the accounts function's public keys, such as http://accounts/.well-known/jwks.json",
 }
 
-// Generation is of the log.
-var Generation = Setting{
-	Name: "generation", Value: "number", Default: "0", Check: Number(0, 31),
-	Usage: "of the log, which sequences carry in their upper bits; one more for each new log",
-}
-
 // Log is how to reach the log, as open.LogConfig takes it.
 var Log = []Setting{
 	{
 		Name: "brokers", Value: "host:port,...", Required: true,
 		Usage: "Brokers of the log, which speaks Kafka's protocol",
 	},
-	Generation,
+	{
+		Name: "generation", Value: "number", Default: "0", Check: Number(0, 31),
+		Usage: "Lowest generation the log may be in; a log that is behind its stores begins the next one by itself",
+	},
 	{Name: "sasl-mechanism", Value: "name", Usage: "SASL mechanism for the brokers: SCRAM-SHA-512, SCRAM-SHA-256, or PLAIN, which requires TLS"},
 	{Name: "sasl-user", Value: "name", Usage: "SASL user for the brokers"},
 	{Name: "sasl-password", Value: "password", NoFlag: true, Usage: "Password of the SASL user"},

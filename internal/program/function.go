@@ -87,7 +87,7 @@ func serveFunction(ctx context.Context, env Env, f Function) error {
 		err := f.Start(ctx, env)
 		if err == nil {
 			slog.Info("started", slog.String("address", ln.Addr().String()))
-			<-ctx.Done()
+			err = alive(ctx, f)
 		}
 		return errors.Join(err, stop(server))
 	})
@@ -151,4 +151,20 @@ func limited(h http.Handler) http.Handler {
 		}
 		h.ServeHTTP(w, r)
 	})
+}
+
+// alive returns when ctx ends, and before that if the function has to be started
+// anew: by whoever starts it again when it ends.
+func alive(ctx context.Context, f Function) error {
+	for ticks := time.NewTicker(time.Second); ; {
+		select {
+		case <-ctx.Done():
+			ticks.Stop()
+			return nil
+		case <-ticks.C:
+			if ok, err := f.Alive(ctx); !ok {
+				return cmp.Or(err, errors.New("it is no longer alive"))
+			}
+		}
+	}
 }

@@ -61,7 +61,7 @@ func TestBinaryModeIsPercentDecoded(t *testing.T) {
 // KafkaSource writes attributes as they are in the record.
 func TestKafkaSourceEscapesNothing(t *testing.T) {
 	h := new(recorder)
-	w := post(serve.Events(h, 0), text, binary(map[string]string{"Ce-Id": "a%41 b", "Ce-X": `"x"`, "Ce-Knativekafkaoffset": "7"}))
+	w := post(serve.Events(h, nil), text, binary(map[string]string{"Ce-Id": "a%41 b", "Ce-X": `"x"`, "Ce-Knativekafkaoffset": "7"}))
 	if w.Code != http.StatusNoContent || h.calls[0][0].ID != "a%41 b" || h.calls[0][0].Extensions["x"] != `"x"` {
 		t.Errorf("got %d, handled %+v", w.Code, h.calls)
 	}
@@ -126,7 +126,7 @@ func TestContentTypesAreCaseInsensitive(t *testing.T) {
 		if body == text {
 			headers = binary(map[string]string{"Content-Type": contentType, "Ce-Sequence": "0000000000000007"})
 		}
-		if w := post(serve.Events(h, 0), body, headers); w.Code != http.StatusNoContent || len(h.calls) != 1 {
+		if w := post(serve.Events(h, nil), body, headers); w.Code != http.StatusNoContent || len(h.calls) != 1 {
 			t.Errorf("%s: got %d, %s", contentType, w.Code, w.Body)
 		}
 	}
@@ -137,13 +137,13 @@ func TestEventsOfOthers(t *testing.T) {
 	at := map[string]string{"Ce-Knativekafkaoffset": "7"}
 	for _, data := range []string{"", "null", "{}", `{"text":5}`, `{"text":"\ud800"}`, `{"text":"hi","attachments":[1e999]}`, `{"text":"a","text":"b"}`, `{"Text":"hi"}`} {
 		h := new(recorder)
-		if w := post(serve.Events(h, 0), data, binary(at)); w.Code != http.StatusUnprocessableEntity || len(h.calls) > 0 {
+		if w := post(serve.Events(h, nil), data, binary(at)); w.Code != http.StatusUnprocessableEntity || len(h.calls) > 0 {
 			t.Errorf("binary %s: got %d, %s", data, w.Code, w.Body)
 		}
 		e := event("1")
 		e.Data = []byte(data)
 		for contentType, body := range map[string]string{"application/cloudevents+json": string(e.AppendFrame(nil)), "application/cloudevents-batch+json": string(chat.AppendBatch(nil, []chat.Event{e}))} {
-			if w := post(serve.Events(h, 0), body, map[string]string{"Content-Type": contentType}); w.Code != http.StatusUnprocessableEntity || len(h.calls) > 0 {
+			if w := post(serve.Events(h, nil), body, map[string]string{"Content-Type": contentType}); w.Code != http.StatusUnprocessableEntity || len(h.calls) > 0 {
 				t.Errorf("%s %s: got %d, %s", contentType, data, w.Code, w.Body)
 			}
 		}
@@ -182,7 +182,7 @@ func TestEvery429SaysWhen(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	h := &recorder{fail: func([]chat.Event) error { return chat.Errorf(chat.TooMany, "slow down") }}
-	if w := post(serve.Events(h, 0), text, binary(map[string]string{"Ce-Knativekafkaoffset": "7"})); w.Header().Get("Retry-After") == "" {
+	if w := post(serve.Events(h, nil), text, binary(map[string]string{"Ce-Knativekafkaoffset": "7"})); w.Header().Get("Retry-After") == "" {
 		t.Errorf("%d %v", w.Code, w.Header())
 	}
 }

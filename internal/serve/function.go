@@ -25,6 +25,10 @@ type Function struct {
 	mu    sync.Mutex // guards what was found of them
 	asked time.Time
 	err   error
+
+	watching sync.WaitGroup
+	unwatch  context.CancelFunc // nil if nothing is watched
+	over     atomic.Pointer[error]
 }
 
 // needsHold is how long an answer to whether what a function needs is there stands
@@ -34,6 +38,19 @@ const needsHold = time.Second
 // Need makes the function ready only while all of the checks, of stores and logs, are
 // nil; it is called before Use.
 func (f *Function) Need(checks ...func(context.Context) error) { f.needs = checks }
+
+// Watch runs look until Stop; it is called before Use. Once look returns an error the
+// function is no longer alive: it has to be started anew.
+func (f *Function) Watch(look func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	f.unwatch = cancel
+	f.watching.Go(func() {
+		if err := look(ctx); err != nil {
+			slog.Error("the function has to be started anew", slog.Any("error", err))
+			f.over.Store(&err)
+		}
+	})
+}
 
 // Demand makes the function answer only callers that show a secret, all others by
 // 401; it is called before Use. With nil whoever reaches the function is believed,
@@ -79,6 +96,10 @@ const publicKeys = "/.well-known/jwks.json"
 // Stop closes what the function opened, once no request is being answered any
 // more.
 func (f *Function) Stop(context.Context) error {
+	if f.unwatch != nil {
+		f.unwatch()
+		f.watching.Wait()
+	}
 	if !f.ready.Swap(false) || f.close == nil {
 		return nil
 	}
@@ -105,4 +126,9 @@ func (f *Function) Ready(ctx context.Context) (bool, error) {
 }
 
 // Alive tells whether the process should go on.
-func (f *Function) Alive(context.Context) (bool, error) { return true, nil }
+func (f *Function) Alive(context.Context) (bool, error) {
+	if err := f.over.Load(); err != nil {
+		return false, *err
+	}
+	return true, nil
+}

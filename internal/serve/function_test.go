@@ -109,9 +109,9 @@ func TestRemoteShowsTheSecret(t *testing.T) {
 // KafkaSource shows the secret as an attribute of the event, which goes no further.
 func TestCallerAttributeIsTakenOff(t *testing.T) {
 	h := new(recorder)
-	w := post(serve.Events(h, 0), text, binary(map[string]string{"Ce-Knativekafkaoffset": "7", "Ce-Knattersecret": secret}))
+	w := post(serve.Events(h, nil), text, binary(map[string]string{"Ce-Knativekafkaoffset": "7", "Ce-Knattersecret": secret}))
 	structured := `{"specversion":"1.0","id":"1","source":"/users/alice","type":"` + string(chat.MessagePosted) + `","subject":"room","sequence":"0000000000000007","knattersecret":"` + secret + `","data":{"text":"hi"}}`
-	w2 := post(serve.Events(h, 0), structured, map[string]string{"Content-Type": "application/cloudevents+json"})
+	w2 := post(serve.Events(h, nil), structured, map[string]string{"Content-Type": "application/cloudevents+json"})
 	if w.Code != http.StatusNoContent || w2.Code != http.StatusNoContent || len(h.calls) != 2 {
 		t.Fatalf("got %d, %d, %s %s", w.Code, w2.Code, w.Body, w2.Body)
 	}

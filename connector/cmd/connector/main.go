@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"os"
 
+	"golang.org/x/sync/errgroup"
+
 	"knatter.dev/chat"
 	"knatter.dev/chat/connector"
 	"knatter.dev/chat/connector/api"
@@ -88,7 +90,12 @@ func run(ctx context.Context, c program.Call) (err error) {
 		return err
 	}
 	slog.Info("started", slog.String("address", ln.Addr().String()), slog.Int("ordinal", cfg.Ordinal))
-	return admin.Beside(ctx, func(ctx context.Context) error { return gateway.Serve(ctx, ln) })
+	return admin.Beside(ctx, func(ctx context.Context) error {
+		group, ctx := errgroup.WithContext(ctx)
+		group.Go(func() error { return gateway.Serve(ctx, ln) })
+		group.Go(func() error { return log.Watch(ctx, stores.Progress) })
+		return group.Wait()
+	})
 }
 
 // checkOrdinal refuses an ordinal without a partition of chat.deliveries: nothing

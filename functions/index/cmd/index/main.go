@@ -8,5 +8,5 @@ import (
 
 func main() {
 	program.Serve("index", "Puts the terms of messages into the search index. It takes events by POST /.",
-		index.New(), program.Generation, program.Store).Main()
+		index.New(), program.Store).Main()
 }

@@ -8,5 +8,5 @@ import (
 
 func main() {
 	program.Serve("persist", "Writes events to the stores: history, rooms, members and read marks. It takes events by POST /.",
-		persist.New(), program.Generation, program.Store).Main()
+		persist.New(), program.Store).Main()
 }

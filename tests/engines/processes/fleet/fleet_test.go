@@ -11,7 +11,7 @@ import (
 // TestFleet is about all of it on one fleet, as starting one takes a while.
 func TestFleet(t *testing.T) {
 	f := fleet.Run(t, fleet.Options{Connectors: 2})
-	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 7*time.Minute)
 	defer cancel()
 	must := func(t *testing.T, err error) {
 		t.Helper()
@@ -42,6 +42,7 @@ func TestFleet(t *testing.T) {
 		must(t, fleet.Talk(ctx, f))
 	})
 	t.Run("replay", func(t *testing.T) { must(t, fleet.Replay(ctx, f, t.Logf)) })
+	t.Run("log or store lose what the other has", func(t *testing.T) { must(t, fleet.Loss(ctx, f, t.Logf)) })
 	if err := f.Stop("nobody"); err == nil {
 		t.Error("a process that there is not was stopped")
 	}
