@@ -40,7 +40,7 @@ func TestMain(m *testing.M) {
 }
 
 func groupFunction(group string) chat.EventFunction {
-	return chat.EventFunction{Name: "member", Group: group, Ordered: true, Types: []chat.Type{chat.MessagePosted}}
+	return chat.EventFunction{Name: "member", Topic: chat.TopicRooms, Group: group, Ordered: true, Types: []chat.Type{chat.MessagePosted}}
 }
 
 // handling is one call's part for one event: a line of a member's output.

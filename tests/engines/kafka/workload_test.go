@@ -55,7 +55,7 @@ func startWorkload(t *testing.T, cfg kafka.Config) *workload {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var background sync.WaitGroup
-	d := dispatch.New(cfg, chat.EventFunction{Name: "fanout", Group: "test-faults", Ordered: true, Types: []chat.Type{chat.MessagePosted}}, w, dispatch.Options{})
+	d := dispatch.New(cfg, chat.EventFunction{Name: "fanout", Topic: chat.TopicRooms, Group: "test-faults", Ordered: true, Types: []chat.Type{chat.MessagePosted}}, w, dispatch.Options{})
 	background.Go(func() {
 		if err := d.Run(ctx); err != nil {
 			t.Error(err)
