@@ -12,7 +12,7 @@ import (
 
 var (
 	refill   = program.Setting{Name: "refill", Usage: "Send all messages in the store to the function index; the index must be empty"}
-	indexURL = program.FunctionURL("index", false)
+	indexURL = program.FunctionURL(chat.Index.Name, false)
 )
 
 var wipeIndex = program.Program{
