@@ -105,7 +105,7 @@ func (d *disk) after(t *testing.T, dir string) string {
 	return left
 }
 
-func open(t *testing.T, o Options) (*Broker, kafka.Config) {
+func open(t testing.TB, o Options) (*Broker, kafka.Config) {
 	t.Helper()
 	b, err := Start(o)
 	if err != nil {
