@@ -40,6 +40,8 @@ type Function struct {
 	verifier *auth.Verifier
 	pages    chan struct{} // held while a page is put together
 	rates    rates
+
+	elsewhere bool // the store is a server of its own
 }
 
 // New returns a function that has yet to be started.

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/priority"
 	"knatter.dev/chat/internal/projection"
 )
 
@@ -25,20 +26,33 @@ const (
 	escaped      = 6   // bytes that JSON may take for one
 )
 
-// page reads from the log what the store may not hold yet, then from the store.
-// In this order nothing falls between: what persist commits meanwhile is in both,
-// and told apart by its sequence. What is logged meanwhile is left out, as the
-// store may hold the later of two such events without the earlier, and who pages
-// by sequence would never see that one.
-//
-// Of an event that was sent again only the first counts, wherever that is.
-func (f *Function) page(ctx context.Context, room chat.RoomID, r chat.Range, stored read, wanted func(chat.Type) bool) (page, error) {
+// page makes a page when it is its turn. Where the store is in this process it does so
+// at a lower priority than messages on their way.
+func (f *Function) page(ctx context.Context, room chat.RoomID, r chat.Range, stored read, wanted func(chat.Type) bool) (p page, err error) {
 	select {
 	case f.pages <- struct{}{}:
 		defer func() { <-f.pages }()
 	case <-ctx.Done():
 		return page{}, chat.Errorf(chat.Unavailable, "waiting for other pages: %w", ctx.Err())
 	}
+	if f.elsewhere {
+		return f.assemble(ctx, room, r, stored, wanted)
+	}
+	_, err = priority.Run(ctx, "a page", func() error {
+		p, err = f.assemble(ctx, room, r, stored, wanted)
+		return err
+	})
+	return p, err
+}
+
+// assemble reads from the log what the store may not hold yet, then from the store.
+// In this order nothing falls between: what persist commits meanwhile is in both,
+// and told apart by its sequence. What is logged meanwhile is left out, as the
+// store may hold the later of two such events without the earlier, and who pages
+// by sequence would never see that one.
+//
+// Of an event that was sent again only the first counts, wherever that is.
+func (f *Function) assemble(ctx context.Context, room chat.RoomID, r chat.Range, stored read, wanted func(chat.Type) bool) (page, error) {
 	tail, end, err := f.log.TailEnd(ctx, room.Stream())
 	if err != nil {
 		return page{}, err

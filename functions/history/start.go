@@ -27,6 +27,7 @@ func (f *Function) Start(ctx context.Context, env map[string]string) error {
 	}
 	f.Need(stores.Check)
 	f.Watch(func(ctx context.Context) error { return log.Watch(ctx, stores.Progress) })
+	f.elsewhere = true
 	f.use(stores.Events, stores.Rooms, log, auth.NewVerifier(keys, stores.Sessions), stop)
 	return nil
 }

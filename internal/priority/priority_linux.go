@@ -2,6 +2,7 @@ package priority
 
 import (
 	"runtime"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,4 +30,13 @@ func Lower() {
 func Niceness(thread int) (int, error) {
 	n, err := unix.Getpriority(unix.PRIO_PROCESS, thread)
 	return 20 - n, err // so the system call has it
+}
+
+// used is the processor time of the calling thread; 0 if it is not to be had.
+func used() time.Duration {
+	var u unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_THREAD, &u) != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

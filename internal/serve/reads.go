@@ -3,7 +3,6 @@ package serve
 import (
 	"cmp"
 	"context"
-	"log/slog"
 	"net/http"
 	"runtime"
 	"sync"
@@ -38,13 +37,21 @@ type Reads struct {
 
 type reader struct {
 	limit *rate.Limiter
-	now   int // of the user's reads, under way or waiting
+	time  *rate.Limiter // in microseconds of a processor
+	now   int           // of the user's reads, under way or waiting
 }
 
 const (
 	readsAtOnce = 8 // of one user, under way or waiting
 	partsAtOnce = 8 // of one read, of a store elsewhere
 	readersFor  = time.Minute
+
+	// Processor time of one user, a second and at once, where the store is in this
+	// process: a search of 20 words takes some milliseconds, so does a list of 100 rooms.
+	// Who has taken more rests, as long as longestRest does for it.
+	timeOfUser  = 50 * time.Millisecond
+	timeAtOnce  = 150 * time.Millisecond
+	longestRest = 3 * time.Second
 )
 
 // Elsewhere is to be called, before the first read, where the store is a server of
@@ -105,6 +112,9 @@ func (r *Reads) Do(ctx context.Context, user chat.UserID, cost int, f func(conte
 		return chat.Errorf(chat.TooMany, "too many reads, try again in a second")
 	}
 	defer r.leave(user)
+	if err := r.rest(ctx, user); err != nil {
+		return err
+	}
 	waiting, cancel := context.WithTimeout(ctx, r.Wait)
 	defer cancel()
 	select {
@@ -115,23 +125,51 @@ func (r *Reads) Do(ctx context.Context, user chat.UserID, cost int, f func(conte
 	defer func() { <-r.slots }()
 	reading, stop := context.WithTimeout(ctx, r.Time)
 	defer stop()
-	err := r.read(reading, f)
+	err := r.read(reading, user, f)
 	if err != nil && reading.Err() != nil && ctx.Err() == nil {
 		return chat.Errorf(chat.Unavailable, "this takes too long: %w", err)
 	}
 	return err
 }
 
-func (r *Reads) read(ctx context.Context, f func(context.Context) error) error {
+func (r *Reads) read(ctx context.Context, user chat.UserID, f func(context.Context) error) error {
 	if r.elsewhere {
 		return f(ctx)
 	}
-	done := make(chan error, 1)
-	go func() {
-		priority.Lower()
-		done <- guard.Call(ctx, slog.Default(), "a read", func() error { return f(ctx) })
-	}()
-	return <-done
+	took, err := priority.Run(ctx, "a read", func() error { return f(ctx) })
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	reserve(r.users[user].time, took)
+	return err
+}
+
+// rest waits for the user's share of the processors. Errors: TooMany when it takes too
+// long, Unavailable when ctx ends first.
+func (r *Reads) rest(ctx context.Context, user chat.UserID) error {
+	if r.elsewhere {
+		return nil
+	}
+	r.mu.Lock()
+	taken := r.users[user].time.ReserveN(time.Now(), 1)
+	r.mu.Unlock()
+	d := taken.Delay()
+	if d > longestRest {
+		taken.Cancel()
+		return chat.Errorf(chat.TooMany, "reading has taken too much time, try again in some seconds")
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return chat.Errorf(chat.Unavailable, "waiting for the rate of reads: %w", ctx.Err())
+	}
+}
+
+// reserve takes time, though it may not be there yet.
+func reserve(lim *rate.Limiter, took time.Duration) {
+	lim.ReserveN(time.Now(), min(int(took.Microseconds()), lim.Burst()))
 }
 
 func (r *Reads) enter(user chat.UserID, cost int) bool {
@@ -140,14 +178,17 @@ func (r *Reads) enter(user chat.UserID, cost int) bool {
 	if now := time.Now(); now.Sub(r.swept) > readersFor {
 		r.swept = now
 		for id, u := range r.users {
-			if u.now == 0 && u.limit.TokensAt(now) >= float64(r.Burst) {
+			if u.now == 0 && full(u.limit, now) && full(u.time, now) {
 				delete(r.users, id)
 			}
 		}
 	}
 	u := r.users[user]
 	if u == nil {
-		u = &reader{limit: rate.NewLimiter(rate.Limit(r.Rate), r.Burst)}
+		u = &reader{
+			limit: rate.NewLimiter(rate.Limit(r.Rate), r.Burst),
+			time:  rate.NewLimiter(rate.Limit(timeOfUser.Microseconds()), int(timeAtOnce.Microseconds())),
+		}
 		r.users[user] = u
 	}
 	if u.now >= readsAtOnce || !u.limit.AllowN(time.Now(), min(cost, r.Burst)) {
@@ -156,6 +197,8 @@ func (r *Reads) enter(user chat.UserID, cost int) bool {
 	u.now++
 	return true
 }
+
+func full(lim *rate.Limiter, now time.Time) bool { return lim.TokensAt(now) >= float64(lim.Burst()) }
 
 func (r *Reads) leave(user chat.UserID) {
 	r.mu.Lock()

@@ -1,2 +1,0 @@
-// Package priority is about who goes first when the processors are not enough.
-package priority
