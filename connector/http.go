@@ -35,6 +35,9 @@ func (c *Connector) serveHTTP(ctx *fasthttp.RequestCtx) {
 		ctx.Response.ResetBody()
 		c.problem(ctx, err)
 	}
+	if serve.Later(ctx.Response.StatusCode()) && len(ctx.Response.Header.Peek("Retry-After")) == 0 {
+		ctx.Response.Header.Set("Retry-After", "1") // whoever answered, perhaps what stands in front of a function
+	}
 	if hasBody(&ctx.Request.Header) && ctx.UserValue(bodyRead) == nil {
 		ctx.SetConnectionClose() // what may still come of it is nobody's
 	}
@@ -143,17 +146,11 @@ func (c *Connector) problem(ctx *fasthttp.RequestCtx, err error) {
 		return
 	}
 	p := serve.ProblemOf(err)
-	if (p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable) && len(ctx.Response.Header.Peek("Retry-After")) == 0 {
-		ctx.Response.Header.Set("Retry-After", "1")
-	}
 	if p.Status >= 500 {
 		c.logger.Warn("request failed", "method", string(ctx.Method()), "path", serve.LogPath(string(ctx.Path())), "error", err)
 	}
 	if p.Status == http.StatusUnauthorized {
 		ctx.Response.Header.Set("WWW-Authenticate", "Bearer")
-	}
-	if p.Status == http.StatusTooManyRequests && len(ctx.Response.Header.Peek("Retry-After")) == 0 {
-		ctx.Response.Header.Set("Retry-After", "1")
 	}
 	c.respond(ctx, "application/problem+json", p.Status, p)
 }

@@ -179,6 +179,34 @@ func TestAbsoluteForm(t *testing.T) {
 	}
 }
 
+// Whoever refuses a request for now, a client hears when to come again.
+func TestComeAgain(t *testing.T) {
+	for _, status := range []int{429, 503} {
+		for given, want := range map[string]string{"": "1", "7": "7"} {
+			f := newFront(t, Config{}, map[string]http.RoundTripper{"search": roundTripper(func(*http.Request) (*http.Response, error) {
+				if given == "" {
+					return answer(status, "{}"), nil
+				}
+				return answer(status, "{}", "Retry-After", given), nil
+			})})
+			resp, _ := f.raw("GET /v1/search?q=a HTTP/1.1\nHost: h\nConnection: close\n\n")
+			if got := resp.Header.Values("Retry-After"); resp.StatusCode != status || len(got) != 1 || got[0] != want {
+				t.Errorf("%d with Retry-After %q became %d with %q", status, given, resp.StatusCode, got)
+			}
+		}
+	}
+	f := newFront(t, Config{}, nil)
+	for _, path := range []string{"/readyz", "/v1/rooms"} { // nothing is followed, no function is there
+		resp, _ := f.raw("GET " + path + " HTTP/1.1\nHost: h\nConnection: close\n\n")
+		if resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
+			t.Errorf("%s: %d, Retry-After %q", path, resp.StatusCode, resp.Header.Get("Retry-After"))
+		}
+	}
+	if resp, _ := f.raw("GET /healthz HTTP/1.1\nHost: h\nConnection: close\n\n"); resp.Header.Get("Retry-After") != "" {
+		t.Error("an answer that is none to come again for has Retry-After")
+	}
+}
+
 func TestEntityTags(t *testing.T) {
 	for header, want := range map[string]bool{
 		`"a"`: true, `W/"a"`: true, `"b", "a"`: true, `"b",W/"a"`: true, `*`: true, ` "a" `: true,

@@ -145,7 +145,6 @@ func limited(h http.Handler) http.Handler {
 		case slots <- struct{}{}:
 			defer func() { <-slots }()
 		default:
-			w.Header().Set("Retry-After", "1")
 			serve.Fail(w, r, chat.Errorf(chat.Unavailable, "%d requests are being answered", maxConcurrent))
 			return
 		}

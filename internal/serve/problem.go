@@ -70,10 +70,13 @@ func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	if p.Status == http.StatusUnauthorized && w.Header().Get("WWW-Authenticate") == "" {
 		w.Header().Set("WWW-Authenticate", "Bearer") // RFC 9110 wants one with each 401
 	}
-	if (p.Status == http.StatusTooManyRequests || p.Status == http.StatusServiceUnavailable) && w.Header().Get("Retry-After") == "" {
-		w.Header().Set("Retry-After", "1")
-	}
 	write(w, "application/problem+json", p.Status, p)
+}
+
+// Later reports whether a status means that the same request may do later. Such answers
+// have a Retry-After.
+func Later(status int) bool {
+	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
 }
 
 // LogPath is a path for logs. What follows rooms/ and invitations/ is a code by
@@ -110,6 +113,9 @@ func JSON(w http.ResponseWriter, status int, v any) {
 func write(w http.ResponseWriter, contentType string, status int, v any) {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Cache-Control", "no-store")
+	if Later(status) && w.Header().Get("Retry-After") == "" {
+		w.Header().Set("Retry-After", "1")
+	}
 	w.WriteHeader(status)
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)

@@ -158,3 +158,19 @@ func TestLogPath(t *testing.T) {
 		}
 	}
 }
+
+func TestRetryAfterOfWhatIsForNow(t *testing.T) {
+	for _, status := range []int{200, 404, 429, 500, 503} {
+		w := httptest.NewRecorder()
+		serve.JSON(w, status, nil) // as readiness does
+		if got := w.Header().Get("Retry-After"); (got != "") != (status == 429 || status == 503) {
+			t.Errorf("%d has Retry-After %q", status, got)
+		}
+	}
+	w := httptest.NewRecorder()
+	w.Header().Set("Retry-After", "30")
+	serve.JSON(w, 503, nil)
+	if got := w.Header().Values("Retry-After"); len(got) != 1 || got[0] != "30" {
+		t.Errorf("what a handler says became %q", got)
+	}
+}

@@ -110,6 +110,9 @@ func replays(ctx context.Context, a *arena) error {
 	g.Go(func() error {
 		for ctx.Err() == nil {
 			took, err := a.bystander.resumes(ctx)
+			if ctx.Err() != nil {
+				break // however it ended
+			}
 			if err != nil {
 				return err
 			}
