@@ -16,7 +16,7 @@ import (
 
 var pages = []string{
 	"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md",
-	"SECURITY.md", "CHANGELOG.md", "connector/api/README.md", "infra/README.md", "tests/load/README.md",
+	"SECURITY.md", "CHANGELOG.md", "connector/api/README.md", "infra/README.md", "tests/load/README.md", "tests/hostile/README.md",
 }
 
 func read(t *testing.T, page string) string {
