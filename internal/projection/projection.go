@@ -3,7 +3,9 @@
 // join: in any order, however often, and in whatever groups states are merged, the
 // result is the same. So stores may apply events out of order and again.
 //
-// Stores keep the states by their keys, merge them, and answer with their views.
+// Stores keep the states by their keys and merge them ([States]); what they mean is said
+// here ([Rooms]). What the log has and a store may not have yet is folded over its states
+// by the same rules ([Over], [Firsts]).
 package projection
 
 import "knatter.dev/chat"
