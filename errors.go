@@ -27,6 +27,7 @@ const (
 // Error is an error with a kind and a detail that may be shown to the caller.
 type Error struct {
 	Kind   Kind
+	Reason string // which of the kind's, for programs, as in nickname-too-long; empty where the kind says it all
 	Detail string // for people; never holds message text or tokens
 	Err    error  // the cause, for logs; may be nil
 }
@@ -36,6 +37,13 @@ type Error struct {
 func Errorf(kind Kind, format string, args ...any) error {
 	err := fmt.Errorf(format, args...)
 	return &Error{Kind: kind, Detail: err.Error(), Err: errors.Unwrap(err)}
+}
+
+// Invalidf is Errorf for an error that is Invalid for the reason, so that the page can
+// say it in the user's language. Reasons are listed in openapi.yaml.
+func Invalidf(reason, format string, args ...any) error {
+	err := fmt.Errorf(format, args...)
+	return &Error{Kind: Invalid, Reason: reason, Detail: err.Error(), Err: errors.Unwrap(err)}
 }
 
 func (e *Error) Error() string { return e.Detail }

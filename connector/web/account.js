@@ -77,7 +77,7 @@ export class AccountView {
       name: 'password', type: 'password', minlength: joining ? 8 : 1, maxlength: 1000,
       autocomplete: joining ? 'new-password' : 'current-password',
     }, joining ? t('passwordHint') : undefined);
-    const nickname = joining && field(t('nickname'), { name: 'nickname', autocomplete: 'nickname', maxlength: 40 }, t('nicknameHint'));
+    const nickname = joining && field(t('nickname'), { name: 'nickname', autocomplete: 'nickname', maxlength: 200 }, t('nicknameHint'));
     fill(this.card,
       h('div', { class: 'brand' }, h('img', { src: 'icon.svg', alt: '', width: 48, height: 48 }), h('h1', {}, 'Knatter')),
       h('p', { class: 'tagline' }, t('tagline')),

@@ -57,7 +57,7 @@ export function openNewChat({ api, code = '', onroom }) {
     void list();
     const create = actionForm({
       label: t('createRoom'), class: 'inline', submit: t('create'),
-      fields: [field(t('roomName'), { name: 'name', maxlength: 80, autocomplete: 'off' })],
+      fields: [field(t('roomName'), { name: 'name', maxlength: 400, autocomplete: 'off' })],
       action: async ({ name }) => enter((await api.createRoom(name.trim())).id),
     });
     const join = actionForm({
@@ -107,7 +107,7 @@ export function openSettings({ api, me, onrename, onlogout }) {
   open(t('settings'), (close) => [
     h('section', {}, actionForm({
       label: t('nickname'), class: 'inline', submit: t('save'),
-      fields: [field(t('nickname'), { name: 'nickname', maxlength: 40, value: me.nickname, autocomplete: 'nickname' })],
+      fields: [field(t('nickname'), { name: 'nickname', maxlength: 200, value: me.nickname, autocomplete: 'nickname' })],
       action: async ({ nickname }) => {
         await api.rename(nickname.trim());
         onrename(nickname.trim());

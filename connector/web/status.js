@@ -31,8 +31,10 @@ export function announce(text, visible = false) {
 
 /** What a failure means to the user. @param {unknown} err @param {Record<number, string>} [special] by status */
 export function explain(err, special = {}) {
-  const { status = -1, detail = '' } = /** @type {any} */ (err) ?? {};
+  const { status = -1, type = '', detail = '' } = /** @type {any} */ (err) ?? {};
   if (special[status]) return special[status];
+  const reason = /\/problems\/([^/]+\/[^/]+)$/.exec(type)?.[1];
+  if (reason && t(reason)) return t(reason);
   switch (status) {
     case 0: return t('unreachable');
     case 403: return t('notAllowed');

@@ -123,7 +123,7 @@ func (f *Function) befriend(w http.ResponseWriter, r *http.Request) error {
 		return fmt.Errorf("listing friends: %w", err)
 	}
 	if len(ids) >= maxFriends {
-		return chat.Errorf(chat.Invalid, "a list has at most %d friends", maxFriends)
+		return chat.Invalidf("too-many-friends", "a list has at most %d friends", maxFriends)
 	}
 	account, err := f.accounts.ByEmail(r.Context(), email)
 	switch {
@@ -132,7 +132,7 @@ func (f *Function) befriend(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return fmt.Errorf("reading an account: %w", err)
 	case account.ID == claims.User:
-		return chat.Errorf(chat.Invalid, "this is your own email address")
+		return chat.Invalidf("own-email", "this is your own email address")
 	default:
 		err = f.accounts.Befriend(r.Context(), claims.User, account.ID)
 	}

@@ -121,12 +121,14 @@ func clean(password string) (string, error) {
 		password = norm.NFKC.String(password)
 	}
 	switch n := utf8.RuneCountInString(password); {
-	case n < minPassword || n > maxPassword:
-		return "", chat.Errorf(chat.Invalid, "password must have %d to %d characters", minPassword, maxPassword)
+	case n < minPassword:
+		return "", chat.Invalidf("password-too-short", "password must have %d to %d characters", minPassword, maxPassword)
+	case n > maxPassword:
+		return "", chat.Invalidf("password-too-long", "password must have %d to %d characters", minPassword, maxPassword)
 	case blank(password):
-		return "", chat.Errorf(chat.Invalid, "password must have something in it that can be seen")
+		return "", chat.Invalidf("password-invisible", "password must have something in it that can be seen")
 	case common(password):
-		return "", chat.Errorf(chat.Invalid, "password is one of the most common ones: anybody would try it")
+		return "", chat.Invalidf("password-common", "password is one of the most common ones: anybody would try it")
 	}
 	return password, nil
 }

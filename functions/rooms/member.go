@@ -42,7 +42,7 @@ func (f *Function) roomFor(ctx context.Context, user chat.UserID) error {
 		return fmt.Errorf("listing a user's rooms: %w", err)
 	}
 	if len(rooms) >= maxRooms {
-		return chat.Errorf(chat.Invalid, "a user can be in at most %d rooms", maxRooms)
+		return chat.Invalidf("too-many-rooms", "a user can be in at most %d rooms", maxRooms)
 	}
 	return nil
 }
@@ -181,7 +181,7 @@ func (f *Function) admit(ctx context.Context, v visit, user chat.UserID) (chat.S
 		return 0, err
 	}
 	if len(present) >= maxMembers {
-		return 0, chat.Errorf(chat.Invalid, "a room can have at most %d members", maxMembers)
+		return 0, chat.Invalidf("room-full", "a room can have at most %d members", maxMembers)
 	}
 	e, err := memberEvent(v.user, chat.MemberJoined, v.room.ID, user, account.Nickname, chat.Plain)
 	if err != nil {

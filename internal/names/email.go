@@ -26,7 +26,7 @@ func Email(typed string) (string, error) {
 	if !isASCII(domain) || strings.Contains(strings.ToLower(domain), "xn--") {
 		var err error
 		if mapped, err = lookUp(domain); err != nil {
-			return "", chat.Errorf(chat.Invalid, "email must have a valid domain after the @")
+			return "", chat.Invalidf("email-malformed", "email must have a valid domain after the @")
 		}
 	}
 	if !utf8.ValidString(email) || !isShown(local) || !wellFormed(local+"@"+mapped) {
@@ -57,7 +57,7 @@ func wellFormed(email string) bool {
 }
 
 func invalidEmail() error {
-	return chat.Errorf(chat.Invalid, "email must be an email address of at most %d bytes", maxEmail)
+	return chat.Invalidf("email-malformed", "email must be an email address of at most %d bytes", maxEmail)
 }
 
 // EmailKey returns what all spellings of an email address have in common, so that

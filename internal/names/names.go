@@ -55,25 +55,28 @@ func NewEvent() string { return uuid.Must(uuid.NewV7()).String() }
 
 // Clean returns a display name as it is stored and shown: without space around
 // it and in normal form C, so that what looks the same is the same. what names
-// the member of the request in the error's detail.
+// the member of the request in the error's detail and reason.
 //
 // Errors: Invalid when it has not 1 to most code points or nothing to see, or has
 // control characters, line breaks or marks that turn the direction of the text
 // around it.
 func Clean(what, name string, most int) (string, error) {
 	name = norm.NFC.String(strings.TrimSpace(name))
-	if n := utf8.RuneCountInString(name); n < 1 || n > most {
-		return "", chat.Errorf(chat.Invalid, "%s must have 1 to %d characters", what, most)
+	switch n := utf8.RuneCountInString(name); {
+	case n < 1:
+		return "", chat.Invalidf(what+"-too-short", "%s must have 1 to %d characters", what, most)
+	case n > most:
+		return "", chat.Invalidf(what+"-too-long", "%s must have 1 to %d characters", what, most)
 	}
 	visible := false
 	for _, c := range name {
 		if unicode.In(c, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control) {
-			return "", chat.Errorf(chat.Invalid, "%s must not have control characters", what)
+			return "", chat.Invalidf(what+"-control-characters", "%s must not have control characters", what)
 		}
 		visible = visible || isBase(c)
 	}
 	if !visible {
-		return "", chat.Errorf(chat.Invalid, "%s must have a character that can be seen: a letter, a number, a sign or an emoji", what)
+		return "", chat.Invalidf(what+"-invisible", "%s must have a character that can be seen: a letter, a number, a sign or an emoji", what)
 	}
 	return name, nil
 }

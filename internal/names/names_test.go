@@ -1,6 +1,7 @@
 package names
 
 import (
+	"errors"
 	"regexp"
 	"strings"
 	"testing"
@@ -60,6 +61,23 @@ func TestClean(t *testing.T) {
 		}
 		if err != nil && chat.KindOf(err) != chat.Invalid {
 			t.Errorf("Clean(%q): kind of %v", in, err)
+		}
+	}
+}
+
+func TestCleanSaysWhy(t *testing.T) {
+	for name, want := range map[string]string{
+		" ":                     "nickname-too-short",
+		strings.Repeat("가", 33): "nickname-too-long",
+		strings.Repeat("é", 33): "nickname-too-long",
+		"a\nb":                  "nickname-control-characters",
+		"\u202ea":               "nickname-control-characters",
+		"\u3164":                "nickname-invisible",
+		"\u0301":                "nickname-invisible",
+	} {
+		_, err := Clean("nickname", name, 32)
+		if got, ok := errors.AsType[*chat.Error](err); !ok || got.Kind != chat.Invalid || got.Reason != want {
+			t.Errorf("Clean(%q): %#v, want %s", name, err, want)
 		}
 	}
 }

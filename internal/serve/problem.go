@@ -22,7 +22,8 @@ type Problem struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// problems has the stable type URIs. They are names, not addresses to fetch.
+// problems has the stable type URIs. They are names, not addresses to fetch. After
+// them comes the error's reason, if it has one.
 var problems = map[chat.Kind]Problem{
 	chat.Internal:        {Type: "https://knatter.dev/problems/internal", Title: "Internal error", Status: http.StatusInternalServerError},
 	chat.Malformed:       {Type: "https://knatter.dev/problems/malformed", Title: "Malformed request", Status: http.StatusBadRequest},
@@ -57,6 +58,9 @@ func ProblemOf(err error) Problem {
 	var e *chat.Error
 	if p.Status < 500 && errors.As(err, &e) {
 		p.Detail = e.Detail
+		if e.Reason != "" {
+			p.Type += "/" + e.Reason
+		}
 	}
 	return p
 }

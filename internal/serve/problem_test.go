@@ -3,6 +3,7 @@ package serve_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -33,6 +34,10 @@ func TestProblemOfEveryKind(t *testing.T) {
 		if told := p.Detail != ""; told != (p.Status < 500) {
 			t.Errorf("kind %d tells %q", kind, p.Detail)
 		}
+	}
+	if p := serve.ProblemOf(fmt.Errorf("signing up: %w", chat.Invalidf("nickname-too-long", "nickname is %s", "long"))); p.Type != "https://knatter.dev/problems/invalid/nickname-too-long" ||
+		p.Status != 422 || p.Detail != "nickname is long" {
+		t.Errorf("an error with a reason is %+v", p)
 	}
 	if p := serve.ProblemOf(errors.New("disk on fire")); p.Status != 500 || p.Detail != "" {
 		t.Errorf("an error without a kind is %+v", p)

@@ -115,6 +115,6 @@ export class Person {
 }
 
 /** The whole text, whatever is in it. */
-function exactly(text) {
+export function exactly(text) {
   return new RegExp(`^${text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}$`);
 }

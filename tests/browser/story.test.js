@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import WebSocket from 'ws';
 import { API } from '../../connector/web/api.js';
 import { Client, newID, Session } from '../../connector/web/knatter.js';
-import { browser, Person } from './people.js';
+import { browser, exactly, Person } from './people.js';
 import { Cable, Server } from './server.js';
 
 const artifacts = fileURLToPath(new URL('artifacts/', import.meta.url));
@@ -65,6 +65,69 @@ test('a day in the chat', { timeout: 300_000 }, async (t) => {
     await carol.page.getByRole('button', { name: 'Log in', exact: true }).click();
     await carol.page.getByRole('alert').filter({ hasText: 'The email address or the password is wrong.' }).waitFor();
     await carol.leaves();
+  });
+
+  await step('a name that cannot be is explained, in the language of the page', async () => {
+    const REFUSED = {
+      'en-US': {
+        signUp: 'Sign up', nickname: 'Nickname', email: 'Email', password: 'Password',
+        newChat: 'New chat', name: 'Name of the room', create: 'Create', settings: 'Settings', save: 'Save',
+        nicknames: {
+          ' ': 'Enter a nickname.',
+          '\u3164': 'A nickname needs something to see: a letter, a number, a sign or an emoji.',
+          'a\u202eb': 'A nickname cannot have line breaks or control characters.',
+          ['가'.repeat(33)]: 'A nickname can have at most 32 characters.',
+        },
+        names: {
+          ' ': 'Enter a name for the room.',
+          '\u2800': 'The name of a room needs something to see: a letter, a number, a sign or an emoji.',
+          'a\u2028b': 'The name of a room cannot have line breaks or control characters.',
+          ['a'.repeat(101)]: 'The name of a room can have at most 100 characters.',
+        },
+      },
+      'ko-KR': {
+        signUp: '가입하기', nickname: '닉네임', email: '이메일', password: '비밀번호',
+        newChat: '새 대화', name: '대화방 이름', create: '만들기', settings: '설정', save: '저장',
+        nicknames: {
+          ' ': '닉네임을 입력해 주세요.',
+          '\u3164': '닉네임에는 눈에 보이는 글자, 숫자, 기호나 이모지가 있어야 합니다.',
+          'a\u202eb': '닉네임에는 줄바꿈이나 제어 문자를 쓸 수 없습니다.',
+          ['가'.repeat(33)]: '닉네임은 32자까지 쓸 수 있습니다.',
+        },
+        names: {
+          ' ': '대화방 이름을 입력해 주세요.',
+          '\u2800': '대화방 이름에는 눈에 보이는 글자, 숫자, 기호나 이모지가 있어야 합니다.',
+          'a\u2028b': '대화방 이름에는 줄바꿈이나 제어 문자를 쓸 수 없습니다.',
+          ['a'.repeat(101)]: '대화방 이름은 100자까지 쓸 수 있습니다.',
+        },
+      },
+    };
+    for (const [locale, words] of Object.entries(REFUSED)) {
+      const carol = await Person.at(server.origin, 'Carol', { locale });
+      const { page } = carol;
+      const refuses = async (label, button, explanations) => {
+        for (const [name, explanation] of Object.entries(explanations)) {
+          await page.getByLabel(label).and(page.getByRole('textbox')).fill(name);
+          await page.getByRole('button', { name: button, exact: true }).click();
+          await page.getByRole('alert').filter({ hasText: exactly(explanation) }).waitFor();
+        }
+      };
+      await page.getByLabel(words.email).fill(carol.email);
+      await page.getByLabel(words.password).fill(carol.password);
+      await refuses(words.nickname, words.signUp, words.nicknames);
+      await page.getByLabel(words.password).fill('password1');
+      await page.getByLabel(words.nickname).fill('😀'.repeat(32)); // so many characters are fine
+      await page.getByRole('button', { name: words.signUp }).click();
+      await page.getByRole('alert').filter({ hasText: locale === 'ko-KR' ? '너무 흔한 비밀번호입니다.' : 'Too many people have this password.' }).waitFor();
+      await page.getByLabel(words.password).fill(carol.password);
+      await page.getByRole('button', { name: words.signUp }).click();
+      await page.getByRole('button', { name: words.newChat }).click();
+      await refuses(words.name, words.create, words.names);
+      await page.keyboard.press('Escape');
+      await page.getByRole('button', { name: words.settings }).click();
+      await refuses(words.nickname, words.save, words.nicknames);
+      await carol.leaves();
+    }
   });
 
   await step('one creates a room, the other joins by its code', async () => {

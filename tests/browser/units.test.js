@@ -1,5 +1,6 @@
 // The parts of the web client that need neither server nor browser.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { excerpt, pieces } from '../../connector/web/highlights.js';
 import { newID, nextSequence } from '../../connector/web/knatter.js';
@@ -44,6 +45,14 @@ test('a long text is shown around its first highlight, never with half a charact
 test('both languages have the same strings', () => {
   assert.deepEqual(Object.keys(LANGUAGES.ko), Object.keys(LANGUAGES.en));
   for (const key of Object.keys(LANGUAGES.en)) assert.equal(typeof LANGUAGES.ko[key], typeof LANGUAGES.en[key], key);
+});
+
+test('each reason of a problem that the contract lists is explained in both languages', () => {
+  const contract = readFileSync(new URL('../../connector/api/openapi.yaml', import.meta.url), 'utf8');
+  const reasons = new Set([...contract.matchAll(/`([a-z]+\/[a-z-]+)`/g)].map(([, reason]) => reason));
+  assert.ok(reasons.has('invalid/nickname-invisible') && reasons.size > 10);
+  assert.deepEqual([...reasons].sort(), Object.keys(LANGUAGES.en).filter((key) => key.includes('/')).sort());
+  for (const reason of reasons) assert.match(/** @type {string} */ (LANGUAGES.ko[reason]), /^[^A-Za-z]+$/);
 });
 
 /** A room's history that pages as the server does. */
