@@ -30,7 +30,9 @@ const (
 )
 
 // Signals: delivered to whoever is there, never stored, without a sequence.
-const TypingStarted Type = Prefix + "typing.started" // a member writes something
+const (
+	TypingStarted Type = Prefix + "typing.started" // a member writes something
+)
 
 // Types of the frames between a client and a connector; never logged.
 const (

@@ -99,6 +99,7 @@ func (w *Writers) next(took time.Duration, frames int) *Queue {
 	return q
 }
 
+// Stop ends the writers when all that waits has had its turn.
 func (w *Writers) Stop() {
 	w.mu.Lock()
 	w.stopped = true

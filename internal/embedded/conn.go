@@ -97,8 +97,8 @@ func (c *conn) readGuest() error {
 	if _, err := io.ReadFull(c.Conn, request); err != nil {
 		return err
 	}
-	c.Conn.SetIdle(false) // who makes room for others is who asked for nothing for longest
-	c.Conn.SetIdle(true)
+	c.SetIdle(false) // who makes room for others is who asked for nothing for longest
+	c.SetIdle(true)
 	if err := c.login.note(request); err != nil {
 		return err
 	}
@@ -134,7 +134,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	case a.kind == ours:
 		return len(p), nil
 	case a.kind == lastStep && a.accepted(p):
-		c.Conn.SetIdle(false) // it makes room for nobody
+		c.SetIdle(false) // it makes room for nobody
 		c.login.done.Store(true)
 	}
 	if len(p) >= 8 && c.answers(int32(binary.BigEndian.Uint32(p[4:]))) {
@@ -150,7 +150,7 @@ func (c *conn) Write(p []byte) (int, error) {
 func (c *conn) Close() error {
 	c.once.Do(func() {
 		if a := c.login.next(); (a.kind == step || a.kind == lastStep) && !c.b.stopped() {
-			_ = c.Conn.SetWriteDeadline(time.Now().Add(time.Second))
+			_ = c.SetWriteDeadline(time.Now().Add(time.Second))
 			_, _ = c.Conn.Write(a.refusal()) // it may have gone
 		}
 	})

@@ -28,7 +28,7 @@ func TestTimesHaveThreeDigits(t *testing.T) {
 			t.Errorf("%v is %s, want %s", in, b, want)
 		}
 		var back view.Time
-		if err := json.Unmarshal(b, &back); err != nil || !back.Time.Equal(in.Truncate(time.Millisecond)) {
+		if err := json.Unmarshal(b, &back); err != nil || !back.Equal(in.Truncate(time.Millisecond)) {
 			t.Errorf("%s comes back as %v, %v", b, back.Time, err)
 		}
 		for name, marshal := range map[string]func() (string, error){
