@@ -32,8 +32,9 @@ func (l *listener) Accept() (net.Conn, error) {
 }
 
 // conn is a client's connection as kfake has it. It watches the requests go by, and
-// holds back the answers to appends until they are synced. kfake answers one
-// request of a connection before it turns to the next, each by one Write.
+// holds back the answers to appends, and those that bring events, until they are
+// synced. kfake answers one request of a connection before it turns to the next, each
+// by one Write.
 //
 // Until its client has shown the log's secret it is a guest's.
 type conn struct {
@@ -47,7 +48,13 @@ type conn struct {
 	login login
 
 	mu   sync.Mutex
-	held []int32 // correlation ids of appends that have yet to be answered, in order
+	held []held // requests that have yet to be answered, in order
+}
+
+// held is a request whose answer may have to wait for a sync.
+type held struct {
+	correlation int32
+	fetch       int16 // the version of a fetch; -1 of an append
 }
 
 func newConn(c *listen.Conn, b *Broker) *conn {
@@ -121,9 +128,17 @@ func (c *conn) pass(request []byte) error {
 	if c.b.syncer == nil {
 		return nil
 	}
-	if correlation, ok := c.b.free.durable(request); ok {
+	h := held{fetch: -1}
+	var waits bool
+	if r := (kbin.Reader{Src: request}); r.Int16() == int16(kmsg.Fetch) {
+		h.fetch, h.correlation = r.Int16(), r.Int32()
+		waits = r.Ok()
+	} else {
+		h.correlation, waits = c.b.free.durable(request)
+	}
+	if waits {
 		c.mu.Lock()
-		c.held = append(c.held, correlation)
+		c.held = append(c.held, h)
 		c.mu.Unlock()
 	}
 	return nil
@@ -137,7 +152,7 @@ func (c *conn) Write(p []byte) (int, error) {
 		c.SetIdle(false) // it makes room for nobody
 		c.login.done.Store(true)
 	}
-	if len(p) >= 8 && c.answers(int32(binary.BigEndian.Uint32(p[4:]))) {
+	if c.waits(p) {
 		if err := c.b.syncer.wait(); err != nil {
 			return 0, err // kfake drops the connection: who appended was not told that it is done
 		}
@@ -157,13 +172,22 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// answers reports whether an answer is to an append that is to be synced.
-func (c *conn) answers(correlation int32) bool {
+// waits reports whether an answer has to wait for a sync: that to an append, and one
+// with events. Nobody follows what a power cut may take.
+func (c *conn) waits(answer []byte) bool {
+	if len(answer) < 8 {
+		return false
+	}
+	correlation := int32(binary.BigEndian.Uint32(answer[4:]))
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	at := slices.Index(c.held, correlation)
+	at := slices.IndexFunc(c.held, func(h held) bool { return h.correlation == correlation })
+	fetch := int16(-1)
+	if at >= 0 {
+		fetch = c.held[at].fetch
+	}
 	c.held = c.held[at+1:] // those before will not be answered
-	return at >= 0
+	c.mu.Unlock()
+	return at >= 0 && (fetch < 0 || c.b.free.brings(answer[8:], fetch))
 }
 
 // maxRequest is how many bytes a request may have, as Kafka has it.
@@ -249,4 +273,26 @@ func (f *free) durable(request []byte) (correlation int32, ok bool) {
 	topics := r.CompactArrayLen()
 	id := r.Uuid()
 	return correlation, topics != 1 || !r.Ok() || !(*ids)[id]
+}
+
+// brings reports whether an answer to a fetch has records of a topic that does not
+// pass.
+func (f *free) brings(answer []byte, version int16) bool {
+	fetched := kmsg.FetchResponse{Version: version}
+	if fetched.IsFlexible() {
+		r := kbin.Reader{Src: answer}
+		kmsg.SkipTags(&r)
+		answer = r.Src
+	}
+	ids := f.ids.Load()
+	if fetched.UnsafeReadFrom(answer) != nil || ids == nil {
+		return true
+	}
+	for i := range fetched.Topics {
+		t := &fetched.Topics[i]
+		if !(*ids)[t.TopicID] && slices.ContainsFunc(t.Partitions, func(p kmsg.FetchResponseTopicPartition) bool { return len(p.RecordBatches) > 0 }) {
+			return true
+		}
+	}
+	return false
 }

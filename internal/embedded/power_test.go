@@ -206,9 +206,28 @@ func appendUntil(t *testing.T, c kafka.Config, stop <-chan struct{}, acked *sync
 	return g.Wait()
 }
 
+// follow notes the events that a follower of the log is given, until ctx ends.
+func follow(ctx context.Context, t *testing.T, c kafka.Config, seen *sync.Map) error {
+	t.Helper()
+	client, err := kgo.NewClient(c.Options(kgo.ConsumeTopics(chat.TopicRooms), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	for ctx.Err() == nil {
+		client.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
+			if e, err := c.Event(r); err == nil && e.Type == chat.MessagePosted {
+				seen.Store(e.ID, true)
+			}
+		})
+	}
+	return nil
+}
+
 // cut appends, cuts the power in the middle of it, and returns how many of the
-// events that had been acknowledged by then are gone.
-func cut(t *testing.T, o Options, after time.Duration) (acked, lost int) {
+// events that had been acknowledged by then, or that somebody had been given who
+// follows the log, are gone.
+func cut(t *testing.T, o Options, after time.Duration) (promises, lost int) {
 	t.Helper()
 	d := &disk{sizes: make(map[string]int64), names: make(map[string][]string)}
 	o.Dir, o.sync = filepath.Join(t.TempDir(), "log"), d.sync
@@ -222,6 +241,9 @@ func cut(t *testing.T, o Options, after time.Duration) (acked, lost int) {
 	var ids sync.Map
 	ended := make(chan error, 1)
 	go func() { ended <- appendUntil(t, c, stop, &ids) }()
+	following, leave := context.WithCancel(t.Context())
+	var g errgroup.Group
+	g.Go(func() error { return follow(following, t, c, &ids) })
 	time.Sleep(after)
 	promised := make(map[string]bool) // before what is left is looked at
 	ids.Range(func(id, _ any) bool {
@@ -230,7 +252,8 @@ func cut(t *testing.T, o Options, after time.Duration) (acked, lost int) {
 	})
 	left := d.after(t, o.Dir)
 	close(stop)
-	if err := errors.Join(<-ended, b.Close()); err != nil {
+	leave()
+	if err := errors.Join(<-ended, g.Wait(), b.Close()); err != nil {
 		t.Fatal(err)
 	}
 	found := logged(t, left)
