@@ -95,6 +95,9 @@ func (m *matcher) segment(s *segment) []span {
 	if len(s.nouns) > 0 {
 		found = append(found, m.nouns(s.nouns)...)
 	}
+	if s.spaceable {
+		found = append(found, m.withSpace(s.runes)...)
+	}
 	if s.leads {
 		found = append(found, m.leads(s.runes)...)
 	}
@@ -115,6 +118,28 @@ func (m *matcher) nouns(nouns [][]rune) (found []span) {
 			end += len(noun)
 		}
 		if ok {
+			found = append(found, span{start, end})
+		}
+	}
+	return found
+}
+
+// withSpace finds a word as it stands with a space in one place.
+func (m *matcher) withSpace(word []rune) (found []span) {
+	for start := range m.runes {
+		end, spaces := start, 0
+		for i, r := range word {
+			if next := m.skip(end); i > 0 && next > end {
+				end = next
+				spaces++
+			}
+			if spaces > 1 || end == len(m.runes) || m.runes[end] != r {
+				end = start
+				break
+			}
+			end++
+		}
+		if end > start {
 			found = append(found, span{start, end})
 		}
 	}

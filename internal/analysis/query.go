@@ -37,6 +37,8 @@ type segment struct {
 	// as they stand too, with or without spaces between, since what surrounds a
 	// word can make the dictionary read it otherwise (국회의 as 국 and 회의).
 	nouns [][]rune
+
+	spaceable bool // a Hangul segment that matches with a space in it as well
 }
 
 // Parse analyses a query.
@@ -85,15 +87,16 @@ func (t *text) segment(r run) segment {
 	s := segment{class: r.class, runes: t.runes[r.start:r.end]}
 	switch r.class {
 	case hangul:
-		s.ways, s.nouns = ways(s.runes)
+		s.ways, s.nouns, s.spaceable = ways(s.runes)
 	case spaced:
 		s.stem = stemOf(s.runes)
 	}
 	return s
 }
 
-// ways are the sequences of morphemes by which a word may be found, and its nouns.
-func ways(word []rune) (ways [][]morpheme, nouns [][]rune) {
+// ways are the sequences of morphemes by which a word may be found, its nouns, and
+// whether it may be two words that are written as one (때에한하여).
+func ways(word []rune) (ways [][]morpheme, nouns [][]rune, spaceable bool) {
 	all := morphemes(word)
 	// A fragment that begins with a particle or an ending is no word: 의록, the end
 	// of 회의록, must not find every 록.
@@ -112,7 +115,21 @@ func ways(word []rune) (ways [][]morpheme, nouns [][]rune) {
 			ways = append(ways, []morpheme{{tag: tagVerb, word: string(word[:n])}})
 		}
 	}
-	return ways, nounsOf(word, all)
+	nouns = nounsOf(word, all)
+	return ways, nouns, isSpaceable(len(word), all, nouns)
+}
+
+// isSpaceable reports whether a word is to be looked for with a space in it. That costs
+// as much again, so not where its few nouns say where the space would be.
+func isSpaceable(syllables int, content []morpheme, nouns [][]rune) bool {
+	words := 0
+	for _, m := range content {
+		if !m.helper {
+			words++
+		}
+	}
+	uncertain := len(nouns) == 0 && words > 1 || len(nouns) >= manyNouns
+	return uncertain && syllables >= minSpaceable && syllables <= maxSpaceable
 }
 
 // otherReadings are those of a verb that the dictionary takes apart, or not, as its
@@ -160,6 +177,12 @@ func nounsOf(word []rune, content []morpheme) (nouns [][]rune) {
 // Limits on what the index is asked. What they leave out makes it answer with
 // more messages than match; [Query.Match] looks at the whole query.
 const (
+	minSpaceable   = 4 // syllables of a word that is also found with a space in it
+	maxSpaceable   = 12
+	manyNouns      = 4 // of which some may be misread
+	maxSpacedParts = 4 // of it, in each of which the space may be
+	maxSpacedPairs = 4 // that are asked for at once
+
 	maxPairs      = 16 // of one segment
 	maxMorphemes  = 8  // morphemes of one segment
 	maxQueryTerms = 64 // of all words; those behind are not asked for
@@ -177,7 +200,7 @@ func (q *Query) Words() []chat.Word {
 				for _, alternative := range asked.Any {
 					terms += len(alternative)
 				}
-				if terms > maxQueryTerms {
+				if terms > maxQueryTerms && len(words) > 0 {
 					return words
 				}
 				words = append(words, asked)
@@ -221,8 +244,24 @@ func (s *segment) alternatives() [][]string {
 		}
 		alternatives = append(alternatives, all[:min(len(all), maxPairs)])
 	}
+	if s.spaceable {
+		alternatives = append(alternatives, s.spacedPairs()...)
+	}
 	if s.leads {
 		alternatives = append(alternatives, []string{tagged(tagLeads, string(s.runes[:min(len(s.runes), maxLeads)]))})
+	}
+	return alternatives
+}
+
+// spacedPairs are alternatives of which one holds wherever the space is: each is
+// without the pairs of one part of the word.
+func (s *segment) spacedPairs() (alternatives [][]string) {
+	all := len(s.runes) - 1 // places for a space
+	parts := min(all, maxSpacedParts)
+	for i := range parts {
+		from, to := i*all/parts, (i+1)*all/parts
+		terms := append(pairs(s.runes[:from+1]), pairs(s.runes[to:])...)
+		alternatives = append(alternatives, terms[:min(len(terms), maxSpacedPairs)])
 	}
 	return alternatives
 }
