@@ -7,6 +7,7 @@ import (
 	"net"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -124,29 +125,31 @@ func TestQueueOutlivesTheWriters(t *testing.T) {
 }
 
 func TestPressureHoldsBackOnlyUnderLoad(t *testing.T) {
-	p := pressure{cost: usualCost, since: time.Now()}
-	turns := func(n int, took, idle time.Duration) {
-		for range n {
-			p.since = p.since.Add(-took - idle) // as if so much time had passed
-			p.add(took, 4)
+	synctest.Test(t, func(t *testing.T) { // no time passes but what is said to
+		p := pressure{cost: usualCost, since: time.Now()}
+		turns := func(n int, took, idle time.Duration) {
+			for range n {
+				p.since = p.since.Add(-took - idle) // as if so much time had passed
+				p.add(took, 4)
+			}
 		}
-	}
-	turns(1000, 10*time.Microsecond, time.Millisecond)
-	if p.hold != 0 {
-		t.Errorf("held back %v at one hundredth of the time", p.hold)
-	}
-	turns(20, time.Second, 0)
-	if p.cost > 2*usualCost {
-		t.Errorf("interrupted writes made the cost of one %v", p.cost)
-	}
-	turns(300_000, 10*time.Microsecond, 0)
-	if p.hold != pressed.hold {
-		t.Errorf("held back %v with nothing but writes, want %v", p.hold, pressed.hold)
-	}
-	turns(20_000, 10*time.Microsecond, time.Millisecond)
-	if p.hold != 0 {
-		t.Errorf("still held back %v when it was over", p.hold)
-	}
+		turns(1000, 10*time.Microsecond, time.Millisecond)
+		if p.hold != 0 {
+			t.Errorf("held back %v at one hundredth of the time", p.hold)
+		}
+		turns(20, time.Second, 0)
+		if p.cost > 2*usualCost {
+			t.Errorf("interrupted writes made the cost of one %v", p.cost)
+		}
+		turns(300_000, 10*time.Microsecond, 0)
+		if p.hold != pressed.hold {
+			t.Errorf("held back %v with nothing but writes, want %v", p.hold, pressed.hold)
+		}
+		turns(20_000, 10*time.Microsecond, time.Millisecond)
+		if p.hold != 0 {
+			t.Errorf("still held back %v when it was over", p.hold)
+		}
+	})
 }
 
 // Queues are not held back when nothing gathers for it, and longest when the

@@ -27,6 +27,7 @@ type Reads struct {
 	Time   time.Duration // that one may take; default 5 s
 
 	elsewhere bool
+	run       func(ctx context.Context, what string, f func() error) (took time.Duration, err error)
 	once      sync.Once
 	slots     chan struct{}
 
@@ -49,8 +50,8 @@ const (
 	// Processor time of one user, a second and at once, where the store is in this
 	// process: a search of 20 words takes some milliseconds, so does a list of 100 rooms.
 	// Who has taken more rests, as long as longestRest does for it.
-	timeOfUser  = 50 * time.Millisecond
-	timeAtOnce  = 150 * time.Millisecond
+	timeOfUser  = 150 * time.Millisecond
+	timeAtOnce  = 600 * time.Millisecond
 	longestRest = 3 * time.Second
 )
 
@@ -87,6 +88,9 @@ func (r *Reads) init() {
 		r.Wait, r.Time = cmp.Or(r.Wait, 15*time.Second), cmp.Or(r.Time, 5*time.Second)
 		r.slots = make(chan struct{}, cmp.Or(r.AtOnce, max(1, runtime.NumCPU()/2)))
 		r.users = make(map[chat.UserID]*reader)
+		if r.run == nil {
+			r.run = priority.Run
+		}
 	})
 }
 
@@ -136,7 +140,7 @@ func (r *Reads) read(ctx context.Context, user chat.UserID, f func(context.Conte
 	if r.elsewhere {
 		return f(ctx)
 	}
-	took, err := priority.Run(ctx, "a read", func() error { return f(ctx) })
+	took, err := r.run(ctx, "a read", func() error { return f(ctx) })
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	reserve(r.users[user].time, took)

@@ -3,11 +3,9 @@ package serve_test
 import (
 	"context"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
-	"knatter.dev/chat"
 	"knatter.dev/chat/internal/priority"
 	"knatter.dev/chat/internal/serve"
 )
@@ -48,36 +46,5 @@ func TestReadsLetMessagesGoFirst(t *testing.T) {
 		if n != usual {
 			t.Errorf("a read of a store elsewhere has niceness %d, want %d", n, usual)
 		}
-	}
-}
-
-func TestReadsOfOneUserTakeAShareOfTheProcessors(t *testing.T) {
-	works := func(context.Context) error {
-		for begin := time.Now(); time.Since(begin) < 10*time.Millisecond; {
-			continue
-		}
-		return nil
-	}
-	read := func(r *serve.Reads, user chat.UserID, length time.Duration) (n int) {
-		for begin := time.Now(); time.Since(begin) < length; n++ {
-			if err := r.Do(t.Context(), user, 1, works); err != nil {
-				t.Fatal(err)
-			}
-		}
-		return n
-	}
-	r := &serve.Reads{Burst: 1000}
-	const length = time.Second
-	if n := read(r, "eve", length); n > 40 { // 15 at once, 5 a second, and some as this is a busy machine
-		t.Errorf("eve read %d times 10 ms in %v", n, length)
-	}
-	begin := time.Now()
-	if err := r.Do(t.Context(), "bob", 1, works); err != nil || time.Since(begin) > time.Second {
-		t.Errorf("bob has to wait for eve: %v, %v", time.Since(begin), err)
-	}
-	elsewhere := &serve.Reads{Burst: 1000}
-	elsewhere.Elsewhere()
-	if n := read(elsewhere, "eve", length); n < 10 {
-		t.Errorf("%d reads of a store elsewhere, which only waits", n)
 	}
 }
