@@ -42,6 +42,30 @@ type alignment struct {
 	log   *Log
 	store chat.ProgressStore
 	has   extent
+	dead  map[deadLetter]bool // nil until they are asked for
+}
+
+// deadLetter is an event that a function has refused for good; "" where the letter
+// doesn't say which.
+type deadLetter struct {
+	function string
+	sequence chat.Sequence
+}
+
+// buried reports whether an event is with the dead letters: a function is done with it,
+// though no store has it. Errors: Unavailable.
+func (a *alignment) buried(ctx context.Context, f chat.EventFunction, s chat.Sequence) (bool, error) {
+	if a.dead == nil {
+		dead := make(map[deadLetter]bool)
+		if err := DeadLetters(ctx, a.cfg, func(l Letter) error {
+			dead[deadLetter{l.Function, l.Event.Sequence}] = true
+			return nil
+		}); err != nil {
+			return false, err
+		}
+		a.dead = dead
+	}
+	return a.dead[deadLetter{f.Name, s}] || a.dead[deadLetter{"", s}], nil
 }
 
 // group takes a function's group back, as soon as that has no members: one that was
@@ -130,7 +154,7 @@ func (a *alignment) lacks(partition int32, applied chat.Applied) (from, to int64
 }
 
 // handles reports whether there is an event between two offsets that a function
-// handles.
+// handles, and is not done with for good.
 func (a *alignment) handles(ctx context.Context, f chat.EventFunction, partition int32, from, to int64) (bool, error) {
 	for from < to {
 		var found bool
@@ -150,9 +174,15 @@ func (a *alignment) handles(ctx context.Context, f chat.EventFunction, partition
 				err = fmt.Errorf("nothing at offset %d of partition %d, before %d", from, partition, to)
 			}
 			for _, r := range records {
-				if e, err := a.cfg.Event(r); err == nil && r.Offset < to && f.Handles(e.Type) && e.Sequence != 0 {
-					found = true
+				e, invalid := a.cfg.Event(r)
+				if found || invalid != nil || r.Offset >= to || !f.Handles(e.Type) || e.Sequence == 0 {
+					continue
 				}
+				buried, failed := a.buried(ctx, f, e.Sequence)
+				if failed != nil {
+					return failed
+				}
+				found = !buried
 			}
 			from = max(from, next)
 			return err

@@ -207,6 +207,47 @@ func TestGroupsGoBack(t *testing.T) {
 	}
 }
 
+// What is with the dead letters is in no store, and nobody lacks it.
+func TestGroupsDoNotGoBackForDeadLetters(t *testing.T) {
+	c, s := kafkatest.Start(t), stores(t)
+	c = recognized(t, c, s)
+	posted(t, kafkatest.Log(t, c), "room", "m", 3)
+	partition := kafka.PartitionOf("room", int(c.Partitions))
+	cl := client(t, c)
+	admin := kadm.NewClient(cl)
+	commit := make(kadm.Offsets)
+	commit.AddOffset(chat.TopicRooms, partition, 4, -1)
+	for _, f := range []chat.EventFunction{chat.Persist, chat.Index} {
+		if err := admin.CommitAllOffsets(t.Context(), f.Group, commit); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Progress.Note(t.Context(), chat.Applied{Store: f.Store, Partition: partition, Done: 3, Highest: 2}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused := message(t, "room", "m-2")
+	r := &kgo.Record{Partition: partition, Offset: 3, Key: []byte(refused.Stream), Value: refused.Data}
+	for _, h := range refused.Headers() {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: h.Key, Value: h.Value})
+	}
+	dead := c.DeadLetter(r, kafka.Failure{Function: chat.Index.Name, Code: 422})
+	if err := cl.ProduceSync(t.Context(), dead).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := kafka.Reconcile(t.Context(), c, s.Progress, s.Events, chat.EventFunctions...); err != nil {
+		t.Fatal(err)
+	}
+	for f, want := range map[string]int64{chat.Persist.Group: 3, chat.Index.Group: 4} {
+		at, err := admin.FetchOffsets(t.Context(), f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := at.Lookup(chat.TopicRooms, partition); got.At != want {
+			t.Errorf("%s is at %d, want %d", f, got.At, want)
+		}
+	}
+}
+
 // A group that has members is not taken back; that a store's note is late, they show.
 func TestGroupWithMembersGoesNotBack(t *testing.T) {
 	c, s := kafkatest.Start(t), stores(t)
