@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -170,8 +171,12 @@ func (r *reader) event() (Event, error) {
 	return r.Event, nil
 }
 
-// eventWith is the whole with data that is not known to be JSON yet.
+// eventWith is the whole with data that is not known to be JSON yet. White space around
+// it is none of it: in a frame nobody could tell it from the frame's own.
 func (r *reader) eventWith(data []byte) (Event, error) {
+	if inner := bytes.Trim(data, " \t\r\n"); len(inner) > 0 {
+		data = inner
+	}
 	if len(data) > 0 {
 		r.Data = data
 	}

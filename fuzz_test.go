@@ -93,6 +93,7 @@ func FuzzDecodeRecord(f *testing.F) {
 	f.Add("1", "/x", "t", "", "", "id", "2", "application/cloudevents+json", []byte(frame("")))
 	f.Add("1", "/x", "t", "", "", "data", "{}", "text/plain", []byte("\xff"))
 	f.Add("1", "%", "t", "\n", "0000-01-01T00:00:00+14:00", "x", "\xff", "", []byte("null"))
+	f.Add("1", "/x", "t", "", "", "", "", "", []byte(" 0\n"))
 	f.Fuzz(func(t *testing.T, id, source, typ, subject, when, extension, value, contentType string, data []byte) {
 		e, err := chat.DecodeRecord([]chat.Header{
 			{Key: "ce_specversion", Value: []byte("1.0")}, {Key: "ce_id", Value: []byte(id)}, {Key: "ce_source", Value: []byte(source)},
