@@ -38,7 +38,7 @@ const (
 // Connector is one gateway process's state.
 type Connector struct {
 	cfg       Config
-	source    string // of its own frames and route events
+	source    string // of its own frames
 	log       Log
 	signals   Signals
 	follow    Follow

@@ -94,19 +94,22 @@ func (f *subscriptions) subscribe(event string, data *subscribeData) {
 	var g errgroup.Group
 	g.SetLimit(parallelFollows)
 	named := make(map[chat.RoomID]bool, len(data.Rooms))
-	for _, r := range data.Rooms {
-		if named[r.Room] {
-			continue
+	follow := func(room chat.RoomID, after *chat.Sequence) {
+		if named[room] {
+			return
 		}
-		named[r.Room] = true
+		named[room] = true
 		g.Go(func() error {
 			f.s.guarded(func() {
-				if err := f.follow(r.Room, r.After); err != nil {
-					f.s.refuseRoom(event, r.Room, err)
+				if err := f.follow(room, after); err != nil {
+					f.s.refuseRoom(event, room, err)
 				}
 			})
 			return nil
 		})
+	}
+	for _, r := range data.Rooms {
+		follow(r.Room, r.After)
 	}
 	if data.All {
 		rooms, err := f.allRooms()
@@ -114,17 +117,7 @@ func (f *subscriptions) subscribe(event string, data *subscribeData) {
 			f.s.refuse(event, err)
 		}
 		for _, m := range rooms {
-			if named[m.Room] {
-				continue
-			}
-			g.Go(func() error {
-				f.s.guarded(func() {
-					if err := f.follow(m.Room, nil); err != nil {
-						f.s.refuseRoom(event, m.Room, err)
-					}
-				})
-				return nil
-			})
+			follow(m.Room, nil)
 		}
 	}
 	_ = g.Wait() // each has told its own error

@@ -45,7 +45,7 @@ func (sub *subscription) Take(d *hub.Delivery) (more bool) {
 		return true
 	}
 	sub.pass(d.Finished)
-	return d.Type != chat.MemberLeft && d.Type != chat.MemberRemoved || !sub.departs(d)
+	return !sub.departs(d)
 }
 
 // pass hands a frame on, behind what is still being replayed.
@@ -87,21 +87,16 @@ func (sub *subscription) signal(d *hub.Delivery) {
 // takes note then.
 func (sub *subscription) departs(d *hub.Delivery) bool {
 	s := sub.session
-	e, err := d.Event()
+	user, err := d.Departed()
 	if err != nil {
 		s.c.logger.Error("member event", "error", err)
+	}
+	if user == "" || user != s.user() {
 		return false
 	}
-	var data chat.MemberData
-	if err := e.Decode(&data); err != nil {
-		s.c.logger.Error("member event", "error", err)
-		return false
-	}
-	if data.User != s.user() {
-		return false
-	}
-	s.c.departed.note(e.Room, data.User, d.Sequence)
-	s.subs.removeRoom(e.Room)
+	room := d.Stream.Room()
+	s.c.departed.note(room, user, d.Sequence)
+	s.subs.removeRoom(room)
 	return true
 }
 

@@ -212,3 +212,23 @@ func TestCloseRoutes(t *testing.T) {
 		t.Errorf("logged %v", log.types)
 	}
 }
+
+// Who departs is told of departures alone, from the frame, and the same to each subscriber.
+func TestDeparted(t *testing.T) {
+	for typ, want := range map[chat.Type]chat.UserID{chat.MemberLeft: "bob", chat.MemberRemoved: "bob", chat.MemberJoined: ""} {
+		e, err := chat.NewEvent("1", "alice", typ, "r", chat.MemberData{User: "bob", Nickname: "bob", Role: chat.Plain})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d := &Delivery{Delivery: &chat.Delivery{Stream: "r", Type: typ, Frame: e.AppendFrame(nil)}}
+		for range 2 {
+			if got, err := d.Departed(); got != want || err != nil {
+				t.Errorf("%s: %q departs, %v, want %q", typ, got, err, want)
+			}
+		}
+	}
+	broken := &Delivery{Delivery: &chat.Delivery{Stream: "r", Type: chat.MemberLeft, Frame: []byte("{")}}
+	if _, err := broken.Departed(); err == nil {
+		t.Error("a frame that cannot be read says nothing")
+	}
+}

@@ -70,9 +70,11 @@ type Delivery struct {
 	// Finished is what the first subscriber has made of the frame for all of them.
 	Finished []byte
 
-	event chat.Event
-	err   error
-	read  bool
+	event    chat.Event
+	err      error
+	read     bool
+	departed chat.UserID // once looked, see Departed
+	looked   bool
 }
 
 // Event is the event in the frame. Errors: as [chat.DecodeFrame].
@@ -82,6 +84,25 @@ func (d *Delivery) Event() (*chat.Event, error) {
 		d.read = true
 	}
 	return &d.event, d.err
+}
+
+// Departed is the user who left the room, or was removed from it, by this event; "" for
+// any other event. Errors: those of the event's data.
+func (d *Delivery) Departed() (chat.UserID, error) {
+	if d.looked || d.Type != chat.MemberLeft && d.Type != chat.MemberRemoved {
+		return d.departed, nil
+	}
+	d.looked = true
+	e, err := d.Event()
+	if err != nil {
+		return "", err
+	}
+	var data chat.MemberData
+	if err := e.Decode(&data); err != nil {
+		return "", err
+	}
+	d.departed = data.User
+	return d.departed, nil
 }
 
 // Place is a subscriber's place in a stream.

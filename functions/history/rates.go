@@ -8,6 +8,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/serve"
 )
 
 // What one user may read: at once, and a second after that. Who has read more waits.
@@ -34,14 +35,7 @@ func (r *rates) wait(ctx context.Context, user chat.UserID) error {
 	if d <= 0 {
 		return nil
 	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return chat.Errorf(chat.Unavailable, "waiting for the rate of reads: %w", ctx.Err())
-	}
+	return serve.Rest(ctx, d)
 }
 
 // read counts bytes that the user has read.

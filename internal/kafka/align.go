@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"knatter.dev/chat"
 )
@@ -159,36 +160,38 @@ func (a *alignment) handles(ctx context.Context, f chat.EventFunction, partition
 	for from < to {
 		var found bool
 		err := patiently(ctx, func() error {
-			t, err := a.log.topic(ctx, chat.TopicRooms, metadataAge)
+			at, err := a.log.led(ctx, partition, metadataAge)
 			if err != nil {
 				return err
-			}
-			at := place{topic: t.TopicID, partition: partition, leader: -1}
-			for _, p := range t.Partitions {
-				if p.Partition == partition {
-					at.leader = p.Leader
-				}
 			}
 			records, next, err := a.log.fetch(ctx, at, from)
 			if err == nil && next <= from {
 				err = fmt.Errorf("nothing at offset %d of partition %d, before %d", from, partition, to)
 			}
-			for _, r := range records {
-				e, invalid := a.cfg.Event(r)
-				if found || invalid != nil || r.Offset >= to || !f.Handles(e.Type) || e.Sequence == 0 {
-					continue
-				}
-				buried, failed := a.buried(ctx, f, e.Sequence)
-				if failed != nil {
-					return failed
-				}
-				found = !buried
+			if err != nil {
+				return err
 			}
-			from = max(from, next)
+			if found, err = a.handlesAny(ctx, f, records, to); err == nil {
+				from = next
+			}
 			return err
 		})
 		if err != nil || found {
 			return found, startFailure("reading "+chat.TopicRooms, err)
+		}
+	}
+	return false, nil
+}
+
+// handlesAny reports whether one of the records, below an offset, is such an event.
+func (a *alignment) handlesAny(ctx context.Context, f chat.EventFunction, records []*kgo.Record, to int64) (bool, error) {
+	for _, r := range records {
+		e, err := a.cfg.Event(r)
+		if err != nil || r.Offset >= to || !f.Handles(e.Type) || e.Sequence == 0 {
+			continue
+		}
+		if buried, err := a.buried(ctx, f, e.Sequence); err != nil || !buried {
+			return !buried, err
 		}
 	}
 	return false, nil

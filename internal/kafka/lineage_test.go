@@ -151,10 +151,7 @@ func TestGenerationBegunByAnother(t *testing.T) {
 // The groups go back to where the stores are, as far as these lack something.
 func TestGroupsGoBack(t *testing.T) {
 	const messages = 30 // at offsets 1 to 30, and then one that nobody stores
-	persist, index := chat.EventFunctions[0], chat.EventFunctions[1]
-	if persist.Name != "persist" || index.Name != "index" {
-		t.Fatal(persist, index)
-	}
+	persist, index := chat.Persist, chat.Index
 	for name, c := range map[string]struct {
 		noted            []chat.Applied
 		persist, indexed int64
@@ -194,16 +191,22 @@ func TestGroupsGoBack(t *testing.T) {
 			if _, err := kafka.Reconcile(t.Context(), c0, s.Progress, s.Events, chat.EventFunctions...); err != nil {
 				t.Fatal(err)
 			}
-			for f, want := range map[string]int64{persist.Group: c.persist, index.Group: c.indexed} {
-				at, err := admin.FetchOffsets(t.Context(), f)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if got, _ := at.Lookup(chat.TopicRooms, partition); got.At != want {
-					t.Errorf("%s is at %d, want %d", f, got.At, want)
-				}
-			}
+			groupsAreAt(t, admin, partition, map[string]int64{persist.Group: c.persist, index.Group: c.indexed})
 		})
+	}
+}
+
+// groupsAreAt checks what groups have committed of a partition.
+func groupsAreAt(t *testing.T, admin *kadm.Client, partition int32, want map[string]int64) {
+	t.Helper()
+	for group, want := range want {
+		at, err := admin.FetchOffsets(t.Context(), group)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := at.Lookup(chat.TopicRooms, partition); got.At != want {
+			t.Errorf("%s is at %d, want %d", group, got.At, want)
+		}
 	}
 }
 
@@ -237,15 +240,7 @@ func TestGroupsDoNotGoBackForDeadLetters(t *testing.T) {
 	if _, err := kafka.Reconcile(t.Context(), c, s.Progress, s.Events, chat.EventFunctions...); err != nil {
 		t.Fatal(err)
 	}
-	for f, want := range map[string]int64{chat.Persist.Group: 3, chat.Index.Group: 4} {
-		at, err := admin.FetchOffsets(t.Context(), f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got, _ := at.Lookup(chat.TopicRooms, partition); got.At != want {
-			t.Errorf("%s is at %d, want %d", f, got.At, want)
-		}
-	}
+	groupsAreAt(t, admin, partition, map[string]int64{chat.Persist.Group: 3, chat.Index.Group: 4})
 }
 
 // A group that has members is not taken back; that a store's note is late, they show.
@@ -253,7 +248,7 @@ func TestGroupWithMembersGoesNotBack(t *testing.T) {
 	c, s := kafkatest.Start(t), stores(t)
 	c = recognized(t, c, s)
 	posted(t, kafkatest.Log(t, c), "room", "m", 10)
-	persist := chat.EventFunctions[0]
+	persist := chat.Persist
 	member := client(t, c, kgo.ConsumerGroup(persist.Group), kgo.ConsumeTopics(chat.TopicRooms), kgo.DisableAutoCommit(), kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	for n := 0; n < 10; {
 		fetches := member.PollFetches(t.Context())

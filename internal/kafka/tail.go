@@ -208,11 +208,15 @@ var errNoAnswer = errors.New("the broker did not answer for the partition")
 
 // place finds a stream's partition as kgo's producer does, see [partitioner].
 func (l *Log) place(ctx context.Context, stream chat.StreamID, age time.Duration) (place, error) {
+	return l.led(ctx, partitionOf(stream, int(l.partitions.Load())), age)
+}
+
+// led is a partition whose leader is known.
+func (l *Log) led(ctx context.Context, partition int32, age time.Duration) (place, error) {
 	all, err := l.places(ctx, age)
 	if err != nil {
 		return place{}, err
 	}
-	partition := partitionOf(stream, len(all))
 	for _, at := range all {
 		if at.partition != partition {
 			continue

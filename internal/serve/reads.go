@@ -161,6 +161,12 @@ func (r *Reads) rest(ctx context.Context, user chat.UserID) error {
 		taken.Cancel()
 		return chat.Errorf(chat.TooMany, "reading has taken too much time, try again in some seconds")
 	}
+	return Rest(ctx, d)
+}
+
+// Rest waits for as long as a user has to, who has read more than their rate. Errors:
+// Unavailable when ctx ends first.
+func Rest(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
