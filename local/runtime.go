@@ -355,9 +355,9 @@ func (p *parts) wire(cfg config, signer *auth.Signer, callers *auth.Callers) {
 		p.requests[name] = serve.Local{Handler: handler()}
 	}
 	targets := map[string]func() chat.Handler{
-		// Over a group, so that what comes from several partitions shares a commit.
-		chat.Persist.Name: func() chat.Handler { return serve.NewGroup(persist.With(s.Events, s.Rooms)) },
-		chat.Index.Name:   func() chat.Handler { return serve.NewGroup(index.With(s.Index)) },
+		// Batched, so that what comes from several partitions shares a commit.
+		chat.Persist.Name: func() chat.Handler { return serve.NewBatcher(persist.With(s.Events, s.Rooms)) },
+		chat.Index.Name:   func() chat.Handler { return serve.NewBatcher(index.With(s.Index)) },
 		chat.Fanout.Name:  func() chat.Handler { return fanout.With(s.Routes, s.Events, p.deliverer) },
 	}
 	made := make(map[string]chat.Handler)

@@ -93,7 +93,7 @@ func talk(t *testing.T, s *Server, total int, senders client.Options, watchers .
 	t.Helper()
 	room, connections := crowd(t, s, 6, senders)
 	for i := range connections {
-		connections[i].pace = rate.NewLimiter(15, 5)
+		connections[i].limiter = rate.NewLimiter(15, 5)
 	}
 	b := &busyRoom{t: t, id: room, owner: connections[0].person, total: total, seen: make([][]place, len(watchers)), count: make([]atomic.Int64, len(watchers))}
 	for i, o := range watchers {

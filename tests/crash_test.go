@@ -30,7 +30,7 @@ func TestKilledUnderLoad(t *testing.T) {
 	for i, c := range connections {
 		for j := range 8 {
 			sending.Go(func() {
-				for n := 0; ctx.Err() == nil && c.pace.Wait(ctx) == nil; n++ {
+				for n := 0; ctx.Err() == nil && c.limiter.Wait(ctx) == nil; n++ {
 					text := fmt.Sprintf("crash %s", word(n*64+i*8+j))
 					mu.Lock()
 					tried[text] = true

@@ -119,9 +119,9 @@ func watchCounting(conn *client.Conn, messages int, count *atomic.Int64) []place
 
 // connection is one of several by which people send at once.
 type connection struct {
-	person *Person
-	conn   *client.Conn
-	pace   *rate.Limiter // a bit below the server's limit
+	person  *Person
+	conn    *client.Conn
+	limiter *rate.Limiter // a bit below the server's limit
 }
 
 // crowd makes a room and connections of its members.
@@ -159,7 +159,7 @@ func sendAll(t *testing.T, connections []connection, room chat.RoomID, total int
 		for range inFlight {
 			sending.Go(func() {
 				for {
-					if err := c.pace.Wait(ctx); err != nil {
+					if err := c.limiter.Wait(ctx); err != nil {
 						return
 					}
 					n, ok := <-numbers

@@ -34,8 +34,8 @@ func With(index chat.SearchIndex) *Function {
 
 func (f *Function) use(index chat.SearchIndex, lineage serve.Lineage, stop func() error) {
 	f.index = index
-	// Over a group, so that concurrent requests share a commit.
-	f.Use(serve.Events(serve.NewGroup(f), lineage), stop)
+	// Batched, so that concurrent requests share a commit.
+	f.Use(serve.Events(serve.NewBatcher(f), lineage), stop)
 }
 
 // messagesInARow are analysed before others get their turn: where functions share

@@ -33,8 +33,8 @@ func With(events chat.EventStore, rooms chat.RoomStore) *Function {
 
 func (f *Function) use(events chat.EventStore, rooms chat.RoomStore, lineage serve.Lineage, stop func() error) {
 	f.events, f.rooms = events, rooms
-	// Over a group, so that concurrent requests share a commit.
-	f.Use(serve.Events(serve.NewGroup(f), lineage), stop)
+	// Batched, so that concurrent requests share a commit.
+	f.Use(serve.Events(serve.NewBatcher(f), lineage), stop)
 }
 
 // HandleEvents implements [chat.Handler]. Errors: Invalid for an event that no

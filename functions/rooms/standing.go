@@ -58,9 +58,9 @@ func (s standing) mayChange(by, user chat.UserID, role chat.Role) error {
 	return nil
 }
 
-// successor is who becomes owner of a room that has members and no owner: of its
-// moderators, else of all members, the one whose stay is the longest.
-func (s standing) successor() (heir chat.Membership, ok bool) {
+// successor returns who becomes owner of a room that has members but no owner: the
+// longest-serving moderator, or else the longest-serving member.
+func (s standing) successor() (next chat.Membership, ok bool) {
 	rank := func(m chat.Membership) int {
 		if m.Role == chat.Moderator {
 			return 0
@@ -73,11 +73,11 @@ func (s standing) successor() (heir chat.Membership, ok bool) {
 		case !m.Active:
 		case m.Role == chat.Owner:
 			return chat.Membership{}, false
-		case !ok || cmp.Or(cmp.Compare(rank(m), rank(heir)), cmp.Compare(m.Since, heir.Since)) < 0:
-			heir, ok = m, true
+		case !ok || cmp.Or(cmp.Compare(rank(m), rank(next)), cmp.Compare(m.Since, next.Since)) < 0:
+			next, ok = m, true
 		}
 	}
-	return heir, ok
+	return next, ok
 }
 
 // place is a standing and the place in the log up to which it is complete: events
@@ -200,11 +200,11 @@ func (f *Function) ensureOwner(ctx context.Context, room chat.Room) error {
 	if err != nil {
 		return err
 	}
-	heir, ok := now.successor()
+	successor, ok := now.successor()
 	if !ok {
 		return nil
 	}
-	_, err = f.publishRole(ctx, heir.User, heir, chat.Owner)
+	_, err = f.publishRole(ctx, successor.User, successor, chat.Owner)
 	return err
 }
 

@@ -191,14 +191,16 @@ func TestManyAtOnce(t *testing.T) {
 // A room that was left without an owner, by a version that did so or by a crash, has
 // one as soon as anybody looks.
 func TestRoomWithoutOwner(t *testing.T) {
-	for name, look := range map[string]func(heir *person, room string) any{
-		"members": func(heir *person, room string) any { return heir.members(room) != "" },
-		"room":    func(heir *person, room string) any { return heir.does("GET", "/v1/rooms/"+room, nil, 200)["role"] },
-		"list": func(heir *person, room string) any {
-			return heir.does("GET", "/v1/rooms", nil, 200)["rooms"].([]any)[0].(object)["role"]
+	for name, look := range map[string]func(successor *person, room string) any{
+		"members": func(successor *person, room string) any { return successor.members(room) != "" },
+		"room": func(successor *person, room string) any {
+			return successor.does("GET", "/v1/rooms/"+room, nil, 200)["role"]
 		},
-		"rename": func(heir *person, room string) any {
-			return heir.does("PATCH", "/v1/rooms/"+room, object{"name": "new"}, 200)["role"]
+		"list": func(successor *person, room string) any {
+			return successor.does("GET", "/v1/rooms", nil, 200)["rooms"].([]any)[0].(object)["role"]
+		},
+		"rename": func(successor *person, room string) any {
+			return successor.does("PATCH", "/v1/rooms/"+room, object{"name": "new"}, 200)["role"]
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

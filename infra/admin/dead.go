@@ -84,7 +84,7 @@ func list(w io.Writer, l kafka.Letter) {
 		typ, room, sequence, id = "-", "-", "-", "-"
 		why = "(no event: " + l.Invalid.Error() + ") " + why
 	}
-	fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", placeOf(l), l.Buried.UTC().Format(time.DateTime), functionOf(l),
+	fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\t%s\t%s\t%s\n", placeOf(l), l.Time.UTC().Format(time.DateTime), functionOf(l),
 		l.Code, printable(typ), printable(room), sequence, printable(id), printable(why))
 }
 

@@ -200,7 +200,7 @@ func (d *Dispatcher) Lag() int64 {
 }
 
 func (d *Dispatcher) poll(ctx context.Context, client *kgo.Client) {
-	for pace := kafka.NewPace(d.opts.Pause); ; pace.Wait(ctx) {
+	for limiter := kafka.NewPollLimiter(d.opts.Pause); ; limiter.Wait(ctx) {
 		fetches := client.PollFetches(ctx)
 		if ctx.Err() != nil || fetches.IsClientClosed() {
 			client.AllowRebalance()

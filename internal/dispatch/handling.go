@@ -41,7 +41,7 @@ func (h *handling) batch(ctx, going context.Context, records []*kgo.Record, low 
 	for _, r := range records {
 		e, err := h.cfg.Event(r)
 		if err != nil {
-			if err := h.bury(going, r, err); err != nil {
+			if err := h.deadLetter(going, r, err); err != nil {
 				return err
 			}
 			continue
@@ -112,7 +112,7 @@ func (h *handling) alone(ctx, going context.Context, event []chat.Event, origin 
 			return ctx.Err()
 		}
 		if chat.KindOf(err).Never() || try == h.opts.MaxTries {
-			return h.bury(going, origin, err)
+			return h.deadLetter(going, origin, err)
 		}
 		pause := h.opts.backoff(try)
 		h.count.retried.Inc()
@@ -140,9 +140,9 @@ func (h *handling) try(ctx context.Context, events []chat.Event) error {
 // maxErrorData bounds what a dead letter says about its failure.
 const maxErrorData = 1024
 
-// bury puts a record with the dead letters, as it came and with what was wrong.
-// It doesn't give up before it has, or going ends.
-func (h *handling) bury(going context.Context, r *kgo.Record, cause error) error {
+// deadLetter writes a record to the dead letters as it came, with the reason. It tries
+// until that succeeds or going ends.
+func (h *handling) deadLetter(going context.Context, r *kgo.Record, cause error) error {
 	dest := "function:" + h.fn.Name
 	if at, ok := h.target.(*remote); ok {
 		dest = at.url

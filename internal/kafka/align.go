@@ -53,9 +53,9 @@ type deadLetter struct {
 	sequence chat.Sequence
 }
 
-// buried reports whether an event is with the dead letters: a function is done with it,
+// isDead reports whether an event is with the dead letters: a function is done with it,
 // though no store has it. Errors: Unavailable.
-func (a *alignment) buried(ctx context.Context, f chat.EventFunction, s chat.Sequence) (bool, error) {
+func (a *alignment) isDead(ctx context.Context, f chat.EventFunction, s chat.Sequence) (bool, error) {
 	if a.dead == nil {
 		dead := make(map[deadLetter]bool)
 		if err := DeadLetters(ctx, a.cfg, func(l Letter) error {
@@ -190,8 +190,8 @@ func (a *alignment) handlesAny(ctx context.Context, f chat.EventFunction, record
 		if err != nil || r.Offset >= to || !f.Handles(e.Type) || e.Sequence == 0 {
 			continue
 		}
-		if buried, err := a.buried(ctx, f, e.Sequence); err != nil || !buried {
-			return !buried, err
+		if dead, err := a.isDead(ctx, f, e.Sequence); err != nil || !dead {
+			return !dead, err
 		}
 	}
 	return false, nil

@@ -67,7 +67,7 @@ func (c Config) DeadLetter(r *kgo.Record, f Failure) *kgo.Record {
 type Letter struct {
 	Partition int32 // of chat.dead
 	Offset    int64
-	Buried    time.Time
+	Time      time.Time // when the function refused it
 	Failure
 	Event    chat.Event // with its stream and sequence
 	Invalid  error      // why Event is none that a function could be given; nil if it is
@@ -76,7 +76,7 @@ type Letter struct {
 
 // letter reads a dead letter, of ours or as Knative's sources write them.
 func (c Config) letter(r *kgo.Record) Letter {
-	l := Letter{Partition: r.Partition, Offset: r.Offset, Buried: r.Timestamp}
+	l := Letter{Partition: r.Partition, Offset: r.Offset, Time: r.Timestamp}
 	for _, h := range r.Headers {
 		switch h.Key {
 		case attribute + attrErrorDest:

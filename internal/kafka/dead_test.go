@@ -63,7 +63,7 @@ func TestDeadLetterIsTheEvent(t *testing.T) {
 	if l.Invalid != nil || !reflect.DeepEqual(l.Event, want) {
 		t.Errorf("got %+v, %v, want %+v", l.Event, l.Invalid, want)
 	}
-	if want := (kafka.Failure{Function: "index", Dest: "http://index", Code: 422, Data: "no"}); l.Failure != want || l.Replayed || l.Buried.IsZero() {
+	if want := (kafka.Failure{Function: "index", Dest: "http://index", Code: 422, Data: "no"}); l.Failure != want || l.Replayed || l.Time.IsZero() {
 		t.Errorf("got %+v", l)
 	}
 	// The generation goes on, the letter's event stays what it was.

@@ -56,7 +56,7 @@ func FollowDeliveries(ctx context.Context, c Config, connector int, ready func()
 	defer client.Close()
 	ready()
 
-	for pace := NewPace(deliveryPause); ; pace.Wait(ctx) {
+	for limiter := NewPollLimiter(deliveryPause); ; limiter.Wait(ctx) {
 		fetches := client.PollFetches(ctx)
 		if err := ctx.Err(); err != nil {
 			return err

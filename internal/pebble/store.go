@@ -5,7 +5,7 @@
 // What is read before it is written (first sequences, newest changes, counts) is
 // so under a mutex of its store, held until the write is durable: whoever finds
 // a row may rely on it. Throughput does not come from concurrent calls but from
-// large ones (see serve.Group), and the stores' syncs share the database's log.
+// large ones (see serve.Batcher), and the stores' syncs share the database's log.
 package pebble
 
 import (

@@ -2,13 +2,11 @@ package serve
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
 	"strconv"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/auth"
-	"knatter.dev/chat/internal/guard"
 )
 
 // Attributes that KafkaSource adds to each record.
@@ -122,89 +120,4 @@ func placeRecord(e *chat.Event, known chat.Lineage) error {
 		e.Origin = &chat.Origin{Partition: int32(partition), From: e.Sequence, To: e.Sequence + 1}
 	}
 	return nil
-}
-
-// Group makes concurrent calls share one call of h: while one batch is being
-// handled the next one gathers, so that n waiting events cost one commit. What
-// waits for more is bounded: a larger commit would be no cheaper an event, but
-// take memory and time during which none is done. Each call returns when its own events are done. When a shared batch fails, each
-// call's events are handled alone, so that one bad event fails only its own call.
-type Group struct {
-	h     chat.Handler
-	calls chan *call
-	slot  chan struct{} // held by the caller that handles a batch
-}
-
-type call struct {
-	ctx    context.Context
-	events []chat.Event
-	done   chan error
-}
-
-const (
-	maxGroup  = 512  // calls that wait, and that share a batch
-	fullGroup = 1000 // events, at which a batch waits for no further call
-)
-
-// NewGroup returns a group over h. It has no goroutine of its own: the callers
-// take turns in handling what has gathered.
-func NewGroup(h chat.Handler) *Group {
-	return &Group{h: h, calls: make(chan *call, maxGroup), slot: make(chan struct{}, 1)}
-}
-
-var _ chat.Handler = (*Group)(nil)
-
-// HandleEvents implements [chat.Handler].
-func (g *Group) HandleEvents(ctx context.Context, events []chat.Event) error {
-	c := &call{ctx: ctx, events: events, done: make(chan error, 1)}
-	select {
-	case g.calls <- c:
-	case <-ctx.Done():
-		return chat.Errorf(chat.Unavailable, "overloaded: %w", ctx.Err())
-	}
-	for {
-		select {
-		case err := <-c.done:
-			return err
-		case g.slot <- struct{}{}:
-			g.handleGathered()
-			<-g.slot
-		}
-	}
-}
-
-// handleGathered takes the calls that have gathered and handles them as one.
-func (g *Group) handleGathered() {
-	var calls []*call
-	var events []chat.Event
-	for len(calls) < maxGroup && len(events) < fullGroup {
-		select {
-		case c := <-g.calls:
-			calls = append(calls, c)
-			events = append(events, c.events...)
-			continue
-		default:
-		}
-		break
-	}
-	if len(calls) == 0 {
-		return
-	}
-	err := g.handle(calls[0].ctx, events)
-	for _, c := range calls {
-		// What is away is away for each; anything else may be one event's fault.
-		if err != nil && len(calls) > 1 && chat.KindOf(err) != chat.Unavailable {
-			c.done <- g.handle(c.ctx, c.events)
-			continue
-		}
-		c.done <- err
-	}
-}
-
-// handle calls h. A caller that gave up must not fail the others, so its context
-// does not end the call; nor must a panic, which would leave them waiting.
-func (g *Group) handle(ctx context.Context, events []chat.Event) error {
-	return guard.Call(ctx, slog.Default(), "the function", func() error {
-		return g.h.HandleEvents(context.WithoutCancel(ctx), events)
-	})
 }

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// pace is how long each pair waits between two messages of a steady load.
-const pace = 200 * time.Millisecond
+// interval is how long each pair waits between two messages of a steady load.
+const interval = 200 * time.Millisecond
 
 // during has a crowd talk while something happens, and some seconds longer, and
 // checks what came of it.
@@ -21,7 +21,7 @@ func (c *Cluster) during(t *testing.T, cr *crowd, happens func()) {
 	}
 	talked := make(chan result, 1)
 	go func() { // ends with ctx
-		count, acks := cr.talks(ctx, t, 1<<20, pace)
+		count, acks := cr.talks(ctx, t, 1<<20, interval)
 		talked <- result{count, acks}
 	}()
 	begin := time.Now()

@@ -12,8 +12,8 @@ import (
 	"knatter.dev/chat/connector/client"
 )
 
-// pace is how long the bystander waits after an ack before the next message.
-const pace = 15 * time.Millisecond
+// interval is how long the bystander waits after an ack before the next message.
+const interval = 15 * time.Millisecond
 
 // patience is how long anything that must work at all may take.
 const patience = 20 * time.Second
@@ -63,7 +63,7 @@ type Latency struct {
 func (b *bystander) Talks(length time.Duration, l *Latency) error {
 	var took []time.Duration
 	connects := b.conn.Stats().Connects
-	for begun := time.Now(); time.Since(begun) < length; time.Sleep(pace) {
+	for begun := time.Now(); time.Since(begun) < length; time.Sleep(interval) {
 		sent := time.Now()
 		// An ack counts however late it is: the slowest must not be left out.
 		within, stop := context.WithTimeout(context.Background(), patience)
