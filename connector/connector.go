@@ -24,6 +24,7 @@ import (
 	"knatter.dev/chat/connector/socket"
 	"knatter.dev/chat/internal/auth"
 	"knatter.dev/chat/internal/listen"
+	"knatter.dev/chat/internal/wait"
 )
 
 const (
@@ -248,10 +249,7 @@ func (c *Connector) followDeliveries() {
 			c.ready.Store(false)
 			c.lost()
 		}
-		select {
-		case <-time.After(followRetry):
-		case <-c.ctx.Done():
-		}
+		wait.For(followRetry, c.ctx.Done())
 	}
 }
 

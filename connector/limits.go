@@ -8,6 +8,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/wait"
 )
 
 const (
@@ -123,21 +124,6 @@ func reserve(lim *rate.Limiter, n int) time.Duration {
 	return min(lim.ReserveN(time.Now(), min(n, lim.Burst())).Delay(), longestWait)
 }
 
-// sleep waits; false when done was closed before.
-func sleep(d time.Duration, done <-chan struct{}) bool {
-	if d <= 0 {
-		return true
-	}
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-done:
-		return false
-	}
-}
-
 // allowHTTP takes what a request of the user sends, and waits for its bytes.
 // Errors: TooMany over the frames, with the time after which there will be room;
 // Unavailable when ctx ends.
@@ -149,7 +135,7 @@ func (c *Connector) allowHTTP(ctx context.Context, user chat.UserID, events, byt
 		taken.CancelAt(now)
 		return retry, chat.Errorf(chat.TooMany, "over %d events a second", c.cfg.UserFramesPerSecond)
 	}
-	if !sleep(u.take(bytes), ctx.Done()) {
+	if !wait.For(u.take(bytes), ctx.Done()) {
 		return 0, chat.Errorf(chat.Unavailable, "waiting for the rate in bytes: %w", ctx.Err())
 	}
 	return 0, nil

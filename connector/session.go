@@ -16,6 +16,7 @@ import (
 	"knatter.dev/chat/internal/auth"
 	"knatter.dev/chat/internal/guard"
 	"knatter.dev/chat/internal/serve"
+	"knatter.dev/chat/internal/wait"
 )
 
 const (
@@ -168,7 +169,7 @@ func (s *session) pause(d time.Duration) {
 		return
 	}
 	s.waits.Store(true)
-	sleep(d, s.done)
+	wait.For(d, s.done)
 	s.resume()
 }
 

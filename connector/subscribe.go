@@ -10,6 +10,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/connector/hub"
+	"knatter.dev/chat/internal/wait"
 )
 
 const (
@@ -147,7 +148,7 @@ func (f *subscriptions) follow(room chat.RoomID, after *chat.Sequence) error {
 	sub := f.subscription(room)
 	count := len(f.rooms)
 	f.mu.Unlock()
-	if !sleep(reserve(f.s.c.shares.of(user).lookups, 1), f.s.done) {
+	if !wait.For(reserve(f.s.c.shares.of(user).lookups, 1), f.s.done) {
 		return nil
 	}
 	m, err := f.s.c.membership(f.s.c.ctx, room, user)

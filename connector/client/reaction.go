@@ -9,6 +9,7 @@ import (
 	"github.com/fasthttp/websocket"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/wait"
 )
 
 // The connector's own close codes.
@@ -114,10 +115,5 @@ func (b *backoff) pause(ctx context.Context) bool {
 		b.now, d = false, 0
 	}
 	b.last = d
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(d):
-		return ctx.Err() == nil
-	}
+	return wait.For(d, ctx.Done()) && ctx.Err() == nil
 }

@@ -14,6 +14,7 @@ import (
 	"knatter.dev/chat/internal/guard"
 	"knatter.dev/chat/internal/kafka"
 	"knatter.dev/chat/internal/serve"
+	"knatter.dev/chat/internal/wait"
 )
 
 // handling is what is done with a batch: calls of the function, retries, dead
@@ -119,8 +120,8 @@ func (h *handling) alone(ctx, going context.Context, event []chat.Event, origin 
 		h.opts.Logger.WarnContext(ctx, "event failed, to be retried",
 			slog.String("type", string(event[0].Type)), slog.Any("stream", event[0].Stream), slog.String("sequence", event[0].Sequence.String()),
 			slog.Int("try", try), slog.Duration("pause", pause), slog.Any("error", err))
-		if err := wait(going, pause); err != nil {
-			return err
+		if !wait.For(pause, going.Done()) {
+			return going.Err()
 		}
 	}
 }
@@ -163,8 +164,8 @@ func (h *handling) deadLetter(going context.Context, r *kgo.Record, cause error)
 			return going.Err()
 		}
 		h.opts.Logger.ErrorContext(going, "dead letter not written, to be retried", slog.Any("error", err))
-		if err := wait(going, h.opts.backoff(try)); err != nil {
-			return err
+		if !wait.For(h.opts.backoff(try), going.Done()) {
+			return going.Err()
 		}
 	}
 }
@@ -188,15 +189,4 @@ func (o Options) backoff(try int) time.Duration {
 		d = o.MinBackoff << shift
 	}
 	return d/2 + rand.N(d/2+1)
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

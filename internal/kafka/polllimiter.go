@@ -3,6 +3,8 @@ package kafka
 import (
 	"context"
 	"time"
+
+	"knatter.dev/chat/internal/wait"
 )
 
 // A PollLimiter keeps a loop from polling too often. A poll after a pause longer
@@ -21,13 +23,6 @@ func NewPollLimiter(interval time.Duration) *PollLimiter {
 
 // Wait blocks until the next poll is due, or ctx ends.
 func (p *PollLimiter) Wait(ctx context.Context) {
-	if d := time.Until(p.next); d > 0 {
-		t := time.NewTimer(d)
-		defer t.Stop()
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-		}
-	}
+	wait.For(time.Until(p.next), ctx.Done())
 	p.next = time.Now().Add(p.interval)
 }

@@ -10,6 +10,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/wait"
 )
 
 // Codes of the server that we tell apart.
@@ -87,21 +88,14 @@ const (
 func again(ctx context.Context, f func(maybe bool) error) error {
 	for n := 1; ; n++ {
 		err := f(n > 1)
-		if err == nil || n == tries || !transient(err) || !wait(ctx, pause<<n) {
+		if err == nil || n == tries || !transient(err) || !rest(ctx, pause<<n) {
 			return failure(err)
 		}
 	}
 }
 
-// wait waits for half to all of a time, so that those who collided do not do so
-// again. It tells whether the context let it.
-func wait(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d/2 + rand.N(d/2))
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
+// rest waits for between half and all of d, so that callers who collided do not
+// collide again. It reports whether ctx lasted that long.
+func rest(ctx context.Context, d time.Duration) bool {
+	return wait.For(d/2+rand.N(d/2), ctx.Done())
 }

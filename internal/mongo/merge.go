@@ -85,7 +85,7 @@ func (m *merger[D, P]) apply(ctx context.Context, c *mongo.Collection) error {
 			if len(left) == 0 {
 				break
 			}
-			if round == mergeRounds || !wait(ctx, mergePause*time.Duration(min(round, 10))) {
+			if round == mergeRounds || !rest(ctx, mergePause*time.Duration(min(round, 10))) {
 				return chat.Errorf(chat.Unavailable, "store: too many change the same document")
 			}
 		}

@@ -15,6 +15,7 @@ import (
 	"knatter.dev/chat/internal/auth"
 	"knatter.dev/chat/internal/guard"
 	"knatter.dev/chat/internal/priority"
+	"knatter.dev/chat/internal/wait"
 )
 
 // Reads bounds what reading costs, where a request may cost much: a rate for each
@@ -167,14 +168,10 @@ func (r *Reads) rest(ctx context.Context, user chat.UserID) error {
 // Rest waits for as long as a user has to, who has read more than their rate. Errors:
 // Unavailable when ctx ends first.
 func Rest(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
+	if !wait.For(d, ctx.Done()) {
 		return chat.Errorf(chat.Unavailable, "waiting for the rate of reads: %w", ctx.Err())
 	}
+	return nil
 }
 
 // reserve takes time, though it may not be there yet.
