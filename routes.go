@@ -62,34 +62,44 @@ func (f EventFunction) Handles(t Type) bool {
 // RequestFunctions are the functions that answer HTTP requests.
 var RequestFunctions = []string{"accounts", "rooms", "history", "search"}
 
+// paths is the table of the HTTP paths that functions answer. A row stands for its path and
+// all below it, unless a longer row fits; what is in braces stands for any segment.
+var paths = []struct{ path, function string }{
+	{"/.well-known/jwks.json", "accounts"},
+	{"/v1/accounts", "accounts"},
+	{"/v1/sessions", "accounts"},
+	{"/v1/oauth", "accounts"},
+	{"/v1/me", "accounts"},
+	{"/v1/me/invitations", "rooms"},
+	{"/v1/direct", "rooms"},
+	{"/v1/rooms", "rooms"},
+	{"/v1/rooms/{room}/messages", "history"},
+	{"/v1/rooms/{room}/events", "history"},
+	{"/v1/search", "search"},
+}
+
 // FunctionFor is the name of the function that answers an HTTP path; "" when none
 // does.
-func FunctionFor(path string) string {
-	if path == "/.well-known/jwks.json" {
-		return "accounts"
-	}
-	rest, ok := strings.CutPrefix(path, "/v1/")
-	if !ok {
-		return ""
-	}
-	part := strings.Split(rest, "/")
-	switch part[0] {
-	case "me":
-		if len(part) == 2 && part[1] == "invitations" {
-			return "rooms"
+func FunctionFor(path string) (function string) {
+	most, segments := 0, strings.Split(path, "/")
+	for _, row := range paths {
+		pattern := strings.Split(row.path, "/")
+		if len(pattern) > most && below(segments, pattern) {
+			most, function = len(pattern), row.function
 		}
-		return "accounts"
-	case "accounts", "sessions", "oauth":
-		return "accounts"
-	case "direct":
-		return "rooms"
-	case "search":
-		return "search"
-	case "rooms":
-		if len(part) == 3 && (part[2] == "messages" || part[2] == "events") {
-			return "history"
-		}
-		return "rooms"
 	}
-	return ""
+	return function
+}
+
+// below reports whether a path is the pattern's or below it.
+func below(path, pattern []string) bool {
+	if len(path) < len(pattern) {
+		return false
+	}
+	for i, p := range pattern {
+		if p != path[i] && !strings.HasPrefix(p, "{") {
+			return false
+		}
+	}
+	return true
 }

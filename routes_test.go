@@ -11,11 +11,13 @@ import (
 func TestFunctionFor(t *testing.T) {
 	for path, want := range map[string]string{
 		"/v1/accounts": "accounts", "/v1/sessions": "accounts", "/v1/sessions/refresh": "accounts",
-		"/v1/me": "accounts", "/v1/me/friends": "accounts", "/v1/me/friends/bob": "accounts", "/v1/me/invitations": "rooms", "/v1/me/invitations/x": "accounts",
+		"/v1/me": "accounts", "/v1/me/friends": "accounts", "/v1/me/friends/bob": "accounts", "/v1/me/invitations": "rooms", "/v1/me/invitations/x": "rooms", "/v1/me/": "accounts",
 		"/v1/oauth/google/callback": "accounts", "/.well-known/jwks.json": "accounts",
 		"/v1/rooms": "rooms", "/v1/rooms/r": "rooms", "/v1/rooms/r/members": "rooms", "/v1/rooms/r/members/bob": "rooms", "/v1/direct": "rooms",
-		"/v1/rooms/r/messages": "history", "/v1/rooms/r/events": "history", "/v1/search": "search",
-		"/v1/socket": "", "/v1/events": "", "/": "", "": "", "/v1": "", "/v2/rooms": "", "/healthz": "", "/.well-known/jwks.json/x": "",
+		"/v1/rooms/r/messages": "history", "/v1/rooms/r/messages/1": "history", "/v1/rooms/r/events": "history",
+		"/v1/rooms/messages": "rooms", "/v1/rooms/r/messagesx": "rooms", "/v1/rooms/r/members/messages": "rooms", "/v1/roomsx": "", "/v1/": "", "v1/rooms": "", "//v1/rooms": "",
+		"/v1/search": "search",
+		"/v1/socket": "", "/v1/events": "", "/": "", "": "", "/v1": "", "/v2/rooms": "", "/healthz": "", "/.well-known/jwks": "",
 	} {
 		got := chat.FunctionFor(path)
 		if got != want {

@@ -4,26 +4,22 @@
 package connector
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"net"
-	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/valyala/fasthttp"
-
 	"knatter.dev/chat"
+	"knatter.dev/chat/connector/edge"
 	"knatter.dev/chat/connector/hub"
 	"knatter.dev/chat/connector/socket"
 	"knatter.dev/chat/internal/auth"
-	"knatter.dev/chat/internal/listen"
 	"knatter.dev/chat/internal/wait"
 )
 
@@ -32,8 +28,6 @@ const (
 	streamSweepEvery = 5 * time.Minute // a route that nobody follows for so long is closed
 	followRetry      = time.Second
 	pingTimeout      = 2 * time.Second
-	headerBytes      = 24 << 10 // for an event in binary mode with all the extensions that it may have, escaped
-	headerTimeout    = 10 * time.Second
 )
 
 // Connector is one gateway process's state.
@@ -43,19 +37,14 @@ type Connector struct {
 	log       Log
 	signals   Signals
 	follow    Follow
-	rooms     chat.RoomStore
 	store     func(context.Context) error
 	verifier  *auth.Verifier
-	functions map[string]http.RoundTripper
+	functions edge.Functions
 	logger    *slog.Logger
 	metrics   *metrics
-	assets    map[string]asset
-	origins   origins
-	proxies   proxies
-	bodies    *bodies
-	sent      *sent
-	departed  departed
-	server    *fasthttp.Server
+	members   *members
+	publisher *publisher
+	edge      *edge.Server
 	hub       *hub.Hub
 	shares    *shares
 	accounts  Accounts
@@ -75,15 +64,7 @@ type Connector struct {
 
 // New returns a connector that does nothing yet.
 func New(cfg Config, parts Parts) (*Connector, error) {
-	assets, err := loadAssets(parts.Web)
-	if err != nil {
-		return nil, err
-	}
 	cfg = cfg.withDefaults()
-	allowed, err := newOrigins(cfg.Origins)
-	if err != nil {
-		return nil, err
-	}
 	if cfg.Heartbeat < LeastHeartbeat {
 		return nil, chat.Errorf(chat.Invalid, "the heartbeat must be at least %v", LeastHeartbeat)
 	}
@@ -93,20 +74,15 @@ func New(cfg Config, parts Parts) (*Connector, error) {
 		log:       parts.Log,
 		signals:   parts.Signals,
 		follow:    parts.Follow,
-		rooms:     parts.Rooms,
 		store:     parts.Store,
 		verifier:  parts.Verifier,
 		functions: parts.Functions,
 		logger:    parts.Logger,
 		metrics:   newMetrics(),
-		assets:    assets,
 		shares:    newShares(cfg),
 		accounts:  parts.Accounts,
 		started:   time.Now(),
-		origins:   allowed,
-		proxies:   cfg.TrustedProxies,
-		bodies:    newBodies(cfg.BodyBytes),
-		sent:      newSent(),
+		members:   &members{RoomStore: parts.Rooms},
 		pages:     newPages(),
 		sessions:  make(map[*session]struct{}),
 	}
@@ -116,59 +92,24 @@ func New(cfg Config, parts Parts) (*Connector, error) {
 	c.prober = &prober{deliver: parts.Deliverer, log: parts.Log, self: cfg.Ordinal}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.hub = hub.New(c.ctx, c.log, cfg.Ordinal, c.logger)
-	c.server = &fasthttp.Server{
-		Handler:            c.serveHTTP,
-		Name:               "knatter",
-		KeepHijackedConns:  true,
-		StreamRequestBody:  true, // bodies are read when it is known whose and how large they are
-		MaxRequestBodySize: 1,    // read before that
-		HeaderReceived:     c.bodyConfig,
-
-		DisablePreParseMultipartForm: true,
-		ReadBufferSize:               headerBytes,
-		ReadTimeout:                  headerTimeout,
-		WriteTimeout:                 30 * time.Second,
-		IdleTimeout:                  2 * time.Minute,
-		CloseOnShutdown:              true,
-		NoDefaultServerHeader:        true,
-		ErrorHandler:                 c.badRequest,
-		Logger:                       silent{},
-		ConnState:                    noteIdle,
+	c.publisher = &publisher{log: parts.Log, members: c.members, sent: newSent(), draining: c.draining.Load, frameBytes: cfg.FrameBytes}
+	var err error
+	c.edge, err = edge.New(c.ctx, edge.Config{
+		Origins:               cfg.Origins,
+		TrustedProxies:        cfg.TrustedProxies,
+		Connections:           cfg.Connections,
+		ConnectionsPerAddress: cfg.ConnectionsPerAddress,
+		BodyBytes:             cfg.BodyBytes,
+		BodyTimeout:           cfg.BodyTimeout,
+		FunctionTimeout:       cfg.FunctionTimeout,
+	}, edge.Parts{Functions: parts.Functions, Web: parts.Web, Logger: c.logger})
+	if err != nil {
+		c.cancel()
+		return nil, err
 	}
+	c.handle()
 	return c, nil
 }
-
-// listener puts the connections' limits on ln. The proxies in front have those of
-// everybody behind them.
-func (c *Connector) listener(ln net.Listener) net.Listener {
-	limits := listen.Defaults()
-	limits.Total = cmp.Or(c.cfg.Connections, limits.Total)
-	limits.PerAddress = cmp.Or(c.cfg.ConnectionsPerAddress, limits.PerAddress)
-	limits.Exempt = c.proxies.contain
-	return lingering{listen.New(ln, limits)}
-}
-
-// noteIdle tells the listener which connections may make room for others: those
-// between two requests. See also arrived.
-func noteIdle(conn net.Conn, state fasthttp.ConnState) {
-	if l, ok := conn.(lingeringConn); ok && state == fasthttp.StateIdle {
-		l.SetIdle(true)
-	}
-}
-
-// arrived tells the listener that a connection has sent a whole request: until
-// then it may make room for others, however slowly it sends one.
-func arrived(ctx *fasthttp.RequestCtx) {
-	if l, ok := ctx.Conn().(lingeringConn); ok {
-		l.SetIdle(false)
-	}
-}
-
-// silent takes what fasthttp would log: addresses, and of a request that it could
-// not read what was in it.
-type silent struct{}
-
-func (silent) Printf(string, ...any) {}
 
 // Serve accepts connections from ln and follows the deliveries until ctx ends,
 // then drains: no new sockets, in-flight acks, close code 1001, routes closed.
@@ -179,7 +120,7 @@ func (c *Connector) Serve(ctx context.Context, ln net.Listener) error {
 	wg.Go(c.followDeliveries)
 	wg.Go(c.sweeps)
 	failed := make(chan error, 1)
-	wg.Go(func() { failed <- c.server.Serve(c.listener(ln)) })
+	wg.Go(func() { failed <- c.edge.Serve(ln) })
 
 	var err error
 	select {
@@ -191,7 +132,7 @@ func (c *Connector) Serve(ctx context.Context, ln net.Listener) error {
 	c.cancel()
 	stop, cancel := context.WithTimeout(context.Background(), c.cfg.DrainTimeout)
 	defer cancel()
-	err = errors.Join(err, c.server.ShutdownWithContext(stop))
+	err = errors.Join(err, c.edge.Shutdown(stop))
 	wg.Wait()
 	return err
 }
@@ -307,7 +248,7 @@ func (c *Connector) sweeps() {
 				s.sweep(now, c.elapsed())
 			}
 			c.shares.sweep()
-			c.departed.sweep()
+			c.members.departed.sweep()
 			if now.Sub(streams) >= streamSweepEvery {
 				streams = now
 				c.hub.Sweep()

@@ -58,13 +58,18 @@ func (d *departed) sweep() {
 	}
 }
 
-// membership is the user's membership as the store has it, unless this connector
-// knows of a departure that the store does not know yet. Errors: as
-// [chat.RoomStore.Membership].
-func (c *Connector) membership(ctx context.Context, room chat.RoomID, user chat.UserID) (chat.Membership, error) {
-	m, err := c.rooms.Membership(ctx, room, user)
-	if err == nil && m.Sequence < c.departed.since(room, user) {
-		m.Active = false
+// members are the rooms and members that the store has, but for departures that this
+// connector knows of and the store does not yet.
+type members struct {
+	chat.RoomStore
+	departed departed
+}
+
+// Membership implements [chat.RoomStore].
+func (m *members) Membership(ctx context.Context, room chat.RoomID, user chat.UserID) (chat.Membership, error) {
+	is, err := m.RoomStore.Membership(ctx, room, user)
+	if err == nil && is.Sequence < m.departed.since(room, user) {
+		is.Active = false
 	}
-	return m, err
+	return is, err
 }

@@ -124,16 +124,16 @@ func reserve(lim *rate.Limiter, n int) time.Duration {
 	return min(lim.ReserveN(time.Now(), min(n, lim.Burst())).Delay(), longestWait)
 }
 
-// allowHTTP takes what a request of the user sends, and waits for its bytes.
+// allow takes what a request of the user sends, and waits for its bytes.
 // Errors: TooMany over the frames, with the time after which there will be room;
 // Unavailable when ctx ends.
-func (c *Connector) allowHTTP(ctx context.Context, user chat.UserID, events, bytes int) (retry time.Duration, err error) {
-	u := c.shares.of(user)
+func (s *shares) allow(ctx context.Context, user chat.UserID, events, bytes int) (retry time.Duration, err error) {
+	u := s.of(user)
 	now := time.Now()
 	taken := u.frames.ReserveN(now, events)
 	if retry := taken.DelayFrom(now); retry > 0 {
 		taken.CancelAt(now)
-		return retry, chat.Errorf(chat.TooMany, "over %d events a second", c.cfg.UserFramesPerSecond)
+		return retry, chat.Errorf(chat.TooMany, "over %d events a second", s.cfg.UserFramesPerSecond)
 	}
 	if !wait.For(u.take(bytes), ctx.Done()) {
 		return 0, chat.Errorf(chat.Unavailable, "waiting for the rate in bytes: %w", ctx.Err())

@@ -1,7 +1,6 @@
 package connector
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -12,13 +11,13 @@ import (
 	"time"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/connector/edge"
 	"knatter.dev/chat/connector/socket"
 )
 
 const (
 	maxReplay     = 1000             // missed events that are sent; what is beyond the client pages
 	replayTimeout = 30 * time.Second // for one page of them
-	maxAnswer     = 8 << 20          // bytes that are made room for at once
 
 	// Pages of missed events, of at most a mebibyte each, that are being read or wait
 	// in queues: of one user, of one user when there are many, and of all.
@@ -131,11 +130,11 @@ func (f *subscriptions) readMissed(m *missing, limit int) (frames []json.RawMess
 	f.s.mu.Lock()
 	token := f.s.token // it may have been renewed since the page before
 	f.s.mu.Unlock()
-	return f.s.c.missed(ctx, m, token, limit)
+	return missed(ctx, f.s.c.functions, m, token, limit)
 }
 
 // missed asks the history function for a room's events.
-func (c *Connector) missed(ctx context.Context, m *missing, token string, limit int) (frames []json.RawMessage, more bool, err error) {
+func missed(ctx context.Context, functions edge.Functions, m *missing, token string, limit int) (frames []json.RawMessage, more bool, err error) {
 	query := url.Values{
 		"after":  {m.after.String()},
 		"before": {(m.upTo + 1).String()},
@@ -146,7 +145,7 @@ func (c *Connector) missed(ctx context.Context, m *missing, token string, limit 
 		return nil, false, fmt.Errorf("history request: %w", err)
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
-	resp, err := c.roundTrip("history", req)
+	resp, err := functions.Call("history", req)
 	if err != nil {
 		return nil, false, err
 	}
@@ -154,7 +153,7 @@ func (c *Connector) missed(ctx context.Context, m *missing, token string, limit 
 	if resp.StatusCode != http.StatusOK {
 		return nil, false, chat.Errorf(chat.Unavailable, "history answered %d", resp.StatusCode)
 	}
-	body, err := readAll(resp)
+	body, err := edge.ReadAll(resp)
 	if err == nil {
 		err = json.Unmarshal(body, &frames)
 	}
@@ -162,15 +161,4 @@ func (c *Connector) missed(ctx context.Context, m *missing, token string, limit 
 		return nil, false, chat.Errorf(chat.Unavailable, "history: %w", err)
 	}
 	return frames, resp.Header.Get("Knatter-More") == "true", nil
-}
-
-// readAll reads the body of a function's answer, into memory of the right size where it
-// says how large it is.
-func readAll(resp *http.Response) ([]byte, error) {
-	var body bytes.Buffer
-	if n := resp.ContentLength; n > 0 && n <= maxAnswer {
-		body.Grow(int(n) + bytes.MinRead)
-	}
-	_, err := body.ReadFrom(resp.Body)
-	return body.Bytes(), err
 }

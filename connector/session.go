@@ -12,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/connector/edge"
 	"knatter.dev/chat/connector/socket"
 	"knatter.dev/chat/internal/auth"
 	"knatter.dev/chat/internal/guard"
@@ -71,7 +72,7 @@ func (c *Connector) newSession(id string, conn net.Conn) *session {
 		done:  make(chan struct{}), flushed: make(chan struct{}),
 	}
 	s.subs.s = s
-	s.in = socket.NewReader(bare(conn), s, c.cfg.FrameBytes)
+	s.in = socket.NewReader(edge.Bare(conn), s, c.cfg.FrameBytes)
 	s.out.Init(conn, c.writers, socket.Bounds{Frames: c.cfg.QueueFrames, Bytes: c.cfg.QueueBytes, Timeout: c.cfg.WriteTimeout}, s.written)
 	s.seen.Store(int64(s.opened))
 	s.pinged.Store(int64(s.opened))
@@ -445,8 +446,8 @@ func (s *session) leave() {
 	s.subs.end()
 	s.c.drop(s)
 	<-s.flushed
-	if l, ok := s.net.(lingeringConn); ok && s.late < 0 {
-		l.hangUp() // it had time enough to see the close frame
+	if s.late < 0 {
+		edge.HangUp(s.net) // it had time enough to see the close frame
 		return
 	}
 	_ = s.net.Close()

@@ -16,9 +16,9 @@ const (
 // rate hears nothing of it.
 func (s *session) signal(e chat.Event) {
 	user, member := s.user(), s.subs.follows(e.Room)
-	err := s.c.stamp(&e, user)
+	err := s.c.publisher.stamp(&e, user)
 	if err == nil {
-		err = s.c.permit(&e, user, member)
+		err = s.c.publisher.permit(s.c.ctx, &e, user, member)
 	}
 	if err != nil {
 		s.refuse(e.ID, err)

@@ -135,7 +135,7 @@ func (f *subscriptions) allRooms() ([]chat.Membership, error) {
 	if !followed {
 		return nil, chat.Errorf(chat.Unavailable, "the user's own stream is not followed yet")
 	}
-	return f.s.c.rooms.RoomsOf(f.s.c.ctx, f.s.user())
+	return f.s.c.members.RoomsOf(f.s.c.ctx, f.s.user())
 }
 
 // follow subscribes to one room: the events missed since after, then
@@ -151,7 +151,7 @@ func (f *subscriptions) follow(room chat.RoomID, after *chat.Sequence) error {
 	if !wait.For(reserve(f.s.c.shares.of(user).lookups, 1), f.s.done) {
 		return nil
 	}
-	m, err := f.s.c.membership(f.s.c.ctx, room, user)
+	m, err := f.s.c.members.Membership(f.s.c.ctx, room, user)
 	if err != nil && chat.KindOf(err) != chat.NotFound {
 		return chat.Errorf(chat.Unavailable, "membership: %w", err)
 	}
@@ -183,7 +183,7 @@ func (f *subscriptions) follow(room chat.RoomID, after *chat.Sequence) error {
 	case *after < border:
 		complete, err = f.replay(missing{room: room, user: user, after: *after, upTo: border})
 	case *after > border:
-		complete, err = f.s.c.reached(room, *after)
+		complete, err = f.reached(room, *after)
 	}
 	if err != nil {
 		f.unfollow(room)
@@ -229,8 +229,8 @@ func (f *subscriptions) golive(sub *subscription, data subscribedData) error {
 // reached reports whether the log is as far as a client says that it is. An ack is
 // sent before the event is delivered, so a client can be ahead of what was delivered
 // here; one that is ahead of the log has seen what the log has lost since.
-func (c *Connector) reached(room chat.RoomID, after chat.Sequence) (bool, error) {
-	end, err := c.log.End(c.ctx, room.Stream())
+func (f *subscriptions) reached(room chat.RoomID, after chat.Sequence) (bool, error) {
+	end, err := f.s.c.log.End(f.s.c.ctx, room.Stream())
 	return after < end, err
 }
 
@@ -365,7 +365,7 @@ func (f *subscriptions) review(room chat.RoomID) {
 	f.mu.Lock()
 	all, sub := f.all, f.subscription(room)
 	f.mu.Unlock()
-	m, err := f.s.c.membership(f.s.c.ctx, room, f.s.user())
+	m, err := f.s.c.members.Membership(f.s.c.ctx, room, f.s.user())
 	switch {
 	case err != nil && chat.KindOf(err) != chat.NotFound:
 		f.s.close(CloseDraining, "resume") // better to start anew than to guess

@@ -95,7 +95,7 @@ func (sub *subscription) departs(d *hub.Delivery) bool {
 		return false
 	}
 	room := d.Stream.Room()
-	s.c.departed.note(room, user, d.Sequence)
+	s.c.members.departed.note(room, user, d.Sequence)
 	s.subs.removeRoom(room)
 	return true
 }

@@ -21,6 +21,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/connector"
+	"knatter.dev/chat/connector/edge"
 	"knatter.dev/chat/internal/program"
 )
 
@@ -65,7 +66,7 @@ func parse(args []string) (config, error) {
 	fs.IntVar(&c.atOnce, "connections", 0, "Maximum `number` of open connections, sockets included; 0 means as many as the limit of open files allows")
 	fs.IntVar(&c.ofOne, "connections-per-address", 0, "Maximum `number` of open connections from one address that is not a trusted proxy's; 0 means three quarters of all")
 	fs.Func("trusted-proxies", "Believe proxies in these `networks`, such as 10.0.0.0/8, separated by commas, about the client's address (X-Forwarded-For or Forwarded, from the right) and scheme", func(s string) (err error) {
-		c.trusted, err = connector.ParseNetworks(program.Words(s))
+		c.trusted, err = edge.ParseNetworks(program.Words(s))
 		return err
 	})
 	fs.DurationVar(&c.heartbeat, "heartbeat", 25*time.Second, "Interval between pings, as a `time` of at least 1s; a peer silent for two intervals is closed")

@@ -8,6 +8,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/connector"
+	"knatter.dev/chat/connector/edge"
 	"knatter.dev/chat/internal/program"
 )
 
@@ -27,7 +28,7 @@ var (
 		Name: "trusted-proxies", Value: "network,...",
 		Usage: "Believe proxies in these networks, such as 10.0.0.0/8, about the client's address (X-Forwarded-For or Forwarded, from the right) and scheme; nobody else is believed",
 		Check: func(value string) error {
-			_, err := connector.ParseNetworks(program.Words(value))
+			_, err := edge.ParseNetworks(program.Words(value))
 			return err
 		},
 	}
@@ -77,7 +78,7 @@ func configOf(env program.Env, hostname func() (string, error)) (connector.Confi
 	if err != nil {
 		return connector.Config{}, err
 	}
-	networks, err := connector.ParseNetworks(program.List(env, trusted))
+	networks, err := edge.ParseNetworks(program.List(env, trusted))
 	if err != nil {
 		return connector.Config{}, err
 	}

@@ -1,4 +1,4 @@
-package connector
+package edge
 
 import (
 	"net"
@@ -21,8 +21,9 @@ const (
 
 // origins are those whose pages may connect beside our own.
 type origins struct {
-	all   bool
-	named map[string]bool
+	all     bool
+	named   map[string]bool
+	trusted trusted // who may say by which scheme our own page was asked for
 }
 
 // newOrigins reads a list of origins; "*" means all. Errors: Invalid.
@@ -98,29 +99,32 @@ func ownOrigin(origin, host, scheme string) bool {
 	return false
 }
 
-// allowedOrigin lets in pages of our own origin and of the allowlist, and clients
-// that are no browsers.
-func (c *Connector) allowedOrigin(ctx *fasthttp.RequestCtx) bool {
+// check lets in pages of our own origin and of the allowlist, and clients that are no
+// browsers. Errors: Forbidden.
+func (o origins) check(ctx *fasthttp.RequestCtx) error {
 	origin := string(ctx.Request.Header.Peek("Origin"))
-	return origin == "" || c.origins.allow(origin) ||
-		ownOrigin(origin, string(ctx.Host()), c.proxies.peer(remoteAddress(ctx), &ctx.Request.Header).scheme)
+	if origin == "" || o.allow(origin) ||
+		ownOrigin(origin, string(ctx.Host()), o.trusted.peer(remoteAddress(ctx), &ctx.Request.Header).scheme) {
+		return nil
+	}
+	return chat.Errorf(chat.Forbidden, "origin not allowed")
 }
 
-// shareWithOrigin lets the page of an allowed origin read the answer (CORS).
+// share lets the page of an allowed origin read the answer (CORS).
 // Credentials are not among what is shared: tokens are sent by the page itself.
-func (c *Connector) shareWithOrigin(ctx *fasthttp.RequestCtx) {
-	if !c.origins.any() {
+func (o origins) share(ctx *fasthttp.RequestCtx) {
+	if !o.any() {
 		return
 	}
 	h := &ctx.Response.Header
-	if !c.origins.all {
+	if !o.all {
 		h.Add("Vary", "Origin")
 	}
 	origin := string(ctx.Request.Header.Peek("Origin"))
 	switch {
-	case origin == "" || !c.origins.allow(origin):
+	case origin == "" || !o.allow(origin):
 		return
-	case c.origins.all:
+	case o.all:
 		origin = "*"
 	}
 	h.Set("Access-Control-Allow-Origin", origin)
@@ -133,12 +137,13 @@ func isPreflight(ctx *fasthttp.RequestCtx) bool {
 	return ctx.IsOptions() && len(h.Peek("Origin")) > 0 && len(h.Peek("Access-Control-Request-Method")) > 0
 }
 
-func (c *Connector) preflight(ctx *fasthttp.RequestCtx) {
+// preflight answers a browser that asks if a page may send a request. Errors:
+// Forbidden.
+func (o origins) preflight(ctx *fasthttp.RequestCtx) error {
 	h := &ctx.Response.Header
 	h.Add("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers")
-	if !c.allowedOrigin(ctx) {
-		c.problem(ctx, chat.Errorf(chat.Forbidden, "origin not allowed"))
-		return
+	if err := o.check(ctx); err != nil {
+		return err
 	}
 	h.Set("Access-Control-Allow-Methods", allowedMethods)
 	if wanted := ctx.Request.Header.Peek("Access-Control-Request-Headers"); len(wanted) > 0 {
@@ -147,4 +152,5 @@ func (c *Connector) preflight(ctx *fasthttp.RequestCtx) {
 	h.Set("Access-Control-Max-Age", preflightAge)
 	h.SetNoDefaultContentType(true)
 	ctx.SetStatusCode(http.StatusNoContent)
+	return nil
 }

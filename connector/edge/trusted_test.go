@@ -1,4 +1,4 @@
-package connector
+package edge
 
 import (
 	"net/http"
@@ -60,7 +60,7 @@ func TestPeer(t *testing.T) {
 			h.Add(name, strings.TrimSpace(value))
 		}
 		remote, _ := netip.ParseAddr(c.remote)
-		if got := proxies(networks).peer(remote, &h); got.addr.String() != c.want || got.scheme != c.scheme {
+		if got := trusted(networks).peer(remote, &h); got.addr.String() != c.want || got.scheme != c.scheme {
 			t.Errorf("%s: %v by %q, want %s by %q", name, got.addr, got.scheme, c.want, c.scheme)
 		}
 	}
@@ -84,21 +84,21 @@ func TestFunctionsGetTheClientsAddress(t *testing.T) {
 	})}
 	const request = "GET /v1/me HTTP/1.1\nHost: h\nX-Forwarded-For: 198.51.100.1, 203.0.113.5\nX-Real-IP: 198.51.100.1\n" +
 		"X-Forwarded-Host: evil.example\nX-Forwarded-Proto: https\nConnection: close, X-Mine\nX-Mine: x\nKeep-Alive: 5\n\n"
-	for trusted, want := range map[string]string{"": "127.0.0.1", "127.0.0.1": "203.0.113.5", "127.0.0.0/8": "203.0.113.5"} {
+	for proxy, want := range map[string]string{"": "127.0.0.1", "127.0.0.1": "203.0.113.5", "127.0.0.0/8": "203.0.113.5"} {
 		var networks []netip.Prefix
-		if trusted != "" {
+		if proxy != "" {
 			var err error
-			if networks, err = ParseNetworks([]string{trusted}); err != nil {
+			if networks, err = ParseNetworks([]string{proxy}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		newFront(t, Config{TrustedProxies: networks}, functions).raw(request)
 		if f := got.Header.Values("X-Forwarded-For"); len(f) != 1 || f[0] != want {
-			t.Errorf("trusting %q: %v", trusted, got.Header)
+			t.Errorf("trusting %q: %v", proxy, got.Header)
 		}
 		for _, name := range []string{"X-Real-Ip", "X-Forwarded-Host", "X-Forwarded-Proto", "Forwarded", "X-Mine", "Keep-Alive", "Connection", "Host"} {
 			if got.Header.Get(name) != "" {
-				t.Errorf("trusting %q: %s is passed on", trusted, name)
+				t.Errorf("trusting %q: %s is passed on", proxy, name)
 			}
 		}
 	}

@@ -1,4 +1,4 @@
-package connector
+package edge
 
 import (
 	"crypto/sha256"
@@ -20,6 +20,9 @@ import (
 const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
 	"connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
+// assets are the files that are served, by path.
+type assets map[string]asset
+
 // asset is one file of the web client, ready to be sent.
 type asset struct {
 	body        []byte
@@ -27,8 +30,8 @@ type asset struct {
 	etag        string
 }
 
-func loadAssets(files []fs.FS) (map[string]asset, error) {
-	assets := make(map[string]asset)
+func loadAssets(files []fs.FS) (assets, error) {
+	loaded := make(assets)
 	for _, f := range files {
 		err := fs.WalkDir(f, ".", func(p string, d fs.DirEntry, err error) error {
 			if err != nil || d.IsDir() {
@@ -40,9 +43,9 @@ func loadAssets(files []fs.FS) (map[string]asset, error) {
 			}
 			sum := sha256.Sum256(body)
 			a := asset{body: body, contentType: contentType(p), etag: `"` + hex.EncodeToString(sum[:8]) + `"`}
-			assets["/"+p] = a
+			loaded["/"+p] = a
 			if p == "index.html" {
-				assets["/"] = a
+				loaded["/"] = a
 			}
 			return nil
 		})
@@ -50,7 +53,7 @@ func loadAssets(files []fs.FS) (map[string]asset, error) {
 			return nil, fmt.Errorf("files to serve: %w", err)
 		}
 	}
-	return assets, nil
+	return loaded, nil
 }
 
 func contentType(name string) string {
@@ -68,15 +71,14 @@ func contentType(name string) string {
 	return "application/octet-stream"
 }
 
-func (c *Connector) static(ctx *fasthttp.RequestCtx, p string) {
-	a, ok := c.assets[p]
+// serve answers with a file. Errors: NotFound, [NotAllowed].
+func (files assets) serve(ctx *fasthttp.RequestCtx, path string) error {
+	a, ok := files[path]
 	if !ok {
-		c.problem(ctx, chat.Errorf(chat.NotFound, "no such page"))
-		return
+		return chat.Errorf(chat.NotFound, "no such page")
 	}
 	if !ctx.IsGet() && !ctx.IsHead() {
-		c.notAllowed(ctx, "GET, HEAD")
-		return
+		return NotAllowed("GET, HEAD")
 	}
 	h := &ctx.Response.Header
 	h.Set("Content-Security-Policy", contentSecurityPolicy)
@@ -87,9 +89,10 @@ func (c *Connector) static(ctx *fasthttp.RequestCtx, p string) {
 	h.SetContentType(a.contentType)
 	if matches(ctx.Request.Header.PeekAll("If-None-Match"), a.etag) {
 		ctx.SetStatusCode(http.StatusNotModified)
-		return
+		return nil
 	}
 	ctx.SetBody(a.body)
+	return nil
 }
 
 // matches reports whether If-None-Match has the tag, by the weak comparison that

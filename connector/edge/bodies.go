@@ -1,17 +1,16 @@
-package connector
+package edge
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"net"
-	"net/http"
 	"net/netip"
 	"sync"
 
 	"github.com/valyala/fasthttp"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/serve"
 )
 
 const (
@@ -58,48 +57,14 @@ func (b *bodies) give(from netip.Addr, n int) {
 const bodyRead = "body read"
 
 // errSlowBody is a body that did not come in time.
-var errSlowBody = errors.New("the body does not come")
-
-// bodyConfig gives a body its own time to come, apart from the headers'.
-func (c *Connector) bodyConfig(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
-	if !hasBody(h) {
-		return fasthttp.RequestConfig{}
-	}
-	return fasthttp.RequestConfig{ReadTimeout: c.cfg.BodyTimeout}
-}
+var errSlowBody = refusal{Problem: serve.TooSlow}
 
 // hasBody reports whether a body follows the headers; one in chunks has no length.
 func hasBody(h *fasthttp.RequestHeader) bool { return h.ContentLength() > 0 || h.ContentLength() == -1 }
 
-// withBody gives r the request's body, of at most limit bytes, for as long as f
-// takes with it. Errors: TooLarge, Unavailable without room for it, Malformed,
-// errSlowBody; f's.
-func (c *Connector) withBody(ctx *fasthttp.RequestCtx, r *http.Request, limit int, f func(*http.Request) error) error {
-	if !hasBody(&ctx.Request.Header) {
-		return f(r)
-	}
-	from := c.proxies.peer(remoteAddress(ctx), &ctx.Request.Header).addr
-	held := 0
-	defer func() { c.bodies.give(from, held) }()
-	body, err := c.readBody(ctx, limit, func(n int) bool {
-		if !c.bodies.take(from, n) {
-			return false
-		}
-		held += n
-		return true
-	})
-	if err != nil {
-		return err
-	}
-	ctx.SetUserValue(bodyRead, true)
-	arrived(ctx)
-	r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
-	return f(r)
-}
-
 // readBody reads the body into a buffer that grows with it; what is over freeBody
 // has to be taken.
-func (c *Connector) readBody(ctx *fasthttp.RequestCtx, limit int, take func(int) bool) ([]byte, error) {
+func readBody(ctx *fasthttp.RequestCtx, limit int, take func(int) bool) ([]byte, error) {
 	length := ctx.Request.Header.ContentLength()
 	if length > limit {
 		return nil, tooLarge(limit)

@@ -1,4 +1,4 @@
-package connector
+package edge
 
 import (
 	"net/netip"
@@ -10,9 +10,9 @@ import (
 	"knatter.dev/chat"
 )
 
-// proxies are the networks of the proxies that are believed what they say about
+// trusted are the networks of the proxies that are believed what they say about
 // who is behind them.
-type proxies []netip.Prefix
+type trusted []netip.Prefix
 
 // ParseNetworks reads networks, as in 10.0.0.0/8, and single addresses. Errors:
 // Invalid.
@@ -46,14 +46,14 @@ type peer struct {
 // headers for it, X-Forwarded-For and Forwarded (RFC 7239). A proxy keeps one of
 // them and passes the other on, so where they differ one of them is made up: then
 // the request counts as the proxy's own.
-func (p proxies) peer(remote netip.Addr, h *fasthttp.RequestHeader) peer {
+func (t trusted) peer(remote netip.Addr, h *fasthttp.RequestHeader) peer {
 	remote = remote.Unmap().WithZone("")
 	direct := peer{addr: remote}
-	if !p.contain(remote) {
+	if !t.contain(remote) {
 		return direct
 	}
-	common, some := p.client(remote, forwardedFor(h))
-	standard, others := p.client(remote, forwarded(h))
+	common, some := t.client(remote, forwardedFor(h))
+	standard, others := t.client(remote, forwarded(h))
 	switch {
 	case some && others && common.addr != standard.addr:
 		return direct
@@ -68,8 +68,8 @@ func (p proxies) peer(remote netip.Addr, h *fasthttp.RequestHeader) peer {
 	return direct
 }
 
-func (p proxies) contain(a netip.Addr) bool {
-	return slices.ContainsFunc(p, func(n netip.Prefix) bool { return n.Contains(a) })
+func (t trusted) contain(a netip.Addr) bool {
+	return slices.ContainsFunc(t, func(n netip.Prefix) bool { return n.Contains(a) })
 }
 
 // hop is what one proxy says: whom it was called by, and how. The address is
@@ -78,14 +78,14 @@ type hop peer
 
 // client goes from the right over what the proxies said. It reports whether they
 // said anything.
-func (p proxies) client(remote netip.Addr, hops []hop) (peer, bool) {
+func (t trusted) client(remote netip.Addr, hops []hop) (peer, bool) {
 	at := peer{addr: remote}
 	for _, h := range slices.Backward(hops) {
 		if !h.addr.IsValid() {
 			break
 		}
 		at = peer(h)
-		if !p.contain(h.addr) {
+		if !t.contain(h.addr) {
 			break
 		}
 	}

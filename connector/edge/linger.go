@@ -1,4 +1,4 @@
-package connector
+package edge
 
 import (
 	"io"
@@ -41,15 +41,18 @@ func (c lingeringConn) Close() error {
 	return nil
 }
 
-// hangUp ends the connection at once: what the peer still sends is not read.
-func (c lingeringConn) hangUp() {
-	_ = c.SetLinger(0)
-	_ = c.Conn.Close()
+// HangUp ends a connection at once: what the peer still sends is not read.
+func HangUp(conn net.Conn) {
+	if l, ok := conn.(lingeringConn); ok {
+		_ = l.SetLinger(0)
+		conn = l.Conn
+	}
+	_ = conn.Close()
 }
 
-// bare is the connection without the layer that lingers: each is stack of a goroutine
+// Bare is the connection without the layer that lingers: each is stack of a goroutine
 // that waits in it.
-func bare(conn net.Conn) net.Conn {
+func Bare(conn net.Conn) net.Conn {
 	if l, ok := conn.(lingeringConn); ok {
 		return l.TCPConn
 	}

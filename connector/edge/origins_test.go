@@ -1,4 +1,4 @@
-package connector
+package edge
 
 import (
 	"net/http"

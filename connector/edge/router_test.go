@@ -1,8 +1,10 @@
-package connector
+package edge
 
 import (
 	"bufio"
 	"bytes"
+	"cmp"
+	"context"
 	"io"
 	"log/slog"
 	"net"
@@ -11,13 +13,16 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"knatter.dev/chat"
 )
 
-// front is a connector's HTTP side alone: no log, no store, functions as a test
-// has them.
+// front is a server at work, with functions as a test has them and two handlers.
 type front struct {
 	*testing.T
-	c    *Connector
+	s    *Server
 	base string
 	log  *safeBuffer
 }
@@ -44,24 +49,42 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-func newFront(t *testing.T, cfg Config, functions map[string]http.RoundTripper) *front {
+// defaults are the settings that a connector has.
+func defaults(cfg Config) Config {
+	cfg.BodyBytes = cmp.Or(cfg.BodyBytes, 32<<20)
+	cfg.BodyTimeout = cmp.Or(cfg.BodyTimeout, 30*time.Second)
+	cfg.FunctionTimeout = cmp.Or(cfg.FunctionTimeout, 30*time.Second)
+	return cfg
+}
+
+func newFront(t *testing.T, cfg Config, functions Functions) *front {
 	t.Helper()
 	f := &front{T: t, log: new(safeBuffer)}
+	ctx, cancel := context.WithCancel(context.Background())
 	var err error
-	f.c, err = New(cfg, Parts{Functions: functions, Logger: slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
+	f.s, err = New(ctx, defaults(cfg), Parts{Functions: functions, Logger: slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug}))})
 	if err != nil {
 		t.Fatal(err)
 	}
+	f.s.Handle("", "/healthz", func(_ context.Context, ctx *fasthttp.RequestCtx) error {
+		return JSON(ctx, http.StatusOK, map[string]string{"status": "ok"})
+	})
+	f.s.Handle("", "/v1/events", func(_ context.Context, ctx *fasthttp.RequestCtx) error {
+		if !ctx.IsPost() {
+			return NotAllowed(http.MethodPost)
+		}
+		return chat.Errorf(chat.Unauthenticated, "not logged in")
+	})
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.base = ln.Addr().String()
 	served := make(chan error, 1)
-	go func() { served <- f.c.server.Serve(f.c.listener(ln)) }()
+	go func() { served <- f.s.Serve(ln) }()
 	t.Cleanup(func() {
-		f.c.cancel()
-		_ = f.c.server.Shutdown()
+		cancel()
+		_ = f.s.Shutdown(context.Background())
 		if err := <-served; err != nil {
 			t.Error(err)
 		}
@@ -196,11 +219,9 @@ func TestComeAgain(t *testing.T) {
 		}
 	}
 	f := newFront(t, Config{}, nil)
-	for _, path := range []string{"/readyz", "/v1/rooms"} { // nothing is followed, no function is there
-		resp, _ := f.raw("GET " + path + " HTTP/1.1\nHost: h\nConnection: close\n\n")
-		if resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
-			t.Errorf("%s: %d, Retry-After %q", path, resp.StatusCode, resp.Header.Get("Retry-After"))
-		}
+	resp, _ := f.raw("GET /v1/rooms HTTP/1.1\nHost: h\nConnection: close\n\n") // no function is there
+	if resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("%d, Retry-After %q", resp.StatusCode, resp.Header.Get("Retry-After"))
 	}
 	if resp, _ := f.raw("GET /healthz HTTP/1.1\nHost: h\nConnection: close\n\n"); resp.Header.Get("Retry-After") != "" {
 		t.Error("an answer that is none to come again for has Retry-After")

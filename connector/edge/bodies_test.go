@@ -1,4 +1,4 @@
-package connector
+package edge
 
 import (
 	"bufio"
@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"knatter.dev/chat/internal/auth"
 )
 
 // echo is a function that answers with the body.
@@ -51,8 +49,8 @@ func TestBodiesArePassedOn(t *testing.T) {
 			t.Errorf("too large, %s: %d, %s", name, resp.StatusCode, body)
 		}
 	}
-	if f.c.bodies.held != 0 || len(f.c.bodies.of) != 0 {
-		t.Errorf("%d bytes are still held", f.c.bodies.held)
+	if f.s.bodies.held != 0 || len(f.s.bodies.of) != 0 {
+		t.Errorf("%d bytes are still held", f.s.bodies.held)
 	}
 }
 
@@ -89,16 +87,6 @@ func TestSlowBodies(t *testing.T) {
 	}
 }
 
-// Who has not logged in sends no events, however many.
-func TestEventsOfStrangersAreNotRead(t *testing.T) {
-	f := newFront(t, Config{}, nil)
-	f.c.verifier = auth.NewVerifier(nil, nil)
-	resp, body := f.raw("POST /v1/events HTTP/1.1\nHost: h\nContent-Length: 1000000\n\nx")
-	if resp.StatusCode != 401 || !resp.Close {
-		t.Errorf("%d, %s", resp.StatusCode, body)
-	}
-}
-
 // 1,000 bodies that never end hold what they may and no more, and keep nobody from
 // logging in.
 func TestUnfinishedBodiesAreBounded(t *testing.T) {
@@ -124,9 +112,9 @@ func TestUnfinishedBodiesAreBounded(t *testing.T) {
 			}
 		}
 	}
-	f.c.bodies.mu.Lock()
-	held := f.c.bodies.held
-	f.c.bodies.mu.Unlock()
+	f.s.bodies.mu.Lock()
+	held := f.s.bodies.held
+	f.s.bodies.mu.Unlock()
 	if held > budget {
 		t.Errorf("%d bytes are held", held)
 	}
