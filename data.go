@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"bytes"
 	"encoding/json"
 	"unicode/utf8"
 )
@@ -20,6 +21,12 @@ type cutting interface {
 	cut(at Sequence) bool
 }
 
+// about is the data of events about a message.
+type about interface {
+	// message is the sequence of the message.
+	message() Sequence
+}
+
 // of makes the data struct T.
 func of[T any, P interface {
 	*T
@@ -32,24 +39,102 @@ func of[T any, P interface {
 type Posted struct {
 	Text        string          `json:"text"`
 	ReplyTo     Sequence        `json:"replyTo,omitzero"`
-	Mentions    []UserID        `json:"mentions,omitempty"`
+	Mentions    []UserID        `json:"mentions,omitempty"` // Everyone among them
 	Attachments json.RawMessage `json:"attachments,omitempty"`
 }
 
+// Everyone stands among mentions for every member of the room.
+const Everyone UserID = "*"
+
+// MaxMentions is how many mentions a message can have.
+const MaxMentions = 100
+
 func (d *Posted) check() error {
-	if err := checkText(d.Text); err != nil {
-		return err
+	if len(d.Attachments) > 0 && d.Attachments[0] != '[' {
+		return Errorf(Invalid, "attachments must be an array")
+	}
+	if d.Text != "" || !d.Attached() {
+		if err := checkText(d.Text); err != nil {
+			return err
+		}
 	}
 	if d.ReplyTo < 0 {
 		return Errorf(Invalid, "replyTo must be a sequence")
 	}
-	for _, u := range d.Mentions {
-		if !u.Valid() {
-			return Errorf(Invalid, "mentions must be users' ids")
+	return checkMentions(d.Mentions)
+}
+
+// Attached reports whether the message has an attachment.
+func (d *Posted) Attached() bool {
+	rest, ok := bytes.CutPrefix(bytes.TrimSpace(d.Attachments), []byte("["))
+	return ok && !bytes.HasPrefix(bytes.TrimSpace(rest), []byte("]"))
+}
+
+// checkMentions checks mentions. Errors: Invalid.
+func checkMentions(mentions []UserID) error {
+	if len(mentions) > MaxMentions {
+		return Errorf(Invalid, "a message can have at most %d mentions", MaxMentions)
+	}
+	for _, u := range mentions {
+		if !u.Valid() && u != Everyone {
+			return Errorf(Invalid, "mentions must be users' ids or %q", Everyone)
 		}
 	}
-	if len(d.Attachments) > 0 && d.Attachments[0] != '[' {
-		return Errorf(Invalid, "attachments must be an array")
+	return nil
+}
+
+// About is the data of [MessageDeleted], [MessagePinned] and [MessageUnpinned], and
+// part of that of all other events about a message.
+type About struct {
+	Message Sequence `json:"message"`
+}
+
+func (d *About) message() Sequence { return d.Message }
+
+func (d *About) check() error {
+	if d.Message <= 0 {
+		return Errorf(Invalid, "message must be a sequence")
+	}
+	return nil
+}
+
+// Edited is the data of [MessageEdited]: text and mentions replace those of the
+// message. The text can be empty if the message has an attachment, which is not known
+// here.
+type Edited struct {
+	About
+	Text     string   `json:"text"`
+	Mentions []UserID `json:"mentions,omitempty"`
+}
+
+func (d *Edited) check() error {
+	if err := d.About.check(); err != nil {
+		return err
+	}
+	if d.Text != "" {
+		if err := checkText(d.Text); err != nil {
+			return err
+		}
+	}
+	return checkMentions(d.Mentions)
+}
+
+// Reaction is the data of [ReactionAdded] and [ReactionRemoved].
+type Reaction struct {
+	About
+	Emoji string `json:"emoji"` // one, fully qualified
+}
+
+// maxEmoji is how long an emoji can be, in bytes: the longest of Unicode's have 35, and
+// some ids of flags' subdivisions more.
+const maxEmoji = 64
+
+func (d *Reaction) check() error {
+	if err := d.About.check(); err != nil {
+		return err
+	}
+	if d.Emoji == "" || len(d.Emoji) > maxEmoji {
+		return Errorf(Invalid, "emoji must be one emoji")
 	}
 	return nil
 }

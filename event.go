@@ -33,6 +33,20 @@ func (e *Event) Kept() bool {
 // and what it is about.
 func (e *Event) Addressed() bool { return e.Stream.Valid() && StreamID(e.Room).Valid() }
 
+// About is the sequence of the message that the event is about; 0 if it is about none,
+// or its data does not say.
+func (e *Event) About() Sequence {
+	row := rows[e.Type]
+	if row == nil || !row.about {
+		return 0
+	}
+	var d About
+	if e.Decode(&d) != nil || d.Message < 0 {
+		return 0
+	}
+	return d.Message
+}
+
 const userSource = "/users/"
 
 // SourceOf is the source of events that user sends.

@@ -42,7 +42,7 @@ func TestEventFunctions(t *testing.T) {
 			case chat.Persist.Group:
 				want = !row.Signal && (!row.Hidden || row.Type.Member())
 			case chat.Index.Group:
-				want = row.Type == chat.MessagePosted
+				want = row.Type == chat.MessagePosted || row.Type == chat.MessageEdited || row.Type == chat.MessageDeleted
 			case chat.Fanout.Group, chat.Signals.Group:
 				want = true
 			}

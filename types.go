@@ -10,14 +10,20 @@ const Prefix = "dev.knatter."
 
 // Room events: in the room's log, ordered, durable, replayable.
 const (
-	MessagePosted Type = Prefix + "message.posted"
-	MemberJoined  Type = Prefix + "member.joined"
-	MemberLeft    Type = Prefix + "member.left"
-	MemberRemoved Type = Prefix + "member.removed"
-	MemberUpdated Type = Prefix + "member.updated"
-	RoomCreated   Type = Prefix + "room.created"
-	RoomUpdated   Type = Prefix + "room.updated"
-	ReadAdvanced  Type = Prefix + "read.advanced"
+	MessagePosted   Type = Prefix + "message.posted"
+	MessageEdited   Type = Prefix + "message.edited"
+	MessageDeleted  Type = Prefix + "message.deleted"
+	MessagePinned   Type = Prefix + "message.pinned"
+	MessageUnpinned Type = Prefix + "message.unpinned"
+	ReactionAdded   Type = Prefix + "reaction.added"
+	ReactionRemoved Type = Prefix + "reaction.removed"
+	MemberJoined    Type = Prefix + "member.joined"
+	MemberLeft      Type = Prefix + "member.left"
+	MemberRemoved   Type = Prefix + "member.removed"
+	MemberUpdated   Type = Prefix + "member.updated"
+	RoomCreated     Type = Prefix + "room.created"
+	RoomUpdated     Type = Prefix + "room.updated"
+	ReadAdvanced    Type = Prefix + "read.advanced"
 )
 
 // Events of the log that no client ever sees.
@@ -60,12 +66,19 @@ type EventType struct {
 	data   func() data // makes its data's struct; nil for a type that has no data
 	wanted wanted      // by which functions
 	member bool        // the data is MemberData
+	about  bool        // the data says of which message the event is
 }
 
 // EventTypes is the table of the types of events. A new type is a row here, and a
 // struct in data.go if none of those fits.
 var EventTypes = []EventType{
 	{Type: MessagePosted, Sender: ByClient, data: of[Posted], wanted: byPersist | byIndex},
+	{Type: MessageEdited, Sender: ByClient, data: of[Edited], wanted: byPersist | byIndex},
+	{Type: MessageDeleted, Sender: ByClient, data: of[About], wanted: byPersist | byIndex},
+	{Type: MessagePinned, Sender: ByClient, data: of[About], wanted: byPersist},
+	{Type: MessageUnpinned, Sender: ByClient, data: of[About], wanted: byPersist},
+	{Type: ReactionAdded, Sender: ByClient, data: of[Reaction], wanted: byPersist},
+	{Type: ReactionRemoved, Sender: ByClient, data: of[Reaction], wanted: byPersist},
 	{Type: MemberJoined, Sender: ByFunction, data: of[MemberData], wanted: byPersist},
 	{Type: MemberLeft, Sender: ByFunction, data: of[MemberData], wanted: byPersist},
 	{Type: MemberRemoved, Sender: ByFunction, data: of[MemberData], wanted: byPersist},
@@ -106,6 +119,7 @@ var rows = func() map[Type]*EventType {
 	for i := range EventTypes {
 		row := &EventTypes[i]
 		_, row.member = row.Data().(*MemberData)
+		_, row.about = row.Data().(about)
 		byType[row.Type] = row
 	}
 	return byType
@@ -147,6 +161,13 @@ func (t Type) Signal() bool {
 func (t Type) Member() bool {
 	row := rows[t]
 	return row != nil && row.member
+}
+
+// About reports whether events of this type are about a message: an edit, a deletion, a
+// reaction, a pin. See [Event.About].
+func (t Type) About() bool {
+	row := rows[t]
+	return row != nil && row.about
 }
 
 // kept reports whether the stores keep rooms' events of the type. They also keep what

@@ -51,7 +51,7 @@ func TestEventTypes(t *testing.T) {
 }
 
 // everyMember is data of every type at once.
-const everyMember = `{"text":"hi","upTo":"0000000000000007","message":"0000000000000007","user":"bob","nickname":"bob","role":"owner","name":"room","connector":0,"session":"x"}`
+const everyMember = `{"text":"hi","upTo":"0000000000000007","message":"0000000000000007","emoji":"👍","user":"bob","nickname":"bob","role":"owner","name":"room","connector":0,"session":"x"}`
 
 func TestTypes(t *testing.T) {
 	if got := chat.MessagePosted.Short(); got != "message.posted" {

@@ -48,7 +48,7 @@ func (f *Function) HandleEvents(ctx context.Context, events []chat.Event) error 
 	docs := make([]chat.Document, 0, len(events))
 	for i := range events {
 		e := &events[i]
-		if e.Stream.Own() || !chat.Index.Handles(e.Type) {
+		if e.Stream.Own() || e.Type != chat.MessagePosted {
 			continue
 		}
 		if len(docs)%messagesInARow == messagesInARow-1 {

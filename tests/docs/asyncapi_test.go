@@ -204,6 +204,16 @@ func TestAsyncAPIIsTrue(t *testing.T) {
 	sequence := x.await(chat.Ack)["sequence"]
 	x.send(chat.MessagePosted, room, object{"text": "again", "replyTo": sequence})
 	x.await(chat.MessagePosted)
+	x.send(chat.MessageEdited, room, object{"message": sequence, "text": "안녕!", "mentions": []string{"*"}})
+	x.await(chat.MessageEdited)
+	for _, typ := range []chat.Type{chat.ReactionAdded, chat.ReactionRemoved} {
+		x.send(typ, room, object{"message": sequence, "emoji": "👍"})
+		x.await(typ)
+	}
+	for _, typ := range []chat.Type{chat.MessagePinned, chat.MessageUnpinned, chat.MessageDeleted} {
+		x.send(typ, room, object{"message": sequence})
+		x.await(typ)
+	}
 	x.send(chat.ReadAdvanced, room, object{"upTo": sequence})
 	x.await(chat.ReadAdvanced)
 	x.send(chat.MessagePosted, "elsewhere", object{"text": "hello?"})
