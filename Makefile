@@ -90,8 +90,9 @@ test: ## vet and the fast tests: what to run before every commit
 	go test ./...
 
 .PHONY: test-slow
-test-slow: ## the stories at full size: crashes, floods, 100,000 events, 10,000 sockets
+test-slow: ## the stories at full size: crashes, floods, 100,000 events, 10,000 sockets; reading, 1,000,000 events
 	KNATTER_SLOW=1 go test -count=1 -timeout=20m -v ./tests
+	KNATTER_SLOW=1 go test -count=1 -timeout=5m -run Reading ./internal/pebble
 
 .PHONY: kafka
 kafka: ## the suites of the log on Apache Kafka, one and three brokers, with faults: needs java and mvn

@@ -36,6 +36,11 @@ func TestRooms(t *testing.T) {
 	chattest.RoomStore(t, func(t *testing.T) chat.RoomStore { return fresh(t).Rooms() })
 }
 
+func TestReading(t *testing.T) {
+	s := fresh(t)
+	chattest.Reading(t, s.Events(), s.Rooms(), 1_000) // FerretDB looks through all for each
+}
+
 func TestAccounts(t *testing.T) {
 	chattest.AccountStore(t, func(t *testing.T) chat.AccountStore { return fresh(t).Accounts() })
 }

@@ -3,6 +3,7 @@ package pebble
 import (
 	"context"
 	"errors"
+	"os"
 	"testing"
 
 	"knatter.dev/chat"
@@ -30,6 +31,15 @@ func TestEvents(t *testing.T) {
 
 func TestRooms(t *testing.T) {
 	chattest.RoomStore(t, func(t *testing.T) chat.RoomStore { return memory(t).Rooms() })
+}
+
+func TestReading(t *testing.T) {
+	s := memory(t)
+	n := 10_000
+	if os.Getenv("KNATTER_SLOW") != "" {
+		n = 1_000_000
+	}
+	chattest.Reading(t, s.Events(), s.Rooms(), n)
 }
 
 func TestAccounts(t *testing.T) {
