@@ -20,6 +20,7 @@ import (
 	"knatter.dev/chat/functions/history"
 	"knatter.dev/chat/internal/auth"
 	"knatter.dev/chat/internal/dispatch"
+	"knatter.dev/chat/internal/function"
 	"knatter.dev/chat/internal/kafka"
 	"knatter.dev/chat/internal/kafka/kafkatest"
 	"knatter.dev/chat/internal/pebble"
@@ -60,6 +61,7 @@ func newRig(t *testing.T, cfg connector.Config, wrap ...func(connector.Follow) c
 	for _, w := range wrap {
 		follow = w(follow)
 	}
+	deps := function.Deps{Stores: r.store.Stores(), Log: r.log, Deliverer: r.log, Verifier: verifier}
 	r.c, err = connector.New(cfg, connector.Parts{
 		Log:       r.log,
 		Signals:   r.log,
@@ -69,7 +71,7 @@ func newRig(t *testing.T, cfg connector.Config, wrap ...func(connector.Follow) c
 		Accounts:  r.store.Accounts(),
 		Verifier:  verifier,
 		Functions: map[string]http.RoundTripper{
-			"history": serve.Local{Handler: http.HandlerFunc(history.With(r.store.Events(), r.store.Rooms(), r.log, verifier).Handle)},
+			"history": serve.Local{Handler: history.New(deps)},
 		},
 	})
 	if err != nil {
@@ -84,7 +86,7 @@ func newRig(t *testing.T, cfg connector.Config, wrap ...func(connector.Follow) c
 	r.stop = stop
 	dispatching, stopDispatching := context.WithCancel(context.Background())
 	dispatched := make(chan struct{})
-	function := fanout.With(r.store.Routes(), r.store.Events(), r.log)
+	function := fanout.New(deps)
 	go func() {
 		defer close(dispatched)
 		var followers sync.WaitGroup

@@ -21,16 +21,12 @@ import (
 	"knatter.dev/chat/connector"
 	"knatter.dev/chat/connector/api"
 	"knatter.dev/chat/connector/web"
-	"knatter.dev/chat/functions/accounts"
-	"knatter.dev/chat/functions/fanout"
-	"knatter.dev/chat/functions/history"
+	"knatter.dev/chat/functions"
 	"knatter.dev/chat/functions/index"
-	"knatter.dev/chat/functions/persist"
-	"knatter.dev/chat/functions/rooms"
-	"knatter.dev/chat/functions/search"
 	"knatter.dev/chat/internal/auth"
 	"knatter.dev/chat/internal/dispatch"
 	"knatter.dev/chat/internal/embedded"
+	"knatter.dev/chat/internal/function"
 	"knatter.dev/chat/internal/kafka"
 	"knatter.dev/chat/internal/open"
 	"knatter.dev/chat/internal/program"
@@ -309,7 +305,7 @@ func (p *parts) reindex(ctx context.Context, always bool) error {
 		if err := p.stores.Events.Scan(ctx, func(messages []chat.Event) error {
 			// One that a version before this one let in must not end the start.
 			messages = slices.DeleteFunc(messages, func(e chat.Event) bool { return chat.CheckLogged(&e) != nil })
-			return index.With(p.stores.Index).HandleEvents(ctx, messages)
+			return index.New(function.Deps{Stores: p.stores.Stores}).HandleEvents(ctx, messages)
 		}); err != nil {
 			return fmt.Errorf("rebuilding the index: %w", err)
 		}
@@ -332,51 +328,36 @@ func callersOf(cfg config) (*auth.Callers, error) {
 // wire makes the functions, each in this process or elsewhere, and the
 // dispatchers that call those that follow the log.
 func (p *parts) wire(cfg config, signer *auth.Signer, callers *auth.Callers) {
-	s := p.stores
 	p.requests = make(map[string]http.RoundTripper)
 	p.dispatchers = make(map[string]*dispatch.Dispatcher)
-	p.verifier = auth.NewVerifier(auth.JWKS("http://accounts/.well-known/jwks.json", late{p.requests, "accounts"}), s.Sessions)
-	// Only what runs here is made.
-	handlers := map[string]func() http.HandlerFunc{
-		"accounts": func() http.HandlerFunc {
-			return accounts.With(s.Accounts, s.Sessions, s.Attempts, s.Rooms, p.log, signer, p.verifier).Handle
-		},
-		"rooms": func() http.HandlerFunc {
-			return rooms.With(s.Rooms, s.Events, s.Accounts, s.Attempts, p.log, p.verifier).Handle
-		},
-		"history": func() http.HandlerFunc { return history.With(s.Events, s.Rooms, p.log, p.verifier).Handle },
-		"search":  func() http.HandlerFunc { return search.With(s.Index, s.Events, s.Rooms, p.verifier).Handle },
+	p.verifier = auth.NewVerifier(auth.JWKS("http://accounts/.well-known/jwks.json", late{p.requests, "accounts"}), p.stores.Sessions)
+	deps := function.Deps{
+		Stores:    p.stores.Stores,
+		Log:       p.log,
+		Deliverer: p.deliverer,
+		Verifier:  p.verifier,
+		Signer:    signer,
 	}
-	for name, handler := range handlers {
-		if u := cfg.functions[name]; u != nil {
-			p.requests[name] = serve.Remote{Base: u, Callers: callers}
-			continue
+	targets := make(map[string]chat.Handler)
+	for _, f := range functions.All {
+		switch u := cfg.functions[f.Name]; {
+		case f.Requests != nil && u != nil:
+			p.requests[f.Name] = serve.Remote{Base: u, Callers: callers}
+		case f.Requests != nil:
+			p.requests[f.Name] = serve.Local{Handler: f.Requests(deps)}
+		case u != nil:
+			targets[f.Name] = dispatch.HTTP(u.String(), callers)
+		default:
+			targets[f.Name] = f.Events(deps)
 		}
-		p.requests[name] = serve.Local{Handler: handler()}
 	}
-	targets := map[string]func() chat.Handler{
-		// Batched, so that what comes from several partitions shares a commit.
-		chat.Persist.Name: func() chat.Handler { return serve.NewBatcher(persist.With(s.Events, s.Rooms)) },
-		chat.Index.Name:   func() chat.Handler { return serve.NewBatcher(index.With(s.Index)) },
-		chat.Fanout.Name:  func() chat.Handler { return fanout.With(s.Routes, s.Events, p.deliverer) },
-	}
-	made := make(map[string]chat.Handler)
 	for _, fn := range chat.Followers {
-		name := fn.Function()
-		if made[name] == nil {
-			if u := cfg.functions[name]; u != nil {
-				made[name] = dispatch.HTTP(u.String(), callers)
-			} else {
-				made[name] = targets[name]()
-			}
-		}
-		target := made[name]
-		p.dispatchers[fn.Name] = dispatch.New(p.kafka, fn, target, dispatch.Options{Concurrency: batches, Logger: slog.Default(), StopTimeout: stopTimeout})
+		p.dispatchers[fn.Name] = dispatch.New(p.kafka, fn, targets[fn.Function()], dispatch.Options{Concurrency: batches, Logger: slog.Default(), StopTimeout: stopTimeout})
 	}
 }
 
-// late looks a function up when it is called: accounts verifies tokens with the
-// keys that it serves itself.
+// late looks a function up when it is called: accounts, whose keys verify tokens, is
+// made together with those that verify them.
 type late struct {
 	functions map[string]http.RoundTripper
 	name      string

@@ -10,6 +10,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/auth"
+	"knatter.dev/chat/internal/function"
 	"knatter.dev/chat/internal/names"
 	"knatter.dev/chat/internal/serve"
 )
@@ -17,12 +18,20 @@ import (
 // maxNickname is how long a nickname can be, in code points.
 const maxNickname = 32
 
+// Spec declares the function.
+var Spec = function.Spec{
+	Name:     "accounts",
+	Summary:  "Serves accounts and logins: /v1/accounts, /v1/sessions, /v1/me and /.well-known/jwks.json.",
+	Needs:    function.Needs{Log: true, Appends: true, Signer: true},
+	Requests: func(d function.Deps) http.Handler { return New(d) },
+}
+
 // Function answers /v1/accounts, /v1/sessions, /v1/me and the public keys.
 //
 // /v1/oauth has no routes: there is no identity provider to log in with yet, and
 // 404 says so.
 type Function struct {
-	serve.Function
+	http.Handler
 
 	Limits Limits // to be set before the first request
 
@@ -40,23 +49,16 @@ type Function struct {
 	keys      []byte // the public key set
 }
 
-// New returns a function that has yet to be started.
-func New() *Function { return &Function{} }
-
-// With returns a function over what is open already.
-func With(accounts chat.AccountStore, sessions chat.SessionStore, attempts chat.AttemptStore, rooms chat.RoomStore, log chat.Log, signer *auth.Signer, v *auth.Verifier) *Function {
-	f := New()
-	f.use(accounts, sessions, attempts, rooms, log, signer, v, nil)
-	return f
-}
-
-func (f *Function) use(accounts chat.AccountStore, sessions chat.SessionStore, attempts chat.AttemptStore, rooms chat.RoomStore, log chat.Log, signer *auth.Signer, v *auth.Verifier, stop func() error) {
-	f.accounts, f.sessions, f.attempts, f.rooms, f.log = accounts, sessions, attempts, rooms, log
-	f.signer, f.verifier, f.genuine = signer, v, auth.NewVerifier(signer.Keys, nil)
-	f.hasher = newHasher()
-	f.refresher = refresher{key: signer.Derive("knatter refresh tokens")}
-	f.keys, _ = json.Marshal(signer.KeySet()) // a public Ed25519 key always marshals
-	f.Use(serve.Routes(map[string]func(http.ResponseWriter, *http.Request) error{
+// New returns the function.
+func New(d function.Deps) *Function {
+	f := &Function{
+		accounts: d.Accounts, sessions: d.Sessions, attempts: d.Attempts, rooms: d.Rooms, log: d.Log,
+		signer: d.Signer, verifier: auth.NewVerifier(d.Signer.Keys, d.Sessions), genuine: auth.NewVerifier(d.Signer.Keys, nil),
+		hasher:    newHasher(),
+		refresher: refresher{key: d.Signer.Derive("knatter refresh tokens")},
+	}
+	f.keys, _ = json.Marshal(d.Signer.KeySet()) // a public Ed25519 key always marshals
+	f.Handler = serve.Routes(map[string]func(http.ResponseWriter, *http.Request) error{
 		"POST /v1/accounts":            f.signUp,
 		"POST /v1/sessions":            f.logIn,
 		"POST /v1/sessions/refresh":    f.refresh,
@@ -67,7 +69,8 @@ func (f *Function) use(accounts chat.AccountStore, sessions chat.SessionStore, a
 		"POST /v1/me/friends":          f.befriend,
 		"DELETE /v1/me/friends/{user}": f.unfriend,
 		"GET /.well-known/jwks.json":   f.publishKeys,
-	}), stop)
+	})
+	return f
 }
 
 // profile is an account as its own user sees it.

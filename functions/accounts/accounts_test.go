@@ -12,6 +12,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/auth"
+	"knatter.dev/chat/internal/function"
 	"knatter.dev/chat/internal/kafka"
 	"knatter.dev/chat/internal/kafka/kafkatest"
 	"knatter.dev/chat/internal/pebble"
@@ -46,8 +47,7 @@ func setUpWithLog(t *testing.T, log *kafka.Log) *fixture {
 		t.Fatal(err)
 	}
 	signer := auth.NewSigner(private)
-	f := With(store.Accounts(), store.Sessions(), store.Attempts(), store.Rooms(), log, signer,
-		auth.NewVerifier(signer.Keys, store.Sessions()))
+	f := New(function.Deps{Stores: store.Stores(), Log: log, Signer: signer})
 	return &fixture{T: t, f: f, store: store, log: log}
 }
 
@@ -106,7 +106,7 @@ func (x *fixture) from(address, method, path, token string, body any) answer {
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
 	w := httptest.NewRecorder()
-	believed(r, func(r *http.Request) { x.f.Handle(w, r) })
+	believed(r, func(r *http.Request) { x.f.ServeHTTP(w, r) })
 	return answer{ResponseRecorder: w, t: x}
 }
 
@@ -256,7 +256,7 @@ func TestKeysArePublished(t *testing.T) {
 	if strings.Contains(a.Body.String(), `"d"`) {
 		t.Fatal("the private key is published")
 	}
-	server := httptest.NewServer(http.HandlerFunc(x.f.Handle))
+	server := httptest.NewServer(x.f)
 	defer server.Close()
 	v := auth.NewVerifier(auth.JWKS(server.URL+"/.well-known/jwks.json", nil), nil)
 	if _, err := v.Verify(t.Context(), x.logIn("minji").Access); err != nil {
@@ -272,10 +272,5 @@ func TestOtherRequests(t *testing.T) {
 		if got := x.do("PUT", path, "", nil).want(405).Header().Get("Allow"); got != allow {
 			t.Errorf("%s: Allow %q, want %q", path, got, allow)
 		}
-	}
-	w := httptest.NewRecorder()
-	New().Handle(w, httptest.NewRequest("GET", "/v1/me", nil))
-	if w.Code != http.StatusServiceUnavailable {
-		t.Errorf("before Start: %d", w.Code)
 	}
 }

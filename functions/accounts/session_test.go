@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/function"
 )
 
 // revocations are the sessions that the connectors of a user were told to close.
@@ -93,7 +94,7 @@ func TestLogInAlwaysHashes(t *testing.T) {
 		defer cancel()
 		r := httptest.NewRequestWithContext(ctx, "POST", "/v1/sessions", strings.NewReader(`{"email":"`+email+`","password":"wrong password"}`))
 		w := httptest.NewRecorder()
-		x.f.Handle(w, r)
+		x.f.ServeHTTP(w, r)
 		if got := (answer{w, t}).want(503).Header().Get("Retry-After"); got == "" {
 			t.Error("503 without Retry-After")
 		}
@@ -126,7 +127,7 @@ func (x *fixture) refreshed(token string) (next tokens) {
 func TestRefreshTwiceAtOnce(t *testing.T) {
 	x := setUp(t)
 	id := x.signUp("minji")
-	other := With(x.store.Accounts(), x.store.Sessions(), x.store.Attempts(), x.store.Rooms(), x.log, x.f.signer, x.f.verifier)
+	other := New(function.Deps{Stores: x.store.Stores(), Log: x.log, Signer: x.f.signer})
 	first := x.logIn("minji")
 	got := make([]tokens, 8)
 	var wg sync.WaitGroup

@@ -9,13 +9,19 @@ import (
 	"time"
 
 	"knatter.dev/chat"
-	"knatter.dev/chat/internal/serve"
+	"knatter.dev/chat/internal/function"
 )
+
+// Spec declares the function.
+var Spec = function.Spec{
+	Name:    chat.Fanout.Name,
+	Summary: "Passes each event to the connectors that have subscribers of its room. It takes events by POST /.",
+	Needs:   function.Needs{Log: true},
+	Events:  func(d function.Deps) chat.Handler { return New(d) },
+}
 
 // Function delivers events, and keeps the routes by which it does so.
 type Function struct {
-	serve.Function
-
 	routes  chat.RouteStore
 	lookups *lookups // of routes
 	repeats *repeats
@@ -24,19 +30,9 @@ type Function struct {
 
 var _ chat.Handler = (*Function)(nil)
 
-// New returns a function that has yet to be started.
-func New() *Function { return &Function{} }
-
-// With returns a function over what is open already.
-func With(routes chat.RouteStore, events chat.EventStore, d chat.Deliverer) *Function {
-	f := New()
-	f.use(routes, events, d, nil, nil)
-	return f
-}
-
-func (f *Function) use(routes chat.RouteStore, events chat.EventStore, d chat.Deliverer, lineage serve.Lineage, stop func() error) {
-	f.routes, f.lookups, f.repeats, f.out = routes, newLookups(routes), newRepeats(events), d
-	f.Use(serve.Events(f, lineage), stop)
+// New returns the function.
+func New(d function.Deps) *Function {
+	return &Function{routes: d.Routes, lookups: newLookups(d.Routes), repeats: newRepeats(d.Events), out: d.Deliverer}
 }
 
 // signalLife is how old a signal may be to be delivered: later it is of no use.
@@ -61,9 +57,6 @@ const signalLife = 10 * time.Second
 // Errors: Invalid for a route event whose data cannot be read, Unavailable from
 // the log, the store's own.
 func (f *Function) HandleEvents(ctx context.Context, events []chat.Event) error {
-	if !f.Started() {
-		return chat.Errorf(chat.Unavailable, "not started yet")
-	}
 	routes, err := f.lookUp(ctx, events)
 	if err != nil {
 		return fmt.Errorf("looking up routes: %w", err)

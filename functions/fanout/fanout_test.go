@@ -15,7 +15,10 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/functions/fanout"
+	"knatter.dev/chat/internal/function"
 	"knatter.dev/chat/internal/pebble"
+	"knatter.dev/chat/internal/serve"
+	"knatter.dev/chat/internal/store"
 )
 
 // sink is a deliverer that keeps what it gets, or fails.
@@ -63,7 +66,11 @@ func setup(t *testing.T) (*fanout.Function, *counted, *sink) {
 		}
 	})
 	routes, out := &counted{RouteStore: store.Routes()}, &sink{}
-	return fanout.With(routes, store.Events(), out), routes, out
+	return over(routes, store.Events(), out), routes, out
+}
+
+func over(routes chat.RouteStore, events chat.EventStore, out chat.Deliverer) *fanout.Function {
+	return fanout.New(function.Deps{Stores: store.Stores{Routes: routes, Events: events}, Deliverer: out})
 }
 
 func event(t *testing.T, stream chat.StreamID, seq chat.Sequence, typ chat.Type, data any) chat.Event {
@@ -225,33 +232,12 @@ func TestFunctionTakesEventsOverHTTP(t *testing.T) {
 		r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(e.AppendFrame(nil)))
 		r.Header.Set("Content-Type", "application/cloudevents+json")
 		w := httptest.NewRecorder()
-		f.Handle(w, r)
+		serve.Events(f, nil).ServeHTTP(w, r)
 		if w.Code != http.StatusNoContent {
 			t.Fatalf("status %d: %s", w.Code, w.Body)
 		}
 	}
 	if got := out.take(); got != "3:2" {
 		t.Errorf("delivered %q, want 3:2", got)
-	}
-}
-
-func TestFunctionThatIsNotStarted(t *testing.T) {
-	f := fanout.New()
-	if ready, _ := f.Ready(t.Context()); ready {
-		t.Error("ready")
-	}
-	w := httptest.NewRecorder()
-	f.Handle(w, httptest.NewRequest(http.MethodPost, "/", nil))
-	if w.Code != http.StatusServiceUnavailable {
-		t.Errorf("status %d", w.Code)
-	}
-	if err := f.HandleEvents(t.Context(), nil); chat.KindOf(err) != chat.Unavailable {
-		t.Errorf("got %v", err)
-	}
-	if err := f.Start(t.Context(), nil); chat.KindOf(err) != chat.Invalid {
-		t.Errorf("start without brokers: %v", err)
-	}
-	if err := f.Stop(t.Context()); err != nil {
-		t.Error(err)
 	}
 }

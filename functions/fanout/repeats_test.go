@@ -65,7 +65,7 @@ func TestRepeatsAreDeliveredOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 		out := &sink{}
-		f := fanout.With(store.Routes(), store.Events(), out)
+		f := over(store.Routes(), store.Events(), out)
 		handle(f, open)
 		handle(f, second)
 		if got := out.take(); got != "" {
@@ -97,7 +97,7 @@ func TestRepeatsWaitForTheStore(t *testing.T) {
 	t.Cleanup(func() { _ = store.Close() })
 	away := &awayEvents{EventStore: store.Events(), err: chat.Errorf(chat.Unavailable, "away")}
 	out := &sink{}
-	f := fanout.With(store.Routes(), away, out)
+	f := over(store.Routes(), away, out)
 	batch := []chat.Event{route(t, "room", 1, chat.RouteOpened, 0), sent(t, "room", 2, "id", "text")}
 	if err := f.HandleEvents(t.Context(), batch); !errors.Is(err, away.err) || chat.KindOf(err).Never() {
 		t.Fatalf("got %v, want a retryable error", err)

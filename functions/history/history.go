@@ -11,6 +11,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/auth"
+	"knatter.dev/chat/internal/function"
 	"knatter.dev/chat/internal/serve"
 	"knatter.dev/chat/internal/view"
 )
@@ -30,9 +31,17 @@ const pagesAtOnce = 4
 // of CloudEvents has no place for it.
 const headerMore = "Knatter-More"
 
+// Spec declares the function.
+var Spec = function.Spec{
+	Name:     "history",
+	Summary:  "Serves messages and events: /v1/rooms/{room}/messages and /events.",
+	Needs:    function.Needs{Log: true, Verifier: true},
+	Requests: func(d function.Deps) http.Handler { return New(d) },
+}
+
 // Function answers /v1/rooms/{room}/messages and /v1/rooms/{room}/events.
 type Function struct {
-	serve.Function
+	http.Handler
 
 	events   chat.EventStore
 	rooms    chat.RoomStore
@@ -44,22 +53,17 @@ type Function struct {
 	elsewhere bool // the store is a server of its own
 }
 
-// New returns a function that has yet to be started.
-func New() *Function { return &Function{pages: make(chan struct{}, pagesAtOnce)} }
-
-// With returns a function over what is open already.
-func With(events chat.EventStore, rooms chat.RoomStore, log chat.Log, v *auth.Verifier) *Function {
-	f := New()
-	f.use(events, rooms, log, v, nil)
-	return f
-}
-
-func (f *Function) use(events chat.EventStore, rooms chat.RoomStore, log chat.Log, v *auth.Verifier, stop func() error) {
-	f.events, f.rooms, f.log, f.verifier = events, rooms, log, v
-	f.Use(serve.Routes(map[string]func(http.ResponseWriter, *http.Request) error{
+// New returns the function.
+func New(d function.Deps) *Function {
+	f := &Function{
+		events: d.Events, rooms: d.Rooms, log: d.Log, verifier: d.Verifier, elsewhere: d.Elsewhere,
+		pages: make(chan struct{}, pagesAtOnce),
+	}
+	f.Handler = serve.Routes(map[string]func(http.ResponseWriter, *http.Request) error{
 		"GET /v1/rooms/{room}/messages": f.listMessages,
 		"GET /v1/rooms/{room}/events":   f.listEvents,
-	}), stop)
+	})
+	return f
 }
 
 func (f *Function) listMessages(w http.ResponseWriter, r *http.Request) error {

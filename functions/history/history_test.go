@@ -21,6 +21,7 @@ import (
 	"knatter.dev/chat/functions/history"
 	"knatter.dev/chat/internal/auth"
 	"knatter.dev/chat/internal/dispatch"
+	"knatter.dev/chat/internal/function"
 	"knatter.dev/chat/internal/kafka"
 	"knatter.dev/chat/internal/kafka/kafkatest"
 	"knatter.dev/chat/internal/pebble"
@@ -60,7 +61,7 @@ func setUp(t *testing.T) *fixture {
 		t.Fatal(err)
 	}
 	x := &fixture{T: t, store: store, config: config, log: kafkatest.Log(t, config), signer: auth.NewSigner(private)}
-	x.f = history.With(store.Events(), store.Rooms(), x.log, auth.NewVerifier(x.signer.Keys, nil))
+	x.f = history.New(function.Deps{Stores: store.Stores(), Log: x.log, Verifier: auth.NewVerifier(x.signer.Keys, nil)})
 	x.opens(room, chat.Group, "alice", "앨리스")
 	return x
 }
@@ -116,7 +117,7 @@ func (x *fixture) get(user chat.UserID, path string) *httptest.ResponseRecorder 
 		r.Header.Set("Authorization", "Bearer "+x.token(user))
 	}
 	w := httptest.NewRecorder()
-	x.f.Handle(w, r)
+	x.f.ServeHTTP(w, r)
 	return w
 }
 
@@ -490,24 +491,6 @@ func TestWithoutTheLogHistoryIsUnavailable(t *testing.T) {
 	x.log.Close()
 	if w := x.get("alice", "/v1/rooms/room/messages"); w.Code != http.StatusServiceUnavailable {
 		t.Errorf("status %d: %s", w.Code, w.Body)
-	}
-}
-
-func TestFunctionThatIsNotStarted(t *testing.T) {
-	f := history.New()
-	if ready, _ := f.Ready(t.Context()); ready {
-		t.Error("ready")
-	}
-	w := httptest.NewRecorder()
-	f.Handle(w, httptest.NewRequest(http.MethodGet, "/v1/rooms/room/messages", nil))
-	if w.Code != http.StatusServiceUnavailable {
-		t.Errorf("status %d", w.Code)
-	}
-	if err := f.Start(t.Context(), nil); chat.KindOf(err) != chat.Invalid {
-		t.Errorf("start: %v", err)
-	}
-	if err := f.Stop(t.Context()); err != nil {
-		t.Error(err)
 	}
 }
 

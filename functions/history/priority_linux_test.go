@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/function"
 	"knatter.dev/chat/internal/priority"
 )
 
@@ -23,8 +24,7 @@ func TestPagesLetMessagesGoFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, elsewhere := range []bool{false, true} {
-		f := New()
-		f.log, f.elsewhere = emptyLog{}, elsewhere
+		f := New(function.Deps{Log: emptyLog{}, Elsewhere: elsewhere})
 		n := 0
 		_, err := f.page(t.Context(), "room", chat.Range{Limit: 1}, func(context.Context, chat.RoomID, chat.Range) (_ []chat.Event, _ bool, err error) {
 			n, err = priority.Niceness(unix.Gettid())

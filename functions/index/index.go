@@ -9,34 +9,29 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/analysis"
+	"knatter.dev/chat/internal/function"
 	"knatter.dev/chat/internal/serve"
 )
+
+// Spec declares the function.
+var Spec = function.Spec{
+	Name:    chat.Index.Name,
+	Summary: "Puts the terms of messages into the search index. It takes events by POST /.",
+	// Batched, so that concurrent requests share a commit.
+	Events:     func(d function.Deps) chat.Handler { return serve.NewBatcher(New(d)) },
+	Background: func(ctx context.Context, d function.Deps) { keepFresh(ctx, d.Index, d.Events) },
+}
 
 // Function indexes posted messages. It is stateless: what it does twice is in the
 // index once.
 type Function struct {
-	serve.Function
-
 	index chat.SearchIndex
 }
 
 var _ chat.Handler = (*Function)(nil)
 
-// New returns a function that has yet to be started.
-func New() *Function { return &Function{} }
-
-// With returns a function over what is open already.
-func With(index chat.SearchIndex) *Function {
-	f := New()
-	f.use(index, nil, nil)
-	return f
-}
-
-func (f *Function) use(index chat.SearchIndex, lineage serve.Lineage, stop func() error) {
-	f.index = index
-	// Batched, so that concurrent requests share a commit.
-	f.Use(serve.Events(serve.NewBatcher(f), lineage), stop)
-}
+// New returns the function.
+func New(d function.Deps) *Function { return &Function{index: d.Index} }
 
 // messagesInARow are analysed before others get their turn: where functions share
 // a process with what delivers messages, those are in more of a hurry.

@@ -12,7 +12,10 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/analysis"
+	"knatter.dev/chat/internal/function"
 	"knatter.dev/chat/internal/pebble"
+	"knatter.dev/chat/internal/serve"
+	"knatter.dev/chat/internal/store"
 )
 
 func openIndex(t *testing.T) chat.SearchIndex {
@@ -23,6 +26,10 @@ func openIndex(t *testing.T) chat.SearchIndex {
 	}
 	t.Cleanup(func() { _ = store.Close() })
 	return store.Index()
+}
+
+func over(index chat.SearchIndex) *Function {
+	return New(function.Deps{Stores: store.Stores{Index: index}})
 }
 
 func logged(t *testing.T, id string, s chat.Sequence, typ chat.Type, data any) chat.Event {
@@ -65,7 +72,7 @@ func postings(t *testing.T, index chat.SearchIndex) []string {
 
 func TestIndexesMessages(t *testing.T) {
 	index := openIndex(t)
-	f := With(index)
+	f := over(index)
 	onStream := logged(t, "c", 4, chat.MessagePosted, chat.Posted{Text: "회의 사본"})
 	onStream.Stream = chat.StreamOf("alice")
 	err := f.HandleEvents(t.Context(), []chat.Event{
@@ -84,13 +91,10 @@ func TestIndexesMessages(t *testing.T) {
 			t.Errorf("%q: found %v, want %v", query, got, want)
 		}
 	}
-	if ready, err := f.Ready(t.Context()); !ready || err != nil {
-		t.Errorf("ready %t, %v", ready, err)
-	}
 }
 
 func TestUnreadableMessage(t *testing.T) {
-	f := With(openIndex(t))
+	f := over(openIndex(t))
 	e := logged(t, "a", 1, chat.MessagePosted, map[string]any{"text": 1})
 	if err := f.HandleEvents(t.Context(), []chat.Event{e}); err == nil || !chat.KindOf(err).Never() {
 		t.Errorf("data that is no message: %v", err)
@@ -107,7 +111,7 @@ func TestRebuilt(t *testing.T) {
 		events = append(events, logged(t, fmt.Sprint("id", i-i%2), s, chat.MessagePosted, chat.Posted{Text: text}))
 	}
 	index := openIndex(t)
-	f := With(index)
+	f := over(index)
 	if err := f.HandleEvents(t.Context(), events); err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +137,7 @@ func TestRebuilt(t *testing.T) {
 	}
 }
 
-func post(f *Function, offset int, data string) *httptest.ResponseRecorder {
+func post(f http.Handler, offset int, data string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest("POST", "/", strings.NewReader(data))
 	for name, value := range map[string]string{
 		"Ce-Specversion": "1.0", "Ce-Id": fmt.Sprint("id", offset), "Ce-Source": "/users/alice", "Ce-Type": string(chat.MessagePosted),
@@ -143,14 +147,14 @@ func post(f *Function, offset int, data string) *httptest.ResponseRecorder {
 		r.Header.Set(name, value)
 	}
 	w := httptest.NewRecorder()
-	f.Handle(w, r)
+	f.ServeHTTP(w, r)
 	return w
 }
 
 // TestHandle: events come one by one over HTTP, many at a time.
 func TestHandle(t *testing.T) {
 	index := openIndex(t)
-	f := With(index)
+	f := serve.Events(Spec.Events(function.Deps{Stores: store.Stores{Index: index}}), nil)
 	const n = 90
 	var wg sync.WaitGroup
 	for i := range n {
@@ -166,9 +170,5 @@ func TestHandle(t *testing.T) {
 	}
 	if w := post(f, n+1, `{"text":[]}`); w.Code != http.StatusUnprocessableEntity {
 		t.Errorf("unreadable message: status %d: %s", w.Code, w.Body)
-	}
-	w := httptest.NewRecorder()
-	if New().Handle(w, httptest.NewRequest("POST", "/", nil)); w.Code != http.StatusServiceUnavailable {
-		t.Errorf("not started: status %d", w.Code)
 	}
 }

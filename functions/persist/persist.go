@@ -7,35 +7,29 @@ import (
 	"fmt"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/function"
 	"knatter.dev/chat/internal/serve"
 )
+
+// Spec declares the function.
+var Spec = function.Spec{
+	Name:    chat.Persist.Name,
+	Summary: "Writes events to the stores: history, rooms, members and read marks. It takes events by POST /.",
+	// Batched, so that concurrent requests share a commit.
+	Events: func(d function.Deps) chat.Handler { return serve.NewBatcher(New(d)) },
+}
 
 // Function stores rooms' events. It is stateless: what it does twice, or in
 // another order, leaves the same behind.
 type Function struct {
-	serve.Function
-
 	events chat.EventStore
 	rooms  chat.RoomStore
 }
 
 var _ chat.Handler = (*Function)(nil)
 
-// New returns a function that has yet to be started.
-func New() *Function { return &Function{} }
-
-// With returns a function over what is open already.
-func With(events chat.EventStore, rooms chat.RoomStore) *Function {
-	f := New()
-	f.use(events, rooms, nil, nil)
-	return f
-}
-
-func (f *Function) use(events chat.EventStore, rooms chat.RoomStore, lineage serve.Lineage, stop func() error) {
-	f.events, f.rooms = events, rooms
-	// Batched, so that concurrent requests share a commit.
-	f.Use(serve.Events(serve.NewBatcher(f), lineage), stop)
-}
+// New returns the function.
+func New(d function.Deps) *Function { return &Function{events: d.Events, rooms: d.Rooms} }
 
 // HandleEvents implements [chat.Handler]. Errors: Invalid for an event that no
 // reader could make anything of; the stores' own.

@@ -12,8 +12,11 @@ import (
 	"testing"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/function"
 	"knatter.dev/chat/internal/open"
 	"knatter.dev/chat/internal/pebble"
+	"knatter.dev/chat/internal/serve"
+	"knatter.dev/chat/internal/store"
 )
 
 func openStore(t *testing.T) *pebble.Store {
@@ -87,7 +90,7 @@ func wantLife(t *testing.T, s *pebble.Store) {
 func TestHandle(t *testing.T) {
 	t.Run("in order, then rewound", func(t *testing.T) {
 		s := openStore(t)
-		f := With(s.Events(), s.Rooms())
+		f := New(function.Deps{Stores: s.Stores()})
 		for _, events := range [][]chat.Event{life(t), life(t), life(t)[:4], life(t)[3:]} {
 			if err := f.HandleEvents(t.Context(), events); err != nil {
 				t.Fatal(err)
@@ -97,7 +100,7 @@ func TestHandle(t *testing.T) {
 	})
 	t.Run("one by one, twice, backwards", func(t *testing.T) {
 		s := openStore(t)
-		f := With(s.Events(), s.Rooms())
+		f := New(function.Deps{Stores: s.Stores()})
 		events := life(t)
 		for i := len(events) - 1; i >= 0; i-- {
 			for range 2 {
@@ -110,7 +113,7 @@ func TestHandle(t *testing.T) {
 	})
 	t.Run("copies on users' streams and unknown types are ignored", func(t *testing.T) {
 		s := openStore(t)
-		f := With(s.Events(), s.Rooms())
+		f := New(function.Deps{Stores: s.Stores()})
 		copied := life(t)[2]
 		copied.Stream = chat.StreamOf("bob")
 		unknown := logged(t, "alice", "u", 20, chat.Prefix+"message.sung", chat.Posted{})
@@ -128,12 +131,17 @@ func TestHandle(t *testing.T) {
 
 // post sends an event as KafkaSource and the dispatcher do, and returns the
 // status. A body that is no event is sent as it is.
-func post(f *Function, contentType string, body []byte) int {
+func post(f http.Handler, contentType string, body []byte) int {
 	r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
 	r.Header.Set("Content-Type", contentType)
 	w := httptest.NewRecorder()
-	f.Handle(w, r)
+	f.ServeHTTP(w, r)
 	return w.Code
+}
+
+// over is the function over HTTP.
+func over(stores store.Stores) http.Handler {
+	return serve.Events(Spec.Events(function.Deps{Stores: stores}), nil)
 }
 
 const structured = "application/cloudevents+json"
@@ -143,7 +151,7 @@ const structured = "application/cloudevents+json"
 func TestConcurrentRequests(t *testing.T) {
 	s := openStore(t)
 	counted := &countedEvents{EventStore: s.Events()}
-	f := With(counted, s.Rooms())
+	f := over(store.Stores{Events: counted, Rooms: s.Rooms()})
 	const n = 500
 	var wg sync.WaitGroup
 	for i := range n {
@@ -176,7 +184,7 @@ func (c *countedEvents) Put(ctx context.Context, events []chat.Event) error {
 
 func TestBatch(t *testing.T) {
 	s := openStore(t)
-	f := With(s.Events(), s.Rooms())
+	f := over(s.Stores())
 	if status := post(f, "application/cloudevents-batch+json", chat.AppendBatch(nil, life(t))); status != http.StatusNoContent {
 		t.Fatalf("status %d", status)
 	}
@@ -187,7 +195,7 @@ func TestBatch(t *testing.T) {
 // events that come at the same time are not held up.
 func TestPoison(t *testing.T) {
 	s := openStore(t)
-	f := With(s.Events(), s.Rooms())
+	f := over(s.Stores())
 	frame := func(typ chat.Type, data any) []byte {
 		e := logged(t, "alice", "bad", 5, typ, data)
 		return e.AppendFrame(nil)
@@ -235,7 +243,7 @@ func TestFailureBetween(t *testing.T) {
 	s := openStore(t)
 	failing := &failingEvents{EventStore: s.Events()}
 	failing.fail.Store(true)
-	f := With(failing, s.Rooms())
+	f := over(store.Stores{Events: failing, Rooms: s.Rooms()})
 	e := life(t)[1]
 	if status := post(f, structured, e.AppendFrame(nil)); status != http.StatusServiceUnavailable {
 		t.Fatalf("status %d", status)
@@ -264,20 +272,9 @@ func (f *failingEvents) Put(ctx context.Context, events []chat.Event) error {
 	return f.EventStore.Put(ctx, events)
 }
 
+// As KafkaSource sends it, an event has an offset, which the log's lineage makes a
+// sequence of.
 func TestStart(t *testing.T) {
-	f := New()
-	e := life(t)[0]
-	if status := post(f, structured, e.AppendFrame(nil)); status != http.StatusServiceUnavailable {
-		t.Errorf("not started: status %d", status)
-	}
-	if ready, _ := f.Ready(t.Context()); ready {
-		t.Error("ready before the start")
-	}
-	for _, env := range []map[string]string{{}, {"KNATTER_STORE": "nonsense"}} {
-		if err := New().Start(t.Context(), env); chat.KindOf(err) != chat.Invalid {
-			t.Errorf("%v: %v", env, err)
-		}
-	}
 	env := map[string]string{"KNATTER_STORE": "pebble:" + t.TempDir()}
 	stores, err := open.StoreOf(t.Context(), env)
 	if err != nil {
@@ -287,28 +284,23 @@ func TestStart(t *testing.T) {
 	if err := errors.Join(stores.Progress.SetLineage(t.Context(), lineage, chat.Lineage{}), stores.Close()); err != nil {
 		t.Fatal(err)
 	}
+	f := Spec.Instance()
 	if err := f.Start(t.Context(), env); err != nil {
 		t.Fatal(err)
 	}
-	if ready, err := f.Ready(t.Context()); !ready || err != nil {
-		t.Errorf("ready %t, %v", ready, err)
-	}
-	// As KafkaSource sends it: the place is an offset.
 	kafka := []byte(`{"specversion":"1.0","id":"k","source":"/users/a","type":"dev.knatter.message.posted","subject":"room","knativekafkaoffset":"7","data":{"text":"x"}}`)
-	if status := post(f, structured, kafka); status != http.StatusNoContent {
+	if status := post(http.HandlerFunc(f.Handle), structured, kafka); status != http.StatusNoContent {
 		t.Fatalf("status %d", status)
-	}
-	if first, err := first(t, f.events, "/users/a", "k"); err != nil || first != chat.SequenceAt(2, 7) {
-		t.Errorf("the store has %d, %v", first, err)
 	}
 	if err := f.Stop(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if status := post(f, structured, kafka); status != http.StatusServiceUnavailable {
-		t.Errorf("stopped: status %d", status)
+	if stores, err = open.StoreOf(t.Context(), env); err != nil {
+		t.Fatal(err)
 	}
-	if alive, err := f.Alive(t.Context()); !alive || err != nil {
-		t.Errorf("alive %t, %v", alive, err)
+	defer stores.Close()
+	if first, err := first(t, stores.Events, "/users/a", "k"); err != nil || first != chat.SequenceAt(2, 7) {
+		t.Errorf("the store has %d, %v", first, err)
 	}
 }
 

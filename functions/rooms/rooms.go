@@ -12,6 +12,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/auth"
+	"knatter.dev/chat/internal/function"
 	"knatter.dev/chat/internal/members"
 	"knatter.dev/chat/internal/names"
 	"knatter.dev/chat/internal/projection"
@@ -28,6 +29,14 @@ const (
 	maxUnread  = 9_999  // counted
 )
 
+// Spec declares the function.
+var Spec = function.Spec{
+	Name:     "rooms",
+	Summary:  "Serves rooms and their members: /v1/rooms, /v1/direct and /v1/me/invitations.",
+	Needs:    function.Needs{Log: true, Appends: true, Verifier: true},
+	Requests: func(d function.Deps) http.Handler { return New(d) },
+}
+
 // Function answers /v1/rooms, but for messages and events, /v1/direct and
 // /v1/me/invitations.
 //
@@ -35,7 +44,7 @@ const (
 // same time can both pass the check; what counts then is the order in the log,
 // and it is the same for everybody.
 type Function struct {
-	serve.Function
+	http.Handler
 
 	rooms    projection.Rooms
 	events   chat.EventStore
@@ -49,21 +58,18 @@ type Function struct {
 	Limits Limits
 }
 
-// New returns a function that has yet to be started.
-func New() *Function { return &Function{reads: serve.Reads{AtOnce: runtime.NumCPU()}} }
-
-// With returns a function over what is open already.
-func With(rooms projection.Rooms, events chat.EventStore, accounts chat.AccountStore, attempts chat.AttemptStore, log chat.Log, v *auth.Verifier) *Function {
-	f := New()
-	f.use(rooms, events, accounts, attempts, log, v, nil)
-	return f
-}
-
-func (f *Function) use(rooms projection.Rooms, events chat.EventStore, accounts chat.AccountStore, attempts chat.AttemptStore, log chat.Log, v *auth.Verifier, stop func() error) {
-	f.rooms, f.events, f.accounts, f.attempts, f.log, f.verifier = rooms, events, accounts, attempts, log, v
-	f.Use(serve.Routes(map[string]func(http.ResponseWriter, *http.Request) error{
+// New returns the function.
+func New(d function.Deps) *Function {
+	f := &Function{
+		rooms: d.Rooms, events: d.Events, accounts: d.Accounts, attempts: d.Attempts, log: d.Log, verifier: d.Verifier,
+		reads: serve.Reads{AtOnce: runtime.NumCPU()},
+	}
+	if d.Elsewhere {
+		f.reads.Elsewhere()
+	}
+	f.Handler = serve.Routes(map[string]func(http.ResponseWriter, *http.Request) error{
 		"POST /v1/rooms":                         f.create,
-		"GET /v1/rooms":                          f.reads.Limited(v, func(*http.Request) int { return 1 }, f.list),
+		"GET /v1/rooms":                          f.reads.Limited(d.Verifier, func(*http.Request) int { return 1 }, f.list),
 		"GET /v1/rooms/{room}":                   f.show,
 		"PATCH /v1/rooms/{room}":                 f.rename,
 		"GET /v1/rooms/{room}/members":           f.listMembers,
@@ -72,7 +78,8 @@ func (f *Function) use(rooms projection.Rooms, events chat.EventStore, accounts 
 		"DELETE /v1/rooms/{room}/members/{user}": f.removeMember,
 		"POST /v1/direct":                        f.direct,
 		"GET /v1/me/invitations":                 f.invitations,
-	}), stop)
+	})
+	return f
 }
 
 var (

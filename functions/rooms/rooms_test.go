@@ -14,6 +14,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/auth"
+	"knatter.dev/chat/internal/function"
 	"knatter.dev/chat/internal/kafka"
 	"knatter.dev/chat/internal/kafka/kafkatest"
 	"knatter.dev/chat/internal/names"
@@ -50,7 +51,7 @@ func setUp(t *testing.T) *fixture {
 		t.Fatal(err)
 	}
 	log := kafkatest.Log(t, config)
-	f := With(store.Rooms(), store.Events(), store.Accounts(), store.Attempts(), log, auth.NewVerifier(signer.Keys, nil))
+	f := New(function.Deps{Stores: store.Stores(), Log: log, Verifier: auth.NewVerifier(signer.Keys, nil)})
 	return &fixture{T: t, f: f, store: store, config: config, log: log, signer: signer}
 }
 
@@ -85,7 +86,7 @@ func (p *person) does(method, path string, body any, status int) object {
 	r := httptest.NewRequest(method, path, bytes.NewReader(raw))
 	r.Header.Set("Authorization", "Bearer "+p.token)
 	w := httptest.NewRecorder()
-	p.x.f.Handle(w, r)
+	p.x.f.ServeHTTP(w, r)
 	if w.Code != status {
 		p.x.Fatalf("%s: %s %s %s: status %d, want %d: %s", p.name, method, path, raw, w.Code, status, w.Body)
 	}
@@ -229,7 +230,7 @@ func TestDirectByBothAtOnce(t *testing.T) {
 				r := httptest.NewRequest("POST", "/v1/direct", raw)
 				r.Header.Set("Authorization", "Bearer "+p[0].token)
 				w := httptest.NewRecorder()
-				x.f.Handle(w, r)
+				x.f.ServeHTTP(w, r)
 				if w.Code != 200 && w.Code != 201 {
 					t.Errorf("status %d: %s", w.Code, w.Body)
 				}
@@ -289,9 +290,4 @@ func TestOtherRequests(t *testing.T) {
 	alice.does("GET", "/v1/rooms/a/b/c/d", nil, 404)
 	alice.does("PUT", "/v1/rooms", nil, 405)
 	alice.does("GET", "/v1/direct", nil, 405)
-	w := httptest.NewRecorder()
-	New().Handle(w, httptest.NewRequest("GET", "/v1/rooms", nil))
-	if w.Code != http.StatusServiceUnavailable {
-		t.Errorf("before Start: %d", w.Code)
-	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/function"
 	"knatter.dev/chat/internal/kafka/kafkatest"
 	"knatter.dev/chat/internal/pebble"
 )
@@ -23,7 +24,7 @@ func (p *person) list(f *Function) (body string, complete bool) {
 	r := httptest.NewRequest(http.MethodGet, "/v1/rooms", nil)
 	r.Header.Set("Authorization", "Bearer "+p.token)
 	w := httptest.NewRecorder()
-	f.Handle(w, r)
+	f.ServeHTTP(w, r)
 	if w.Code != http.StatusOK {
 		p.x.Fatalf("status %d: %s", w.Code, w.Body)
 	}
@@ -140,7 +141,7 @@ func TestListIsTheSameWhateverIsStored(t *testing.T) {
 		before := x.tail(rooms...)
 		x.stores(reference, before...)
 		x.stores(x.store, before...)
-		whole := With(reference.Rooms(), reference.Events(), reference.Accounts(), reference.Attempts(), kafkatest.Log(t, kafkatest.Start(t)), x.f.verifier)
+		whole := New(function.Deps{Stores: reference.Stores(), Log: kafkatest.Log(t, kafkatest.Start(t)), Verifier: x.f.verifier})
 
 		var logged []chat.Event
 		for i := range 80 {

@@ -45,7 +45,7 @@ func (p *person) asks(method, path, body string) int {
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	r.Header.Set("Authorization", "Bearer "+p.token)
 	w := httptest.NewRecorder()
-	p.x.f.Handle(w, r)
+	p.x.f.ServeHTTP(w, r)
 	return w.Code
 }
 

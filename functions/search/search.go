@@ -14,6 +14,7 @@ import (
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/analysis"
 	"knatter.dev/chat/internal/auth"
+	"knatter.dev/chat/internal/function"
 	"knatter.dev/chat/internal/serve"
 	"knatter.dev/chat/internal/view"
 )
@@ -22,6 +23,14 @@ import (
 // them turn out to be hits, the page is short and its cursor goes on.
 const maxExamined = 1_000
 
+// Spec declares the function.
+var Spec = function.Spec{
+	Name:     "search",
+	Summary:  "Finds messages in the caller's rooms: /v1/search.",
+	Needs:    function.Needs{Verifier: true},
+	Requests: func(d function.Deps) http.Handler { return New(d) },
+}
+
 // Function answers /v1/search.
 //
 // The index knows which messages have all the terms of a query; the messages
@@ -29,7 +38,7 @@ const maxExamined = 1_000
 // really together become hits. Index and store follow the log independently, so
 // the index may be ahead: what the store doesn't have yet is no hit yet.
 type Function struct {
-	serve.Function
+	http.Handler
 
 	index    chat.SearchIndex
 	events   chat.EventStore
@@ -41,21 +50,16 @@ type Function struct {
 	looked atomic.Int64 // when, in nanoseconds
 }
 
-// New returns a function that has yet to be started.
-func New() *Function { return &Function{} }
-
-// With returns a function over what is open already.
-func With(index chat.SearchIndex, events chat.EventStore, rooms chat.RoomStore, v *auth.Verifier) *Function {
-	f := New()
-	f.use(index, events, rooms, v, nil)
+// New returns the function.
+func New(d function.Deps) *Function {
+	f := &Function{index: d.Index, events: d.Events, rooms: d.Rooms, verifier: d.Verifier}
+	if d.Elsewhere {
+		f.reads.Elsewhere()
+	}
+	f.Handler = serve.Routes(map[string]func(http.ResponseWriter, *http.Request) error{
+		"GET /v1/search": f.reads.Limited(d.Verifier, cost, f.search),
+	})
 	return f
-}
-
-func (f *Function) use(index chat.SearchIndex, events chat.EventStore, rooms chat.RoomStore, v *auth.Verifier, stop func() error) {
-	f.index, f.events, f.rooms, f.verifier = index, events, rooms, v
-	f.Use(serve.Routes(map[string]func(http.ResponseWriter, *http.Request) error{
-		"GET /v1/search": f.reads.Limited(v, cost, f.search),
-	}), stop)
 }
 
 // cost is what a search takes of its user's reads: more with many words.

@@ -16,6 +16,7 @@ import (
 	"knatter.dev/chat"
 	"knatter.dev/chat/functions/index"
 	"knatter.dev/chat/internal/auth"
+	"knatter.dev/chat/internal/function"
 	"knatter.dev/chat/internal/pebble"
 )
 
@@ -43,8 +44,8 @@ func setUp(t *testing.T) *fixture {
 		t.Fatal(err)
 	}
 	signer := auth.NewSigner(private)
-	f := With(store.Index(), store.Events(), store.Rooms(), auth.NewVerifier(signer.Keys, nil))
-	return &fixture{T: t, f: f, index: index.With(store.Index()), store: store, signer: signer}
+	f := New(function.Deps{Stores: store.Stores(), Verifier: auth.NewVerifier(signer.Keys, nil)})
+	return &fixture{T: t, f: f, index: index.New(function.Deps{Stores: store.Stores()}), store: store, signer: signer}
 }
 
 func (x *fixture) event(user chat.UserID, typ chat.Type, room chat.RoomID, data any) chat.Event {
@@ -100,7 +101,7 @@ func (x *fixture) get(user chat.UserID, query string) *httptest.ResponseRecorder
 		r.Header.Set("Authorization", "Bearer "+token)
 	}
 	w := httptest.NewRecorder()
-	x.f.Handle(w, r)
+	x.f.ServeHTTP(w, r)
 	return w
 }
 
@@ -306,10 +307,6 @@ func TestRefused(t *testing.T) {
 	}
 	if w := x.get("", "q=a"); w.Code != http.StatusUnauthorized {
 		t.Errorf("no token: status %d", w.Code)
-	}
-	w := httptest.NewRecorder()
-	if New().Handle(w, httptest.NewRequest("GET", "/v1/search?q=a", nil)); w.Code != http.StatusServiceUnavailable {
-		t.Errorf("not started: status %d", w.Code)
 	}
 }
 

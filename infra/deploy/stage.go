@@ -82,7 +82,7 @@ package function
 import "{{.Path}}/functions/{{.Name}}"
 
 // New returns the function, which func starts.
-func New() *{{.Name}}.Function { return {{.Name}}.New() }
+func New() any { return {{.Name}}.Spec.Instance() }
 `)),
 }
 

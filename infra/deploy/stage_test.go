@@ -66,7 +66,7 @@ func here(t *testing.T) (module, []string) {
 
 func TestEveryFunctionIsConfigured(t *testing.T) {
 	m, names := here(t)
-	folders, err := filepath.Glob(filepath.Join(m.Dir, "functions", "*"))
+	folders, err := filepath.Glob(filepath.Join(m.Dir, "functions", "*", "cmd"))
 	if err != nil || len(folders) != len(names) {
 		t.Errorf("%d folders, %d with a func.yaml, %v", len(folders), len(names), err)
 	}

@@ -145,10 +145,8 @@ func TestRemoteFunctionKnowsItsCallers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var function serve.Function
-	function.Demand(demanded)
-	function.Use(serve.Events(handlerFunc(func(context.Context, []chat.Event) error { return nil }), nil), nil)
-	server := httptest.NewServer(http.HandlerFunc(function.Handle))
+	function := serve.Events(handlerFunc(func(context.Context, []chat.Event) error { return nil }), nil)
+	server := httptest.NewServer(serve.Demand(demanded, function))
 	defer server.Close()
 	other := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) }))
 	defer other.Close()

@@ -62,6 +62,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/projection"
+	"knatter.dev/chat/internal/store"
 )
 
 // How long things may take before they are Unavailable. A URL may say otherwise
@@ -89,6 +90,8 @@ type Store struct {
 	index    *Index
 	progress *Progress
 }
+
+var _ store.Adapter = (*Store)(nil)
 
 // Open connects to the database that a URL names,
 //
@@ -155,6 +158,20 @@ func (s *Store) use(ctx context.Context, database string) error {
 
 func (s *Store) marksOf(store string) *marks {
 	return &marks{store: store, all: s.db.Collection("progress")}
+}
+
+// Stores implements [store.Adapter].
+func (s *Store) Stores() store.Stores {
+	return store.Stores{
+		Events:   s.events,
+		Rooms:    s.Rooms(),
+		Accounts: s.accounts,
+		Sessions: s.sessions,
+		Attempts: s.attempts,
+		Routes:   s.routes,
+		Index:    s.index,
+		Progress: s.progress,
+	}
 }
 
 // Events is the event store.

@@ -13,7 +13,6 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl"
 
 	"knatter.dev/chat"
-	"knatter.dev/chat/internal/auth"
 	"knatter.dev/chat/internal/kafka"
 )
 
@@ -183,14 +182,4 @@ func StoreAndLog(ctx context.Context, env map[string]string) (stores *Stores, lo
 		log.Close()
 		return stores.Close()
 	}, nil
-}
-
-// Keys says where the public keys are: at the URL KNATTER_JWKS, from which they
-// are fetched when they are asked for. Errors: Invalid when it is not set.
-func Keys(env map[string]string) (auth.KeySource, error) {
-	jwks := env["KNATTER_JWKS"]
-	if jwks == "" {
-		return nil, chat.Errorf(chat.Invalid, "KNATTER_JWKS must be the URL of the accounts function's public keys")
-	}
-	return auth.JWKS(jwks, nil), nil
 }

@@ -11,31 +11,14 @@ import (
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/mongo"
 	"knatter.dev/chat/internal/pebble"
-	"knatter.dev/chat/internal/projection"
+	"knatter.dev/chat/internal/store"
 )
 
 // Stores are the stores behind one URL.
 type Stores struct {
-	Events   chat.EventStore
-	Rooms    projection.Rooms
-	Accounts chat.AccountStore
-	Sessions chat.SessionStore
-	Attempts chat.AttemptStore
-	Routes   chat.RouteStore
-	Index    chat.SearchIndex
-	Progress chat.ProgressStore
-
-	check func(context.Context) error
-	close func() error
+	store.Stores
+	store.Adapter
 }
-
-// Check tells whether the stores can still be read and written; once they cannot
-// for good, a new start is what helps. Errors: Unavailable.
-func (s *Stores) Check(ctx context.Context) error { return s.check(ctx) }
-
-// Close waits for calls in flight and closes the stores. None may be used any
-// more.
-func (s *Stores) Close() error { return s.close() }
 
 // Store opens the stores that a URL names:
 //
@@ -51,17 +34,13 @@ func Store(ctx context.Context, url string) (*Stores, error) {
 	scheme, rest, _ := strings.Cut(url, ":")
 	switch {
 	case scheme == "memory" && rest == "":
-		return inProcess(pebble.OpenMemory())
+		return opened(pebble.OpenMemory())
 	case scheme == "pebble":
 		if dir, ok := directory(rest); ok {
-			return inProcess(pebble.Open(dir))
+			return opened(pebble.Open(dir))
 		}
 	case scheme == "mongodb" || scheme == "mongodb+srv":
-		s, err := mongo.Open(ctx, url)
-		if err != nil {
-			return nil, err
-		}
-		return storesOf(s), nil
+		return opened(mongo.Open(ctx, url))
 	}
 	if strings.Contains(rest, "@") { // perhaps a password is in front of it
 		url = scheme + ":…"
@@ -87,38 +66,9 @@ func directory(rest string) (string, bool) {
 	return rest, rest != ""
 }
 
-func inProcess(s *pebble.Store, err error) (*Stores, error) {
+func opened(a store.Adapter, err error) (*Stores, error) {
 	if err != nil {
 		return nil, err
 	}
-	return storesOf(s), nil
-}
-
-// storesOf are the stores of one adapter.
-func storesOf[
-	E chat.EventStore, A chat.AccountStore, S chat.SessionStore, T chat.AttemptStore, W chat.RouteStore, X chat.SearchIndex, P chat.ProgressStore,
-](s interface {
-	Events() E
-	Rooms() projection.Rooms
-	Accounts() A
-	Sessions() S
-	Attempts() T
-	Routes() W
-	Index() X
-	Progress() P
-	Check(context.Context) error
-	Close() error
-}) *Stores {
-	return &Stores{
-		Events:   s.Events(),
-		Rooms:    s.Rooms(),
-		Accounts: s.Accounts(),
-		Sessions: s.Sessions(),
-		Attempts: s.Attempts(),
-		Routes:   s.Routes(),
-		Index:    s.Index(),
-		Progress: s.Progress(),
-		check:    s.Check,
-		close:    s.Close,
-	}
+	return &Stores{a.Stores(), a}, nil
 }

@@ -23,6 +23,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/projection"
+	"knatter.dev/chat/internal/store"
 )
 
 // Store is the database and its stores.
@@ -44,6 +45,8 @@ type Store struct {
 	index    *Index
 	progress *Progress
 }
+
+var _ store.Adapter = (*Store)(nil)
 
 // Option changes how a store is opened.
 type Option func(*options)
@@ -215,6 +218,20 @@ func (s *Store) checkSchema() error {
 	b := s.db.NewBatch()
 	_ = b.Set([]byte{kindSchema}, []byte(schema), nil)
 	return s.commit(b, pebble.Sync)
+}
+
+// Stores implements [store.Adapter].
+func (s *Store) Stores() store.Stores {
+	return store.Stores{
+		Events:   s.events,
+		Rooms:    s.Rooms(),
+		Accounts: s.accounts,
+		Sessions: s.sessions,
+		Attempts: s.attempts,
+		Routes:   s.routes,
+		Index:    s.index,
+		Progress: s.progress,
+	}
 }
 
 // Events is the event store.

@@ -18,6 +18,12 @@ var JWKS = Setting{
 	Usage: "URL of the accounts function's public keys, such as http://accounts/.well-known/jwks.json",
 }
 
+// Keys is where the signing key is.
+var Keys = Setting{
+	Name: "keys", Value: "file", Required: true,
+	Usage: "File with the Ed25519 key that signs tokens (PEM, PKCS #8: openssl genpkey -algorithm ed25519); the variable may hold the key itself",
+}
+
 // Log is how to reach the log, as open.LogConfig takes it.
 var Log = []Setting{
 	{

@@ -14,12 +14,13 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/function"
 	"knatter.dev/chat/internal/listen"
 	"knatter.dev/chat/internal/serve"
 )
 
-// Function is what all functions are, see [serve.Function]; func-go takes it too.
-type Function interface {
+// instance is what [function.Instance] is.
+type instance interface {
 	Start(ctx context.Context, env map[string]string) error
 	Handle(w http.ResponseWriter, r *http.Request)
 	Ready(ctx context.Context) (bool, error)
@@ -47,7 +48,11 @@ var (
 
 // Serve is the program that serves a function: its own paths, and for those who
 // run it /health/liveness and /health/readiness.
-func Serve(name, summary string, f Function, settings ...Setting) Program {
+func Serve(spec function.Spec) Program {
+	return serving(spec.Name, spec.Summary, spec.Instance(), settingsOf(spec.Needs))
+}
+
+func serving(name, summary string, f instance, settings []Setting) Program {
 	return Program{
 		Name: name, Summary: summary, Settings: slices.Concat([]Setting{listenAddress, port}, Callers, settings),
 		Run: func(ctx context.Context, c Call) error {
@@ -56,9 +61,24 @@ func Serve(name, summary string, f Function, settings ...Setting) Program {
 	}
 }
 
+// settingsOf are the settings by which a function gets what it needs.
+func settingsOf(n function.Needs) []Setting {
+	settings := []Setting{Store}
+	if n.Log {
+		settings = LogAndStore()
+	}
+	if n.Verifier {
+		settings = append(settings, JWKS)
+	}
+	if n.Signer {
+		settings = append(settings, Keys)
+	}
+	return settings
+}
+
 // serveFunction listens before the function has started, so that whoever asks is
 // told that it is about to.
-func serveFunction(ctx context.Context, env Env, f Function) error {
+func serveFunction(ctx context.Context, env Env, f instance) error {
 	address := addressOf(env)
 	ln, err := net.Listen("tcp", address)
 	if err != nil {
@@ -111,7 +131,7 @@ func addressOf(env Env) string {
 	return cmp.Or(env[listenAddress.Env()], ":"+env[port.Env()])
 }
 
-func handler(f Function) http.Handler {
+func handler(f instance) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/health/liveness", health("alive", f.Alive))
 	mux.HandleFunc("/health/readiness", health("ready", f.Ready))
@@ -154,7 +174,7 @@ func limited(h http.Handler) http.Handler {
 
 // alive returns when ctx ends, and before that if the function has to be started
 // anew: by whoever starts it again when it ends.
-func alive(ctx context.Context, f Function) error {
+func alive(ctx context.Context, f instance) error {
 	for ticks := time.NewTicker(time.Second); ; {
 		select {
 		case <-ctx.Done():

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,8 +22,8 @@ import (
 
 // echo is a function that starts when it may, and answers by what it gets.
 type echo struct {
-	serve.Function
-	start   chan error // what Start is to return
+	answer  atomic.Pointer[http.HandlerFunc] // nil before the start
+	start   chan error                       // what Start is to return
 	held    chan struct{}
 	release chan struct{}
 	stopped chan struct{}
@@ -41,7 +42,7 @@ func (e *echo) Start(ctx context.Context, _ map[string]string) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	e.Use(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/hold":
 			close(e.held)
@@ -55,10 +56,25 @@ func (e *echo) Start(ctx context.Context, _ map[string]string) error {
 			return
 		}
 		_, _ = w.Write(body)
-	}), func() error {
-		close(e.stopped)
-		return nil
 	})
+	e.answer.Store(&answer)
+	return nil
+}
+
+func (e *echo) Handle(w http.ResponseWriter, r *http.Request) {
+	if answer := e.answer.Load(); answer != nil {
+		(*answer)(w, r)
+		return
+	}
+	serve.Fail(w, r, chat.Errorf(chat.Unavailable, "not started yet"))
+}
+
+func (e *echo) Ready(context.Context) (bool, error) { return e.answer.Load() != nil, nil }
+
+func (*echo) Alive(context.Context) (bool, error) { return true, nil }
+
+func (e *echo) Stop(context.Context) error {
+	close(e.stopped)
 	return nil
 }
 
@@ -78,7 +94,7 @@ func serveEcho(t *testing.T) *serving {
 	ctx, stop := context.WithCancel(t.Context())
 	s := &serving{echo: newEcho(), t: t, url: "http://" + address, stop: stop, code: make(chan int, 1), log: new(bytes.Buffer)}
 	go func() {
-		s.code <- program.Serve("echo", "Answers by what it gets.", s.echo).Execute(ctx, []string{"--listen", address}, nil, io.Discard, s.log)
+		s.code <- program.Serving("echo", "Answers by what it gets.", s.echo, nil).Execute(ctx, []string{"--listen", address}, nil, io.Discard, s.log)
 	}()
 	s.until("/health/liveness", http.StatusOK)
 	return s
@@ -177,11 +193,11 @@ func TestServeFailsToStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	code, _, complaint := called(t, program.Serve("echo", "", newEcho()), "--listen "+taken.Addr().String())
+	code, _, complaint := called(t, program.Serving("echo", "", newEcho(), nil), "--listen "+taken.Addr().String())
 	if code != 1 || !strings.Contains(complaint, "KNATTER_LISTEN") {
 		t.Errorf("an address that is taken: %d, %s", code, complaint)
 	}
-	if code, _, complaint := called(t, program.Serve("echo", "", newEcho()), "", "PORT=many"); code != 2 || !strings.Contains(complaint, "PORT") {
+	if code, _, complaint := called(t, program.Serving("echo", "", newEcho(), nil), "", "PORT=many"); code != 2 || !strings.Contains(complaint, "PORT") {
 		t.Errorf("a port that is none: %d, %s", code, complaint)
 	}
 }
@@ -202,7 +218,7 @@ func TestServePort(t *testing.T) {
 	f.start <- nil
 	code := make(chan int)
 	go func() {
-		code <- program.Serve("echo", "", f).Execute(ctx, nil, []string{"PORT=" + port}, io.Discard, io.Discard)
+		code <- program.Serving("echo", "", f, nil).Execute(ctx, nil, []string{"PORT=" + port}, io.Discard, io.Discard)
 	}()
 	s := &serving{t: t, url: "http://127.0.0.1:" + port}
 	s.until("/health/readiness", http.StatusOK)

@@ -253,10 +253,9 @@ func TestPanicsAreNotQuoted(t *testing.T) {
 	if chat.KindOf(err) != chat.Internal || strings.Contains(err.Error(), text) {
 		t.Errorf("a batcher's error: %v", err)
 	}
-	var f serve.Function
-	f.Use(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(errors.New(text)) }), nil)
+	f := serve.Demand(nil, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(errors.New(text)) }))
 	w := httptest.NewRecorder()
-	f.Handle(w, httptest.NewRequest("GET", "/", nil))
+	f.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
 	if w.Code != http.StatusInternalServerError || strings.Contains(w.Body.String(), text) {
 		t.Errorf("a function's answer: %d, %s", w.Code, w.Body)
 	}

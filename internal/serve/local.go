@@ -21,7 +21,7 @@ func (l Local) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	defer r.Body.Close()
 	w := &answer{header: make(http.Header)}
-	l.Handler.ServeHTTP(w, r)
+	Guarded("the function", l.Handler).ServeHTTP(w, r)
 	if w.status == 0 {
 		w.status = http.StatusOK
 	}

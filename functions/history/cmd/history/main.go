@@ -6,7 +6,4 @@ import (
 	"knatter.dev/chat/internal/program"
 )
 
-func main() {
-	program.Serve("history", "Serves messages and events: /v1/rooms/{room}/messages and /events.",
-		history.New(), append(program.LogAndStore(), program.JWKS)...).Main()
-}
+func main() { program.Serve(history.Spec).Main() }

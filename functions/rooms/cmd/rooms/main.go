@@ -6,7 +6,4 @@ import (
 	"knatter.dev/chat/internal/program"
 )
 
-func main() {
-	program.Serve("rooms", "Serves rooms and their members: /v1/rooms, /v1/direct and /v1/me/invitations.",
-		rooms.New(), append(program.LogAndStore(), program.JWKS)...).Main()
-}
+func main() { program.Serve(rooms.Spec).Main() }

@@ -6,7 +6,4 @@ import (
 	"knatter.dev/chat/internal/program"
 )
 
-func main() {
-	program.Serve("search", "Finds messages in the caller's rooms: /v1/search.",
-		search.New(), program.Store, program.JWKS).Main()
-}
+func main() { program.Serve(search.Spec).Main() }

@@ -23,13 +23,10 @@ func callers(t *testing.T, secrets ...string) *auth.Callers {
 }
 
 // saying answers whether its caller is believed.
-func saying(demanded *auth.Callers) *serve.Function {
-	f := new(serve.Function)
-	f.Demand(demanded)
-	f.Use(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func saying(demanded *auth.Callers) http.Handler {
+	return serve.Demand(demanded, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		serve.JSON(w, http.StatusOK, serve.Believed(r))
-	}), nil)
-	return f
+	}))
 }
 
 func TestDemand(t *testing.T) {
@@ -50,7 +47,7 @@ func TestDemand(t *testing.T) {
 		r := httptest.NewRequest(http.MethodPost, c.path, nil)
 		r.Header.Set(auth.CallerHeader, c.header)
 		w := httptest.NewRecorder()
-		saying(c.demanded).Handle(w, r)
+		saying(c.demanded).ServeHTTP(w, r)
 		if w.Code != c.status || c.body != "" && w.Body.String() != c.body {
 			t.Errorf("%s: %d, %s", name, w.Code, w.Body)
 		}
@@ -66,7 +63,7 @@ func TestLocalCallerIsBelieved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := serve.Local{Handler: http.HandlerFunc(saying(nil).Handle)}.RoundTrip(r)
+	resp, err := serve.Local{Handler: saying(nil)}.RoundTrip(r)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +78,7 @@ func TestLocalCallerIsBelieved(t *testing.T) {
 // A function that does not take our secret is a fault of the set-up: the user behind
 // the request must not be told to log in again.
 func TestRemoteShowsTheSecret(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(saying(callers(t, secret)).Handle))
+	server := httptest.NewServer(saying(callers(t, secret)))
 	defer server.Close()
 	base, err := url.Parse(server.URL)
 	if err != nil {
