@@ -79,10 +79,18 @@ use (
 	"function.go": template.Must(template.New("").Parse(`// Package function is what func deploys.
 package function
 
-import "{{.Path}}/functions/{{.Name}}"
+import (
+	"net/http"
 
-// New returns the function, which func starts.
-func New() any { return {{.Name}}.Spec.Instance() }
+	"{{.Path}}/functions/{{.Name}}"
+)
+
+// New returns the function, which func starts. Its type is internal to its module.
+func New() interface {
+	Handle(http.ResponseWriter, *http.Request)
+} {
+	return {{.Name}}.Spec.Instance()
+}
 `)),
 }
 
