@@ -257,15 +257,6 @@ const (
 
 const timeLength = len("2006-01-02T15:04:05.000Z")
 
-// appendTime appends RFC 3339 in UTC, always with milliseconds. RFC 3339 itself is
-// the one layout that the library writes without interpreting it.
-func appendTime(dst []byte, t time.Time) []byte {
-	t = t.UTC()
-	dst = t.AppendFormat(dst, time.RFC3339)
-	milli := t.Nanosecond() / int(time.Millisecond)
-	return append(dst[:len(dst)-1], '.', byte('0'+milli/100), byte('0'+milli/10%10), byte('0'+milli%10), 'Z')
-}
-
 // extensionNames is sorted, so that one event has one encoding.
 func (e *Event) extensionNames() []string {
 	if len(e.Extensions) == 0 {

@@ -3,6 +3,7 @@ package chat
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -160,14 +161,16 @@ func (d *ReadData) cut(at Sequence) bool {
 	return true
 }
 
-// MemberData is the data of the member events. Changed says which of the two a
-// [MemberUpdated] is about; the other one is repeated and may be out of date. Events
-// of earlier versions do not say so, and are about both.
+// MemberData is the data of the member events. Changed says which of these a
+// [MemberUpdated] is about; nickname and role are repeated and may be out of date.
+// Events of earlier versions do not say so, and are about both.
 type MemberData struct {
 	User     UserID `json:"user"`
 	Nickname string `json:"nickname"`
 	Role     Role   `json:"role"`
-	Changed  string `json:"changed,omitempty"`
+
+	MutedUntil *Time  `json:"mutedUntil,omitempty"` // nil: not muted
+	Changed    string `json:"changed,omitempty"`
 }
 
 func (d *MemberData) check() error {
@@ -181,16 +184,45 @@ func (d *MemberData) check() error {
 const (
 	ChangedNickname = "nickname"
 	ChangedRole     = "role"
+	ChangedMute     = "mutedUntil"
 )
 
-// RoomData is the data of [RoomCreated] and [RoomUpdated]. Kind is empty on an
-// update.
+// RoomData is the data of [RoomCreated] and [RoomUpdated]. An update has no kind, and
+// of the settings those that it changes; each changes on its own. The name is always
+// there. An update that does not change it says in Changed what it does change: the
+// name is repeated then, and may be out of date.
 type RoomData struct {
-	Name string   `json:"name"`
-	Kind RoomKind `json:"kind,omitempty"`
+	Name     string   `json:"name"`
+	Kind     RoomKind `json:"kind,omitempty"`
+	Topic    *string  `json:"topic,omitempty"`
+	Joining  Joining  `json:"joining,omitempty"`
+	Posting  Posting  `json:"posting,omitempty"`
+	SlowMode *int     `json:"slowMode,omitempty"` // in seconds
+	Changed  []string `json:"changed,omitempty"`
 }
 
-func (*RoomData) check() error { return nil }
+// Names reports whether the event is about the room's name.
+func (d *RoomData) Names() bool { return len(d.Changed) == 0 || slices.Contains(d.Changed, "name") }
+
+// Bounds of a room's settings.
+const (
+	MaxTopic    = 1000   // code points
+	MaxSlowMode = 86_400 // seconds
+)
+
+func (d *RoomData) check() error {
+	switch {
+	case d.Topic != nil && utf8.RuneCountInString(*d.Topic) > MaxTopic:
+		return Errorf(Invalid, "topic must have at most %d characters", MaxTopic)
+	case d.Joining != "" && d.Joining != JoinByCode && d.Joining != JoinByInvitation:
+		return Errorf(Invalid, "joining must be %s or %s", JoinByCode, JoinByInvitation)
+	case d.Posting != "" && d.Posting != PostEveryone && d.Posting != PostModerators:
+		return Errorf(Invalid, "posting must be %s or %s", PostEveryone, PostModerators)
+	case d.SlowMode != nil && (*d.SlowMode < 0 || *d.SlowMode > MaxSlowMode):
+		return Errorf(Invalid, "slowMode must be 0 to %d seconds", MaxSlowMode)
+	}
+	return nil
+}
 
 // RouteData is the data of [RouteOpened] and [RouteClosed].
 type RouteData struct {

@@ -86,9 +86,31 @@ type Room struct {
 	ID       RoomID
 	Name     string
 	Kind     RoomKind
+	Topic    string
+	Joining  Joining       // "" means JoinByCode
+	Posting  Posting       // "" means PostEveryone
+	SlowMode time.Duration // from one message of a plain member to the next
 	Created  time.Time
 	Sequence Sequence // of the event that last changed it
 }
+
+// Joining says how people come into a room.
+type Joining string
+
+// The ways of joining.
+const (
+	JoinByCode       Joining = "code"       // the room's id
+	JoinByInvitation Joining = "invitation" // of an owner or moderator
+)
+
+// Posting says who may write in a room.
+type Posting string
+
+// The ways of posting.
+const (
+	PostEveryone   Posting = "everyone"
+	PostModerators Posting = "moderators" // and owners
+)
 
 // Role is what a member may do in a room.
 type Role string
@@ -113,7 +135,15 @@ type Membership struct {
 	Sequence Sequence // of the last member event that the room saw
 	Read     Sequence // read mark of the present stay; 0 when nothing was read
 
+	MutedUntil time.Time // see Muted
+
 	// Who invited, and when, if that waits for the user's consent.
 	InvitedBy UserID
 	InvitedAt time.Time
+}
+
+// Muted reports whether the member may not write at a time. Only plain members can be
+// muted, so another role ends it for as long as they have that.
+func (m *Membership) Muted(at time.Time) bool {
+	return m.Role == Plain && at.Before(m.MutedUntil)
 }

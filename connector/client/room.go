@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"time"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/view"
@@ -42,9 +43,47 @@ func (s *Session) Room(ctx context.Context, room chat.RoomID) (Room, error) {
 	return r, err
 }
 
-// RenameRoom changes a room's name. Errors: Forbidden unless its owner asks.
+// RoomChange is what changes of a room: what is not nil, and each on its own.
+type RoomChange struct {
+	Name     *string       `json:"name,omitempty"`
+	Topic    *string       `json:"topic,omitempty"`
+	Joining  *chat.Joining `json:"joining,omitempty"`
+	Posting  *chat.Posting `json:"posting,omitempty"`
+	SlowMode *int          `json:"slowMode,omitempty"` // in seconds
+}
+
+// ChangeRoom changes a room's settings. Errors: Forbidden unless its owner asks, Invalid.
+func (s *Session) ChangeRoom(ctx context.Context, room chat.RoomID, change RoomChange) (Room, error) {
+	var r Room
+	err := s.call(ctx, http.MethodPatch, roomPath(room, ""), change, &r)
+	return r, err
+}
+
+// RenameRoom changes a room's name. Errors: as of ChangeRoom.
 func (s *Session) RenameRoom(ctx context.Context, room chat.RoomID, name string) error {
-	return s.call(ctx, http.MethodPatch, roomPath(room, ""), map[string]string{"name": name}, nil)
+	_, err := s.ChangeRoom(ctx, room, RoomChange{Name: &name})
+	return err
+}
+
+// SetRole gives a member another role. Errors: Forbidden unless an owner asks, NotFound,
+// Conflict if the room would have no owner.
+func (s *Session) SetRole(ctx context.Context, room chat.RoomID, user chat.UserID, role chat.Role) (Member, error) {
+	return s.changeMember(ctx, room, user, map[string]any{"role": role})
+}
+
+// Mute keeps a plain member from writing until a time; the zero time ends it. Errors:
+// Forbidden unless an owner or a moderator asks, NotFound.
+func (s *Session) Mute(ctx context.Context, room chat.RoomID, user chat.UserID, until time.Time) (Member, error) {
+	if until.IsZero() {
+		return s.changeMember(ctx, room, user, map[string]any{"mutedUntil": nil})
+	}
+	return s.changeMember(ctx, room, user, map[string]any{"mutedUntil": view.Time{Time: until}})
+}
+
+func (s *Session) changeMember(ctx context.Context, room chat.RoomID, user chat.UserID, change map[string]any) (Member, error) {
+	var m Member
+	err := s.call(ctx, http.MethodPatch, roomPath(room, "/members/"+url.PathEscape(string(user))), change, &m)
+	return m, err
 }
 
 // Join makes the user a member, also by an invitation that waits. Errors: NotFound.

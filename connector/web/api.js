@@ -15,6 +15,10 @@ import { Problem } from './problem.js';
  * @property {string} id the code that people share
  * @property {string} name
  * @property {'group' | 'direct'} kind
+ * @property {string} topic
+ * @property {'code' | 'invitation'} joining
+ * @property {'everyone' | 'moderators'} posting
+ * @property {number} slowMode in seconds
  * @property {string} sequence
  * @property {string} [read]
  * @property {number} unread
@@ -24,6 +28,7 @@ import { Problem } from './problem.js';
  * @property {string} user
  * @property {string} nickname
  * @property {'owner' | 'moderator' | 'member'} role
+ * @property {string} [mutedUntil]
  *
  * @typedef {Object} Invitation one that waits for the user's consent
  * @property {string} room

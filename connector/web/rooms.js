@@ -198,8 +198,8 @@ export class Rooms extends EventTarget {
         return;
       case 'typing.started':
         return this.#types(room, userOf(event));
-      case 'room.updated':
-        room.name = event.data.name;
+      case 'room.updated': // the name is always there, and counts if it changed
+        if (!event.data.changed || event.data.changed.includes('name')) room.name = event.data.name;
         return this.#changed();
     }
     if (type.startsWith('member.')) this.#member(room, type, event.data);
@@ -250,8 +250,8 @@ export class Rooms extends EventTarget {
   #member(room, type, { changed, ...member }) {
     if (type === 'member.joined' || type === 'member.updated') {
       const known = room.members.get(member.user);
-      if (known && changed === 'nickname') member.role = known.role; // what is repeated may be out of date
-      if (known && changed === 'role') member.nickname = known.nickname;
+      if (known && changed && changed !== 'role') member.role = known.role; // what is repeated may be out of date
+      if (known && changed && changed !== 'nickname') member.nickname = known.nickname;
       room.nicknames.set(member.user, member.nickname);
       if (room.members.size) room.members.set(member.user, member);
     } else {

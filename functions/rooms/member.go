@@ -194,29 +194,6 @@ func (f *Function) admit(ctx context.Context, v visit, user chat.UserID) (chat.S
 	return events[0].Sequence, f.ensureOwner(ctx, v.room)
 }
 
-// changeRole goes a little beyond the protocol's table: {"role"} by an owner.
-func (f *Function) changeRole(w http.ResponseWriter, r *http.Request) error {
-	v, err := f.inside(r)
-	if err != nil {
-		return err
-	}
-	var in struct{ Role chat.Role }
-	if err := serve.Decode(w, r, &in); err != nil {
-		return err
-	}
-	switch in.Role {
-	case chat.Owner, chat.Moderator, chat.Plain:
-	default:
-		return chat.Errorf(chat.Invalid, "role must be %s, %s or %s", chat.Owner, chat.Moderator, chat.Plain)
-	}
-	target, err := f.setRole(r.Context(), v, chat.UserID(r.PathValue("user")), in.Role)
-	if err != nil {
-		return err
-	}
-	serve.JSON(w, http.StatusOK, view.MemberOf(target))
-	return nil
-}
-
 // removeMember lets the caller leave, or remove somebody below: an owner anyone, a
 // moderator plain members. Whoever is out already is told so again.
 func (f *Function) removeMember(w http.ResponseWriter, r *http.Request) error {

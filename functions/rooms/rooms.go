@@ -71,10 +71,10 @@ func New(d function.Deps) *Function {
 		"POST /v1/rooms":                         f.create,
 		"GET /v1/rooms":                          f.reads.Limited(d.Verifier, func(*http.Request) int { return 1 }, f.list),
 		"GET /v1/rooms/{room}":                   f.show,
-		"PATCH /v1/rooms/{room}":                 f.rename,
+		"PATCH /v1/rooms/{room}":                 f.changeRoom,
 		"GET /v1/rooms/{room}/members":           f.listMembers,
 		"POST /v1/rooms/{room}/members":          f.addMember,
-		"PATCH /v1/rooms/{room}/members/{user}":  f.changeRole,
+		"PATCH /v1/rooms/{room}/members/{user}":  f.changeMember,
 		"DELETE /v1/rooms/{room}/members/{user}": f.removeMember,
 		"POST /v1/direct":                        f.direct,
 		"GET /v1/me/invitations":                 f.invitations,
@@ -199,7 +199,7 @@ func (f *Function) create(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("Location", "/v1/rooms/"+string(room.ID))
-	serve.JSON(w, http.StatusCreated, view.Room{ID: room.ID, Name: name, Kind: room.Kind, Role: chat.Owner})
+	serve.JSON(w, http.StatusCreated, view.RoomOf(room, chat.Membership{Role: chat.Owner}))
 	return nil
 }
 
@@ -209,34 +209,6 @@ func decodeName(w http.ResponseWriter, r *http.Request) (string, error) {
 		return "", err
 	}
 	return names.Clean("name", in.Name, maxName)
-}
-
-func (f *Function) rename(w http.ResponseWriter, r *http.Request) error {
-	v, err := f.inside(r)
-	if err != nil {
-		return err
-	}
-	if v, err = f.owned(r.Context(), v); err != nil {
-		return err
-	}
-	if v.self.Role != chat.Owner || v.room.Kind == chat.Direct {
-		return chat.Errorf(chat.Forbidden, "only an owner may rename the room")
-	}
-	name, err := decodeName(w, r)
-	if err != nil {
-		return err
-	}
-	if name != v.room.Name {
-		e, err := chat.NewEvent(names.NewEvent(), v.user, chat.RoomUpdated, v.room.ID, chat.RoomData{Name: name})
-		if err != nil {
-			return err
-		}
-		if err := members.Publish(r.Context(), f.log, f.rooms, e); err != nil {
-			return err
-		}
-		v.room.Name = name
-	}
-	return f.answer(w, r, http.StatusOK, v)
 }
 
 // direct opens the one room of the caller and another user: 201 when it has been

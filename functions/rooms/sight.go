@@ -77,7 +77,7 @@ func (s *sight) fresh(ctx context.Context, room chat.RoomID) ([]chat.Event, erro
 // entry is a room as a member sees it.
 func (s *sight) entry(ctx context.Context, room chat.Room, self chat.Membership) (entry, error) {
 	e := entry{latest: room.Created}
-	e.Room = view.Room{ID: room.ID, Name: room.Name, Kind: room.Kind, Role: self.Role, Read: self.Read}
+	e.Room = view.RoomOf(room, self)
 	fresh, err := s.fresh(ctx, room.ID)
 	if err != nil {
 		return e, err

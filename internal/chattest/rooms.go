@@ -35,6 +35,62 @@ func RoomStore(t *testing.T, open func(t *testing.T) chat.RoomStore) {
 		wantEqual(t, "room", room, chat.Room{ID: "room", Name: "new", Kind: chat.Direct, Created: created.Time, Sequence: 12})
 	})
 
+	t.Run("settings that change at the same moment all count", func(t *testing.T) {
+		topic, slow, none := "주제", 30, ""
+		log := []chat.Event{
+			logged(chat.RoomCreated, "room", "alice", "1", 10, chat.RoomData{Name: "room", Kind: chat.Group}),
+			logged(chat.RoomUpdated, "room", "alice", "2", 11, chat.RoomData{Name: "new", Joining: chat.JoinByInvitation}),
+			logged(chat.RoomUpdated, "room", "bob", "3", 12, chat.RoomData{Name: "room", Topic: &topic, Changed: []string{"topic"}}),
+			logged(chat.RoomUpdated, "room", "alice", "4", 13, chat.RoomData{Name: "room", Posting: chat.PostModerators, SlowMode: &slow, Changed: []string{"posting", "slowMode"}}),
+		}
+		want := chat.Room{
+			ID: "room", Name: "new", Kind: chat.Group, Topic: topic, Joining: chat.JoinByInvitation, Posting: chat.PostModerators, SlowMode: 30 * time.Second,
+			Created: log[0].Time, Sequence: 13,
+		}
+		for _, order := range [][]int{{0, 1, 2, 3}, {3, 2, 1, 0}, {2, 0, 3, 1, 2}} {
+			s := open(t)
+			for _, i := range order {
+				must(t, s.Apply(ctx, []chat.Event{log[i]}))
+			}
+			room, err := s.Room(ctx, "room")
+			must(t, err)
+			wantEqual(t, fmt.Sprint(order), room, want)
+			must(t, s.Apply(ctx, []chat.Event{logged(chat.RoomUpdated, "room", "alice", "5", 14, chat.RoomData{Name: "room", Topic: &none, Changed: []string{"topic"}})}))
+			room, err = s.Room(ctx, "room")
+			must(t, err)
+			if room.Topic != "" || room.Name != "new" {
+				t.Fatalf("%+v", room)
+			}
+		}
+	})
+
+	t.Run("a mute counts beside nickname and role, and over a stay's end", func(t *testing.T) {
+		s := open(t)
+		until := epoch.Add(time.Hour)
+		change := func(d chat.MemberData, seq chat.Sequence) chat.Event {
+			return logged(chat.MemberUpdated, "room", "someone", fmt.Sprint(seq), seq, d)
+		}
+		must(t, s.Apply(ctx, []chat.Event{
+			change(chat.MemberData{User: "alice", Nickname: "old", Role: chat.Owner, MutedUntil: &chat.Time{Time: until}, Changed: chat.ChangedMute}, 12),
+			joined("room", "alice", 10),
+			change(chat.MemberData{User: "alice", Nickname: "new", Role: chat.Plain, Changed: chat.ChangedNickname}, 11),
+			member(chat.MemberLeft, "room", "alice", "new", chat.Plain, 13),
+			joined("room", "alice", 14),
+		}))
+		m, err := s.Membership(ctx, "room", "alice")
+		must(t, err)
+		wantEqual(t, "muted", m, chat.Membership{Room: "room", User: "alice", Nickname: "nick of alice", Role: chat.Plain, Active: true, Since: 14, Sequence: 14, MutedUntil: until})
+		if !m.Muted(until.Add(-1)) || m.Muted(until) {
+			t.Fatalf("%+v", m)
+		}
+		must(t, s.Apply(ctx, []chat.Event{change(chat.MemberData{User: "alice", Nickname: "new", Role: chat.Plain, Changed: chat.ChangedMute}, 15)}))
+		m, err = s.Membership(ctx, "room", "alice")
+		must(t, err)
+		if m.Muted(epoch) {
+			t.Fatalf("%+v", m)
+		}
+	})
+
 	t.Run("a member joins, is promoted, leaves, comes back", func(t *testing.T) {
 		s := open(t)
 		_, err := s.Membership(ctx, "room", "alice")

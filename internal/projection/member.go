@@ -19,6 +19,8 @@ type Member struct {
 	Role       chat.Role     `json:"role" bson:"role"`
 	RoleAt     chat.Sequence `json:"roleAt,omitzero" bson:"roleAt"`
 
+	Muted Latest[time.Time] `json:"muted,omitzero" bson:"muted"` // until then, over the ends of stays
+
 	Joins   []chat.Sequence `json:"joins,omitempty" bson:"joins"`
 	Joined  chat.Sequence   `json:"joined,omitzero" bson:"joined"`   // the last time
 	Ended   chat.Sequence   `json:"ended,omitzero" bson:"ended"`     // left or was removed
@@ -61,11 +63,18 @@ func memberOf(e *chat.Event) (chat.UserID, *Member, error) {
 	if m.Ended != 0 {
 		return d.User, m, nil
 	}
-	if d.Nickname != "" && d.Changed != chat.ChangedRole {
+	about := func(what string) bool { return d.Changed == "" || d.Changed == what }
+	if d.Nickname != "" && about(chat.ChangedNickname) {
 		m.Nickname, m.NicknameAt = d.Nickname, e.Sequence
 	}
-	if d.Role != "" && d.Changed != chat.ChangedNickname {
+	if d.Role != "" && about(chat.ChangedRole) {
 		m.Role, m.RoleAt = d.Role, e.Sequence
+	}
+	if d.Changed == chat.ChangedMute {
+		m.Muted.At = e.Sequence
+		if d.MutedUntil != nil {
+			m.Muted.Is = d.MutedUntil.UTC()
+		}
 	}
 	return d.User, m, nil
 }
@@ -80,6 +89,7 @@ func (m *Member) Merge(from *Member) (changed bool) {
 	if is(later(&m.RoleAt, from.RoleAt)) {
 		m.Role = from.Role
 	}
+	is(m.Muted.merge(from.Muted))
 	is(later(&m.Joined, from.Joined))
 	is(later(&m.Removed, from.Removed))
 	if is(later(&m.Ended, from.Ended)) {
@@ -119,7 +129,7 @@ func (m *Member) Pending() bool {
 func (m *Member) View(room chat.RoomID, user chat.UserID, mark chat.Sequence) chat.Membership {
 	v := chat.Membership{
 		Room: room, User: user, Nickname: m.Nickname, Role: m.Role, Sequence: m.Sequence,
-		Active: m.Active(), Removed: !m.Active() && m.Removed > m.Joined,
+		Active: m.Active(), Removed: !m.Active() && m.Removed > m.Joined, MutedUntil: m.Muted.Is,
 	}
 	if v.Active {
 		v.Since = m.Joins[0]

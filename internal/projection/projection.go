@@ -63,6 +63,21 @@ func markOf(e *chat.Event) (chat.UserID, chat.Sequence, error) {
 // after it cannot have been read yet. Marks merge by their maximum.
 func Mark(upTo, at chat.Sequence) chat.Sequence { return max(0, min(upTo, at)) }
 
+// Latest is a thing that events change on its own: the last one counts.
+type Latest[T any] struct {
+	Is T             `json:"is" bson:"is"`
+	At chat.Sequence `json:"at" bson:"at"`
+}
+
+// merge reports whether from is later, which it takes then.
+func (l *Latest[T]) merge(from Latest[T]) bool {
+	if from.At <= l.At {
+		return false
+	}
+	*l = from
+	return true
+}
+
 // later raises a sequence and reports whether it did.
 func later(at *chat.Sequence, to chat.Sequence) bool {
 	if to <= *at {

@@ -99,15 +99,54 @@ func randomLog(t *testing.T, rnd *rand.Rand, length int) (log []chat.Event) {
 		case 0:
 			log = append(log, logged(t, chat.ReadAdvanced, user, seq, chat.ReadData{UpTo: chat.Sequence(rnd.IntN(2 * length))}))
 		case 1:
-			log = append(log, logged(t, []chat.Type{chat.RoomCreated, chat.RoomUpdated}[rnd.IntN(2)], user, seq, chat.RoomData{Name: fmt.Sprint("name ", seq), Kind: chat.Group}))
+			log = append(log, logged(t, []chat.Type{chat.RoomCreated, chat.RoomUpdated}[rnd.IntN(2)], user, seq, randomSettings(rnd, seq)))
 		default:
-			log = append(log, logged(t, memberTypes[rnd.IntN(len(memberTypes))], "carol", seq, chat.MemberData{
+			data := chat.MemberData{
 				User: user, Nickname: fmt.Sprint("nick ", seq), Role: []chat.Role{chat.Owner, chat.Moderator, chat.Plain}[rnd.IntN(3)],
-				Changed: []string{"", chat.ChangedNickname, chat.ChangedRole}[rnd.IntN(3)],
-			}))
+			}
+			typ := memberTypes[rnd.IntN(len(memberTypes))]
+			if typ == chat.MemberUpdated {
+				data.Changed = []string{"", chat.ChangedNickname, chat.ChangedRole, chat.ChangedMute}[rnd.IntN(4)]
+				if rnd.IntN(2) == 0 {
+					data.MutedUntil = &chat.Time{Time: time.UnixMilli(int64(1000 * seq)).UTC()}
+				}
+			}
+			log = append(log, logged(t, typ, "carol", seq, data))
 		}
 	}
 	return log
+}
+
+// randomSettings is an event about some of a room's settings, as this version logs it or
+// an earlier one, which knew the name alone.
+func randomSettings(rnd *rand.Rand, seq chat.Sequence) chat.RoomData {
+	d := chat.RoomData{Name: fmt.Sprint("name ", seq), Kind: chat.Group}
+	if rnd.IntN(3) == 0 {
+		return d
+	}
+	some := func(what string) bool {
+		if rnd.IntN(2) == 0 {
+			return false
+		}
+		d.Changed = append(d.Changed, what)
+		return true
+	}
+	some("name")
+	if some("topic") {
+		topic := fmt.Sprint("topic ", seq)[:rnd.IntN(7)]
+		d.Topic = &topic
+	}
+	if some("joining") {
+		d.Joining = []chat.Joining{chat.JoinByCode, chat.JoinByInvitation}[rnd.IntN(2)]
+	}
+	if some("posting") {
+		d.Posting = []chat.Posting{chat.PostEveryone, chat.PostModerators}[rnd.IntN(2)]
+	}
+	if some("slowMode") {
+		seconds := rnd.IntN(3)
+		d.SlowMode = &seconds
+	}
+	return d
 }
 
 // model is what a member is by the log's own order, told as a story.
@@ -145,11 +184,18 @@ func (m *model) apply(t *testing.T, e *chat.Event) {
 		m.InvitedBy, m.InvitedAt = "", time.Time{}
 	}
 	if e.Type == chat.MemberJoined || e.Type == chat.MemberUpdated {
-		if d.Changed != chat.ChangedRole {
+		switch d.Changed {
+		case chat.ChangedNickname:
 			m.Nickname = d.Nickname
-		}
-		if d.Changed != chat.ChangedNickname {
+		case chat.ChangedRole:
 			m.Role = d.Role
+		case chat.ChangedMute:
+			m.MutedUntil = time.Time{}
+			if d.MutedUntil != nil {
+				m.MutedUntil = d.MutedUntil.Time
+			}
+		default:
+			m.Nickname, m.Role = d.Nickname, d.Role
 		}
 	}
 	m.Removed = !m.Active && m.removed

@@ -33,7 +33,7 @@ func MessageOf(e *chat.Event, nickname string) (Message, bool) {
 		User:        e.User(),
 		Nickname:    nickname,
 		Text:        data.Text,
-		Time:        Time{e.Time},
+		Time:        Time{Time: e.Time},
 		ReplyTo:     data.ReplyTo,
 		Mentions:    data.Mentions,
 		Attachments: data.Attachments,

@@ -3,13 +3,22 @@
 // client share it, and a test holds it against connector/api/openapi.yaml.
 package view
 
-import "knatter.dev/chat"
+import (
+	"cmp"
+	"time"
+
+	"knatter.dev/chat"
+)
 
 // Room is a room as one of its members sees it.
 type Room struct {
 	ID          chat.RoomID   `json:"id"`
 	Name        string        `json:"name"` // of a direct room: the other's nickname
 	Kind        chat.RoomKind `json:"kind"`
+	Topic       string        `json:"topic"`
+	Joining     chat.Joining  `json:"joining"`
+	Posting     chat.Posting  `json:"posting"`
+	SlowMode    int           `json:"slowMode"` // seconds from one message of a plain member to the next
 	Role        chat.Role     `json:"role"`
 	Sequence    chat.Sequence `json:"sequence"` // of the newest event
 	Read        chat.Sequence `json:"read"`     // how far the member has read
@@ -17,16 +26,32 @@ type Room struct {
 	LastMessage *Message      `json:"lastMessage,omitempty"`
 }
 
+// RoomOf returns the view of a room that a member has, without what events say of it.
+func RoomOf(r chat.Room, self chat.Membership) Room {
+	return Room{
+		ID: r.ID, Name: r.Name, Kind: r.Kind, Topic: r.Topic,
+		Joining: cmp.Or(r.Joining, chat.JoinByCode), Posting: cmp.Or(r.Posting, chat.PostEveryone),
+		SlowMode: int(r.SlowMode / time.Second),
+		Role:     self.Role, Read: self.Read,
+	}
+}
+
 // Member is a member as the others in the room see it.
 type Member struct {
 	User     chat.UserID `json:"user"`
 	Nickname string      `json:"nickname"`
 	Role     chat.Role   `json:"role"`
+
+	MutedUntil *Time `json:"mutedUntil,omitempty"` // while that is to come
 }
 
 // MemberOf returns the view of a membership.
 func MemberOf(m chat.Membership) Member {
-	return Member{User: m.User, Nickname: m.Nickname, Role: m.Role}
+	v := Member{User: m.User, Nickname: m.Nickname, Role: m.Role}
+	if m.Muted(chat.Now()) {
+		v.MutedUntil = &Time{Time: m.MutedUntil}
+	}
+	return v
 }
 
 // User is a person as others see them.

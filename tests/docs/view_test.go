@@ -24,7 +24,7 @@ func TestViewsAreAsDocumented(t *testing.T) {
 		Mentions: []chat.UserID{"bob"}, Attachments: json.RawMessage(`[{"file":"f"}]`),
 	}
 	bare := client.Message{Sequence: 7, ID: "id", User: "alice", Nickname: "al", Text: "hi", Time: at}
-	room := client.Room{ID: "room", Name: "회의", Kind: chat.Group, Role: chat.Owner, Sequence: 8, Read: 7, Unread: 1, LastMessage: &message}
+	room := client.Room{ID: "room", Name: "회의", Kind: chat.Group, Joining: chat.JoinByCode, Posting: chat.PostModerators, SlowMode: 30, Role: chat.Owner, Sequence: 8, Read: 7, Unread: 1, LastMessage: &message}
 	empty := room
 	empty.LastMessage = nil
 	d := openAPI(t)
@@ -32,7 +32,7 @@ func TestViewsAreAsDocumented(t *testing.T) {
 		"Message":    {message, bare},
 		"Room":       {room, empty},
 		"Hit":        {client.Hit{Room: "room", Message: message, Highlights: [][2]int{{0, 2}}}, client.Hit{Room: "room", Message: bare, Highlights: [][2]int{}}},
-		"Member":     {client.Member{User: "alice", Nickname: "al", Role: chat.Moderator}},
+		"Member":     {client.Member{User: "alice", Nickname: "al", Role: chat.Moderator, MutedUntil: &at}, client.Member{User: "alice", Nickname: "al", Role: chat.Plain}},
 		"User":       {view.User{ID: "alice", Nickname: "al"}},
 		"Invitation": {client.Invitation{Room: "room", Name: "회의", By: view.User{ID: "alice", Nickname: "al"}, Time: at}},
 	} {
