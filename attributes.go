@@ -191,7 +191,7 @@ func (r *reader) eventWith(data []byte) (Event, error) {
 
 func blank(s string) bool { return strings.TrimSpace(s) == "" }
 
-// path tells whether s has nothing but what a path may have anyway, as our own
+// path reports whether s has nothing but what a path may have anyway, as our own
 // sources do: a URI reference that needs no parsing.
 func path(s string) bool {
 	for i := range len(s) {
@@ -265,7 +265,7 @@ func (e *Event) extensionNames() []string {
 	return slices.Sorted(maps.Keys(e.Extensions))
 }
 
-// plain tells whether s is a CloudEvents string: UTF-8 without control
+// plain reports whether s is a CloudEvents string: UTF-8 without control
 // characters, which no header could carry.
 func plain(s string) bool {
 	ascii := true

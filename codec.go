@@ -146,7 +146,7 @@ func FromCloudEvent(ce *cloudevents.Event) (Event, error) {
 	return r.eventWith(ce.Data())
 }
 
-// Check tells whether the event's frame can be read again, as the same event.
+// Check reports whether the event's frame can be read again, as the same event.
 // Errors: Invalid.
 func (e *Event) Check() error {
 	year := e.Time.UTC().Year()

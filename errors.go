@@ -60,7 +60,7 @@ func KindOf(err error) Kind {
 	return Internal
 }
 
-// Never tells whether handling the same event again would fail in the same way,
+// Never reports whether handling the same event again would fail in the same way,
 // so that it belongs with the dead letters instead of being retried.
 func (k Kind) Never() bool {
 	switch k {

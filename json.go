@@ -156,7 +156,7 @@ func quotedText(data []byte) ([]byte, bool) {
 	return text, bytes.IndexByte(text, '"') < 0 && bytes.IndexByte(text, '\\') < 0
 }
 
-// hasControl tells whether there is a byte below 0x20, eight at a time.
+// hasControl reports whether there is a byte below 0x20, eight at a time.
 func hasControl(text []byte) bool {
 	const ones = 0x0101010101010101
 	for ; len(text) >= 8; text = text[8:] {

@@ -137,7 +137,7 @@ func (c *Connector) Serve(ctx context.Context, ln net.Listener) error {
 	return err
 }
 
-// Ready tells whether the connector can serve: it follows its deliveries, events can
+// Ready reports whether the connector can serve: it follows its deliveries, events can
 // be logged and stored, and what is in the log arrives here. Errors: Unavailable.
 func (c *Connector) Ready(ctx context.Context) error {
 	if c.draining.Load() {

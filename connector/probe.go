@@ -37,7 +37,7 @@ type prober struct {
 	came    chan struct{} // closed when it has come
 }
 
-// check tells whether the log works, as of a moment ago. Errors: Unavailable.
+// check reports whether the log works, as of a moment ago. Errors: Unavailable.
 func (p *prober) check(ctx context.Context) error {
 	p.asking.Lock()
 	defer p.asking.Unlock()

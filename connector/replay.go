@@ -84,7 +84,7 @@ type missing struct {
 
 // replay sends what is missing from history, which is complete up to every
 // acknowledged event, a page at a time: the next is read when the peer has taken the
-// one before. It tells whether that was all.
+// one before. It reports whether that was all.
 func (f *subscriptions) replay(m missing) (complete bool, err error) {
 	for left := maxReplay; left > 0; {
 		n, more, err := f.replayPage(&m, left)

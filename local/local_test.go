@@ -136,7 +136,7 @@ func follow(t *testing.T, cfg config, f func(*parts)) {
 	}
 }
 
-// behind tells whether any group has not committed the whole log.
+// behind reports whether any group has not committed the whole log.
 func behind(t *testing.T, p *parts) bool {
 	t.Helper()
 	client, err := kgo.NewClient(p.kafka.Options()...)

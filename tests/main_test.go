@@ -15,7 +15,7 @@ import (
 	"knatter.dev/chat/tests/engines/processes/fleet"
 )
 
-// slow tells whether the stories are to be told at full size.
+// slow reports whether the stories are to be told at full size.
 var slow = os.Getenv("KNATTER_SLOW") == "1"
 
 // size is one of two sizes of a story.

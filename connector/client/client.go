@@ -167,7 +167,7 @@ func kindOf(status int) chat.Kind {
 	return chat.Malformed
 }
 
-// passing tells whether an error may be gone at the next try.
+// passing reports whether an error may be gone at the next try.
 func passing(err error) bool {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return false

@@ -20,7 +20,7 @@ type seen struct {
 	next  int
 }
 
-// resent tells whether e was passed on before under a lower sequence.
+// resent reports whether e was passed on before under a lower sequence.
 func (s *seen) resent(e *chat.Event) bool {
 	first, ok := s.known[sent{e.Room, e.Source, e.ID}]
 	return ok && first < e.Sequence

@@ -133,7 +133,7 @@ func clean(password string) (string, error) {
 	return password, nil
 }
 
-// verify tells whether a password is the one of a PHC string; the string says at
+// verify reports whether a password is the one of a PHC string; the string says at
 // which cost it was hashed. Errors: Unavailable as do; Internal for a string that
 // is none.
 func (h hasher) verify(ctx context.Context, phc, password string) (ok bool, err error) {

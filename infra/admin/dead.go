@@ -109,7 +109,7 @@ func functionOf(l kafka.Letter) string {
 	return printable(strings.TrimPrefix(l.Dest, "function:"))
 }
 
-// meant tells whether the setting function lets the letter through.
+// meant reports whether the setting function lets the letter through.
 func meant(env program.Env, l kafka.Letter) bool {
 	name := env[function.Env()]
 	return name == "" || name == functionOf(l)

@@ -20,7 +20,7 @@
 //     syllables they begin; words in quotes must follow each other (phrase.go).
 //
 // The index only says that all pairs or morphemes of a word are somewhere in a
-// message. [Query.Match] reads the text itself and tells whether and where they
+// message. [Query.Match] reads the text itself and reports whether and where they
 // are together.
 //
 // Each white-space word is analysed by itself, not in its sentence: that costs a

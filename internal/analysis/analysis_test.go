@@ -30,7 +30,7 @@ func indexed(text string) map[string]bool {
 	return terms
 }
 
-// found tells whether the index would give the text with these terms.
+// found reports whether the index would give the text with these terms.
 func found(terms map[string]bool, query string) bool {
 	words := Words(query)
 	for _, word := range words {

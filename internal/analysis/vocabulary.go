@@ -81,7 +81,7 @@ func (v *vocabulary) find(hash uint64, c class, word []rune) *knownWord {
 	return nil
 }
 
-// again tells whether a word was met before, lately. Now and then it takes one
+// again reports whether a word was met before, lately. Now and then it takes one
 // word for another, which only means that the vocabulary learns it sooner.
 func (v *vocabulary) again(hash uint64) bool {
 	mark := uint32(hash >> 32)

@@ -137,7 +137,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Claims, error) {
 	return c, nil
 }
 
-// CheckSession tells whether the session of a token that was verified goes on.
+// CheckSession reports whether the session of a token that was verified goes on.
 //
 // Errors: Unauthenticated when it was revoked; the session store's own.
 func (v *Verifier) CheckSession(ctx context.Context, c Claims) error {
@@ -242,7 +242,7 @@ func (v *Verifier) Keys(ctx context.Context, latest bool) (jose.JSONWebKeySet, e
 	return jose.JSONWebKeySet{}, chat.Errorf(chat.Unavailable, "fetching the public keys: %w", v.failed)
 }
 
-// fetch fetches the keys unless it is too early to do so again, and tells whether
+// fetch fetches the keys unless it is too early to do so again, and reports whether
 // it tried.
 func (v *Verifier) fetch(ctx context.Context, latest bool) bool {
 	if time.Now().Before(v.next) {

@@ -179,7 +179,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	return nil
 }
 
-// Ready tells whether the dispatcher is a member of its group.
+// Ready reports whether the dispatcher is a member of its group.
 func (d *Dispatcher) Ready() bool {
 	client := d.client.Load()
 	if client == nil {

@@ -297,7 +297,7 @@ func (e ensuring) keep(ctx context.Context, name string, kept map[string]string)
 	return err
 }
 
-// is tells whether a setting is as it should be, or stricter.
+// is reports whether a setting is as it should be, or stricter.
 func is(key, value, want string) bool {
 	if key == minInSync {
 		n, err := strconv.Atoi(value)

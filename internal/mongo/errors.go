@@ -51,13 +51,13 @@ func failure(err error) error {
 	return chat.Errorf(chat.Unavailable, "store: %w", err)
 }
 
-// hasCode tells whether the server has answered with one of the codes.
+// hasCode reports whether the server has answered with one of the codes.
 func hasCode(err error, codes ...int) bool {
 	var server mongo.ServerError
 	return errors.As(err, &server) && slices.ContainsFunc(codes, server.HasErrorCode)
 }
 
-// unacknowledged tells whether a write was done, but not by a majority in time.
+// unacknowledged reports whether a write was done, but not by a majority in time.
 func unacknowledged(err error) bool {
 	var one mongo.WriteException
 	var many mongo.BulkWriteException
@@ -65,7 +65,7 @@ func unacknowledged(err error) bool {
 		errors.As(err, &many) && many.WriteConcernError != nil
 }
 
-// transient tells whether the connection broke or the primary changed, so that the
+// transient reports whether the connection broke or the primary changed, so that the
 // same may work at once.
 func transient(err error) bool {
 	var labeled mongo.LabeledError

@@ -20,7 +20,7 @@ type merged[D any] interface {
 	*D
 	key() string
 	filter() bson.D          // of the one document
-	merge(from *D) bool      // tells whether it changed
+	merge(from *D) bool      // reports whether it changed
 	fields() (bson.D, error) // what merging can change
 	revision() int64
 }

@@ -198,7 +198,7 @@ func (s *Store) Index() *Index { return s.index }
 // Progress is what the store knows of the log.
 func (s *Store) Progress() *Progress { return s.progress }
 
-// Check tells whether there is a primary that answers. Errors: Unavailable.
+// Check reports whether there is a primary that answers. Errors: Unavailable.
 func (s *Store) Check(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

@@ -82,7 +82,7 @@ func (h *health) writable() error {
 	return nil
 }
 
-// once tells whether the last time that it said yes is an interval ago.
+// once reports whether the last time that it said yes is an interval ago.
 func once(last *atomic.Int64, interval time.Duration) bool {
 	now, then := time.Now().UnixNano(), last.Load()
 	return now-then >= int64(interval) && last.CompareAndSwap(then, now)

@@ -162,7 +162,7 @@ func firstPlace(it *pebble.Iterator, identity []byte) (place, bool, error) {
 	return place(v), true, nil
 }
 
-// removed tells whether a message gave way to an earlier one.
+// removed reports whether a message gave way to an earlier one.
 func removed(r pebble.Reader, room chat.RoomID, s chat.Sequence) (bool, error) {
 	_, closer, err := r.Get(eventKey(nil, kindRemoved, room, s))
 	if errors.Is(err, pebble.ErrNotFound) {

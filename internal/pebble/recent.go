@@ -143,7 +143,7 @@ func newNeedle(kind byte, text string) needle {
 	return needle{kind: kind, text: []byte("\x00" + text + "\x00"), bit: bitOf([]byte(text))}
 }
 
-// has tells whether the document has the term, or the sender.
+// has reports whether the document has the term, or the sender.
 func (d *recentDocument) has(n *needle) bool {
 	if n.kind == kindSender {
 		return bytes.HasPrefix(d.value, n.text)

@@ -10,7 +10,7 @@ import (
 	"knatter.dev/chat"
 )
 
-// getJSON reads a row into v and tells whether there is one.
+// getJSON reads a row into v and reports whether there is one.
 func getJSON(r pebble.Reader, key []byte, v any) (bool, error) {
 	b, closer, err := r.Get(key)
 	if errors.Is(err, pebble.ErrNotFound) {

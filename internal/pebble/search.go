@@ -279,7 +279,7 @@ func (s *search) first(m matcher, room chat.RoomID, from, last place) (place, bo
 	}
 }
 
-// step counts a move of an iterator and tells whether the caller still waits:
+// step counts a move of an iterator and reports whether the caller still waits:
 // terms that are common and never meet can take many.
 func (s *search) step() bool {
 	if s.steps++; s.steps%1024 == 0 && s.err == nil {

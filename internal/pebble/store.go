@@ -258,7 +258,7 @@ func (s *Store) Index() *Index { return s.index }
 // Progress is what the store knows of the log.
 func (s *Store) Progress() *Progress { return s.progress }
 
-// Check tells whether the store can still read and write. Errors: Unavailable.
+// Check reports whether the store can still read and write. Errors: Unavailable.
 func (s *Store) Check(ctx context.Context) error {
 	if err := s.enter(ctx); err != nil {
 		return err

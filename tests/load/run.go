@@ -110,7 +110,7 @@ func (r *run) climb(ctx context.Context, s step) error {
 	}
 }
 
-// held tells whether the server kept up with the step that is over: what was due
+// held reports whether the server kept up with the step that is over: what was due
 // has arrived, in time, and the event functions are done within their target.
 func (r *run) held(ctx context.Context, s step) (bool, error) {
 	drained, err := r.drain(ctx, 5*time.Second)

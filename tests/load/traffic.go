@@ -192,7 +192,7 @@ func (w *worker) post(i int, due int64) {
 	w.write(i, m.frame)
 }
 
-// complete tells whether every message was answered and every receiver has what
+// complete reports whether every message was answered and every receiver has what
 // was acknowledged.
 func (w *worker) complete() bool {
 	for i := range w.sockets {

@@ -72,7 +72,7 @@ func NewCharacter(code uint16, category uint8) Character {
 func (c Character) code() uint32    { return uint32(c >> categoryBits) }
 func (c Character) category() uint8 { return uint8(c & (1<<categoryBits - 1)) }
 
-// SameCategory tells whether unknown words can have both characters.
+// SameCategory reports whether unknown words can have both characters.
 func (c Character) SameCategory(o Character) bool { return c.category() == o.category() }
 
 // Character returns what is known of a rune. Those beyond the table are as NUL is.
@@ -178,7 +178,7 @@ func (e Entry) Cost() int32 { return int32(int16(e)) }
 // Traits returns the entry's traits.
 func (e Entry) Traits() Traits { return Traits(e >> traitsShift) }
 
-// Split tells whether the dictionary gives the entry's parts, be it that none of them
+// Split reports whether the dictionary gives the entry's parts, be it that none of them
 // is content.
 func (e Entry) Split() bool { return e>>shapeShift != 0 }
 
@@ -233,7 +233,7 @@ func (l *Lexicon) Shape(e Entry) Shape {
 	return Shape(l.text[binary.LittleEndian.Uint32(l.shapes[4*(e>>shapeShift):]):])
 }
 
-// Apart tells whether the parts lie one after the other in the surface and are all
+// Apart reports whether the parts lie one after the other in the surface and are all
 // of it. Else they have grown together.
 func (s Shape) Apart() bool { return s[0]&1 != 0 }
 
@@ -288,7 +288,7 @@ func NewPart(verb, spelled bool, length int) Part {
 // Len is the length of the word in bytes.
 func (p Part) Len() int { return int(p & MaxPart) }
 
-// Spelled tells whether the word is spelled out.
+// Spelled reports whether the word is spelled out.
 func (p Part) Spelled() bool { return p&spelledPart != 0 }
 
 // Traits are either Verb or Noun.

@@ -36,7 +36,7 @@ func Database(t testing.TB) string {
 	return fresh(t, server)
 }
 
-// External tells whether Database is on the server that KNATTER_TEST_MONGODB names.
+// External reports whether Database is on the server that KNATTER_TEST_MONGODB names.
 func External() bool { return os.Getenv("KNATTER_TEST_MONGODB") != "" }
 
 func needSlow(t testing.TB) {

@@ -81,7 +81,7 @@ func message(r io.Reader) ([]byte, error) {
 	return m, err
 }
 
-// changes tells whether the message is a command that finds documents and then
+// changes reports whether the message is a command that finds documents and then
 // changes them. A command's name is that of its first element.
 func changes(m []byte) bool {
 	const name = header + 4 + 1 + 4 + 1 // flags, kind of section, length of document, type of element

@@ -43,7 +43,7 @@ func newEntries(d *dict.Dict, surfaces []surface) (*entries, error) {
 	return e, nil
 }
 
-// add adds an entry of the dictionary; repeated tells whether the next one has the
+// add adds an entry of the dictionary; repeated reports whether the next one has the
 // same surface.
 func (e *entries) add(surface string, id int, repeated bool) error {
 	d := e.dict

@@ -94,7 +94,7 @@ func surfacesOf(index dict.IndexTable) (surfaces []surface) {
 	return surfaces
 }
 
-// hangul tells whether the analysis may find s in a run of Hangul, to which marks
+// hangul reports whether the analysis may find s in a run of Hangul, to which marks
 // belong as well.
 func hangul(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool { return !unicode.Is(unicode.Hangul, r) && !unicode.IsMark(r) })

@@ -101,7 +101,7 @@ func variables(env map[string]string) (list []string) {
 	return list
 }
 
-// alive tells whether the process runs; p.mu is held.
+// alive reports whether the process runs; p.mu is held.
 func (p *process) alive() bool {
 	if p.cmd == nil {
 		return false
