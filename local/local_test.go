@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/kafka"
 	"knatter.dev/chat/internal/open"
+	"knatter.dev/chat/internal/program"
 )
 
 // An index that is emptied and rebuilt equals the one of before: from the log
@@ -194,25 +196,32 @@ func TestFlags(t *testing.T) {
 		{"", ""},
 		{"--listen :1 --function search=http://localhost:2 --function persist=https://example.com/x", ""},
 		{"--function nonsense=http://localhost:2", "must be name=url"},
-		{"--function search=localhost:2", "not an http URL"},
+		{"--function search=localhost:2", "must be a URL"},
 		{"--function search", "must be name=url"},
 		{"--ephemeral --store pebble:x", "goes with neither"},
 		{"run", "unexpected argument"},
 		{"--nonsense", "not defined: --nonsense"},
 		{"-nonsense", "not defined: --nonsense"},
-		{"--heartbeat -3s", "--heartbeat must be at least"},
-		{"--heartbeat soon", "for flag --heartbeat"},
+		{"--heartbeat -3s", "--heartbeat must be a time from 1s to 1h"},
+		{"--heartbeat soon", "--heartbeat must be a time"},
 		{"--heartbeat", "needs an argument: --heartbeat"},
-		{"--retention 0", "--retention must be at least"},
+		{"--retention 0", "--retention must be a number from 1048576"},
 		{"--retention -1", ""},
+		{"--retention -2", "--retention must be"},
+		{"--heartbeat 5h --frames-per-second 7", "--heartbeat must be"},
+		{"--function search=http://localhost:2 --function search=x", "--function must be name=url"},
 		{"--connections -1", "--connections"},
 		{"--private-log --brokers localhost:9092", "--private-log"},
 		{"--version", ""},
-		{"--trusted-proxies nowhere", "for flag --trusted-proxies"},
+		{"--trusted-proxies nowhere", "--trusted-proxies must be networks"},
 	} {
-		_, err := parse(strings.Fields(c.args))
-		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
-			t.Errorf("%s: %v, want %q", c.args, err, c.want)
+		cfg := newConfig()
+		p := cfg.program()
+		p.Run = func(context.Context, program.Call) error { return cfg.check() }
+		var complaint strings.Builder
+		code := p.Execute(t.Context(), strings.Fields(c.args), nil, io.Discard, &complaint)
+		if (code == 0) != (c.want == "") || !strings.Contains(complaint.String(), c.want) || strings.Count(complaint.String(), "\n") > 1 {
+			t.Errorf("%s: %d, %q, want %q", c.args, code, &complaint, c.want)
 		}
 	}
 }

@@ -4,25 +4,19 @@ package main
 
 import (
 	"context"
-	"errors"
-	"flag"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/netip"
 	"net/url"
 	"os"
-	"os/signal"
 	"runtime"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/connector"
-	"knatter.dev/chat/connector/edge"
 	"knatter.dev/chat/internal/program"
+	"knatter.dev/chat/internal/setting"
 )
 
 // threads run Go code for each processor.
@@ -38,105 +32,65 @@ type config struct {
 	functions map[string]*url.URL // served from elsewhere, by name
 	ephemeral bool
 	reindex   bool
-	origins   string
-	trusted   []netip.Prefix
-	atOnce    int // connections
-	ofOne     int // address
-	heartbeat time.Duration
 	retention int64
 	noSync    bool
 	private   bool // the log
 	verbose   bool
-	version   bool
+	connector connector.Config
 }
 
-func parse(args []string) (config, error) {
-	c := config{functions: make(map[string]*url.URL)}
-	fs := flag.NewFlagSet("knatter", flag.ContinueOnError)
-	fs.SetOutput(io.Discard) // main says what is wrong
-	fs.StringVar(&c.listen, "listen", "127.0.0.1:8080", "Serve page, WebSocket and HTTP on this `address`; \":8080\" can be reached from the whole network")
-	fs.StringVar(&c.admin, "admin", "127.0.0.1:8081", "Serve /metrics, /healthz, /readyz and /debug/pprof on this `address`; \"\" disables it")
-	fs.StringVar(&c.data, "data", ".knatter/", "Keep the log, the stores and the signing key in this `directory`")
-	fs.StringVar(&c.brokers, "brokers", "", "Use the Kafka-protocol log of these brokers (`host:port,...`) instead of the embedded one; SASL, TLS and topics are set in the environment, as \"admin topics --help\" lists")
-	fs.StringVar(&c.store, "store", "", "Use the store at this `URL` instead of the embedded one, such as pebble:/var/lib/knatter or mongodb://host/database")
-	fs.Func("function", "Use the function that is served at this URL (`name=url`), such as one in a debugger; may be repeated. It is shown KNATTER_CALLER_SECRET of the environment. Names: "+strings.Join(functionNames(), ", "), c.setFunction)
-	fs.BoolVar(&c.ephemeral, "ephemeral", false, "Keep nothing: log and stores are in memory")
-	fs.BoolVar(&c.reindex, "reindex", false, "Empty the search index first, and rebuild it from the stored messages and the log")
-	fs.StringVar(&c.origins, "origins", "", "Let pages of these other `origins` connect, such as https://chat.example, separated by commas; \"*\" allows all")
-	fs.IntVar(&c.atOnce, "connections", 0, "Maximum `number` of open connections, sockets included; 0 means as many as the limit of open files allows")
-	fs.IntVar(&c.ofOne, "connections-per-address", 0, "Maximum `number` of open connections from one address that is not a trusted proxy's; 0 means three quarters of all")
-	fs.Func("trusted-proxies", "Believe proxies in these `networks`, such as 10.0.0.0/8, separated by commas, about the client's address (X-Forwarded-For or Forwarded, from the right) and scheme", func(s string) (err error) {
-		c.trusted, err = edge.ParseNetworks(program.Words(s))
-		return err
-	})
-	fs.DurationVar(&c.heartbeat, "heartbeat", 25*time.Second, "Interval between pings, as a `time` of at least 1s; a peer silent for two intervals is closed")
-	fs.Int64Var(&c.retention, "retention", 256<<20, "Maximum size of each of the log's 4 partitions, in `bytes`, besides what persist and index have yet to read; below 0 means no limit. History and search keep everything")
-	fs.BoolVar(&c.noSync, "no-sync", false, "Acknowledge events before the embedded log has synced them; a power cut loses the last ones")
-	fs.BoolVar(&c.private, "private-log", false, "Require the embedded log's secret for reading, as for writing")
-	fs.BoolVar(&c.verbose, "verbose", false, "Log more, and print the embedded log's secret")
-	fs.BoolVar(&c.version, "version", false, "Print the version and exit")
-	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
-		return c, help{fs}
-	} else if err != nil {
-		return c, program.FlagError(err)
+func newConfig() *config {
+	return &config{
+		listen: "127.0.0.1:8080", admin: "127.0.0.1:8081", data: ".knatter/",
+		functions: make(map[string]*url.URL), retention: 256 << 20,
 	}
-	if fs.NArg() > 0 {
-		return c, fmt.Errorf("unexpected argument %q", fs.Arg(0))
-	}
-	if c.atOnce < 0 || c.ofOne < 0 {
-		return c, errors.New("--connections and --connections-per-address must not be below 0")
-	}
+}
+
+func (c *config) settings() []setting.Setting {
+	function := setting.Func("function", "name=url", "Use the function that is served at this URL (name=url), such as one in a debugger; may be repeated. It is shown KNATTER_CALLER_SECRET of the environment. Names: "+strings.Join(functionNames(), ", "), c.setFunctions)
+	function.List = true
+	return append([]setting.Setting{
+		setting.Text(&c.listen, "listen", "address", "Serve page, WebSocket and HTTP on this address; \":8080\" can be reached from the whole network"),
+		program.AdminAddress(&c.admin),
+		setting.Text(&c.data, "data", "directory", "Keep the log, the stores and the signing key in this directory"),
+		setting.Text(&c.brokers, "brokers", "host:port,...", "Use the Kafka-protocol log of these brokers instead of the embedded one; SASL, TLS and topics are set in the environment, as \"admin topics --help\" lists"),
+		setting.Text(&c.store, "store", "URL", "Use the store at this URL instead of the embedded one, such as pebble:/var/lib/knatter or mongodb://host/database"),
+		function,
+		setting.Switch(&c.ephemeral, "ephemeral", "Keep nothing: log and stores are in memory"),
+		setting.Switch(&c.reindex, "reindex", "Empty the search index first, and rebuild it from the stored messages and the log"),
+		setting.Size(&c.retention, "retention", leastRetention, "Maximum size of each of the log's 4 partitions, in bytes, besides what persist and index have yet to read; -1 means no limit. History and search keep everything"),
+		setting.Switch(&c.noSync, "no-sync", "Acknowledge events before the embedded log has synced them; a power cut loses the last ones"),
+		setting.Switch(&c.private, "private-log", "Require the embedded log's secret for reading, as for writing"),
+		setting.Switch(&c.verbose, "verbose", "Log everything, and print the embedded log's secret"),
+	}, connector.Settings(&c.connector)...)
+}
+
+// check refuses settings that do not go together. Errors: Invalid.
+func (c *config) check() error {
 	if c.ephemeral && (c.store != "" || c.brokers != "") {
-		return c, errors.New("--ephemeral is about the embedded log and store: it goes with neither --brokers nor --store")
+		return chat.Errorf(chat.Invalid, "--ephemeral is about the embedded log and store: it goes with neither --brokers nor --store")
 	}
 	if c.private && c.brokers != "" {
-		return c, errors.New("--private-log is about the embedded log: it does not go with --brokers")
+		return chat.Errorf(chat.Invalid, "--private-log is about the embedded log: it does not go with --brokers")
 	}
-	if c.retention >= 0 && c.retention < leastRetention {
-		return c, fmt.Errorf("--retention must be at least %d, or below 0 for no limit", leastRetention)
-	}
-	if c.heartbeat < connector.LeastHeartbeat {
-		return c, fmt.Errorf("--heartbeat must be at least %v", connector.LeastHeartbeat)
-	}
-	return c, nil
+	return nil
 }
 
 // leastRetention is less than what any use needs, and enough for the log to drop
 // whole segments.
 const leastRetention = 1 << 20
 
-// help is the answer to --help.
-type help struct{ flags *flag.FlagSet }
-
-func (help) Error() string { return flag.ErrHelp.Error() }
-
-func (h help) print(w io.Writer) {
-	_, _ = fmt.Fprint(w, "Usage: knatter [flags]\n\nRuns Knatter in one process and serves the chat.\n")
-	h.flags.VisitAll(func(f *flag.Flag) {
-		value, usage := flag.UnquoteUsage(f)
-		_, _ = fmt.Fprintf(w, "\n  --%s\n      %s\n", strings.TrimSpace(f.Name+" "+value+"  "+given(f)), usage)
-	})
-}
-
-// given is the default of a flag, if it has one worth telling.
-func given(f *flag.Flag) string {
-	switch f.DefValue {
-	case "", "0", "false":
-		return ""
+func (c *config) setFunctions(list string) error {
+	for _, one := range setting.Split(list) {
+		name, address, ok := strings.Cut(one, "=")
+		if !ok || !slices.Contains(functionNames(), name) {
+			return fmt.Errorf("must be name=url, with a name of %s", strings.Join(functionNames(), ", "))
+		}
+		if err := setting.CheckURL(address); err != nil {
+			return fmt.Errorf("must be name=url: for %s it %w", name, err)
+		}
+		c.functions[name], _ = url.Parse(address) // it was checked
 	}
-	return "(default " + f.DefValue + ")"
-}
-
-func (c *config) setFunction(s string) error {
-	name, address, ok := strings.Cut(s, "=")
-	if !ok || !slices.Contains(functionNames(), name) {
-		return fmt.Errorf("must be name=url, with a name of %s", strings.Join(functionNames(), ", "))
-	}
-	u, err := url.Parse(address)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return fmt.Errorf("%q is not an http URL", address)
-	}
-	c.functions[name] = u
 	return nil
 }
 
@@ -148,39 +102,30 @@ func functionNames() []string {
 	return names
 }
 
-func main() {
-	start := time.Now()
-	cfg, err := parse(os.Args[1:])
-	var asked help
-	switch {
-	case errors.As(err, &asked):
-		asked.print(os.Stdout)
-		return
-	case err == nil && cfg.version:
-		fmt.Println("knatter", program.Version())
-		return
-	case err != nil:
-		fmt.Fprintf(os.Stderr, "knatter: %v; --help lists the flags\n", err)
-		os.Exit(2)
-	}
-	level := slog.LevelWarn
-	if cfg.verbose {
-		level = slog.LevelDebug
-	}
-	slog.SetDefault(slog.New(program.Calm(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))))
+func main() { newConfig().program().Main() }
 
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	go tendMemory(ctx)
-	if os.Getenv("GOMAXPROCS") == "" {
-		// Long work beside short work is what the system's scheduler is better at: it
-		// lets a thread that wakes up go first, where a goroutine that is ready waits
-		// for a time slice of another's. With more threads than processors it decides.
-		runtime.GOMAXPROCS(threads * runtime.GOMAXPROCS(0))
-	}
-	if err := run(ctx, cfg, start); err != nil {
-		fmt.Fprintln(os.Stderr, "knatter:", err)
-		os.Exit(1)
+func (c *config) program() program.Program {
+	start := time.Now()
+	return program.Program{
+		Name:     "knatter",
+		Summary:  "Runs Knatter in one process and serves the chat.",
+		Settings: c.settings(),
+		Terminal: true,
+		Run: func(ctx context.Context, call program.Call) error {
+			if err := c.check(); err != nil {
+				return err
+			}
+			if c.verbose {
+				call.Level.Set(slog.LevelDebug)
+			}
+			go tendMemory(ctx)
+			if os.Getenv("GOMAXPROCS") == "" {
+				// Long work beside short work is what the system's scheduler is better at: it
+				// lets a thread that wakes up go first, where a goroutine that is ready waits
+				// for a time slice of another's. With more threads than processors it decides.
+				runtime.GOMAXPROCS(threads * runtime.GOMAXPROCS(0))
+			}
+			return run(ctx, *c, start)
+		},
 	}
 }

@@ -57,13 +57,7 @@ func run(ctx context.Context, cfg config, start time.Time) (err error) {
 	}
 	defer func() { err = errors.Join(err, parts.close()) }()
 
-	gateway, err := connector.New(connector.Config{
-		Heartbeat:             cfg.heartbeat,
-		Origins:               program.Words(cfg.origins),
-		TrustedProxies:        cfg.trusted,
-		Connections:           cfg.atOnce,
-		ConnectionsPerAddress: cfg.ofOne,
-	}, connector.Parts{
+	gateway, err := connector.New(cfg.connector, connector.Parts{
 		Log:       parts.log,
 		Signals:   parts.deliverer,
 		Deliverer: parts.log,
@@ -147,7 +141,7 @@ func announce(ctx context.Context, cfg config, gateway *connector.Connector, ln 
 	if p.broker != nil {
 		fmt.Print(access(cfg, p.broker.Secret()))
 	}
-	if cfg.admin != "" {
+	if cfg.admin != "" && cfg.admin != "none" {
 		fmt.Printf("  metrics  http://%s/metrics\n", cfg.admin)
 	}
 	fmt.Print("\nCtrl-C stops it.\n")

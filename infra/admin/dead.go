@@ -18,22 +18,28 @@ import (
 	"knatter.dev/chat/internal/kafka"
 	"knatter.dev/chat/internal/open"
 	"knatter.dev/chat/internal/program"
+	"knatter.dev/chat/internal/setting"
 )
 
-var (
-	function = program.Setting{Name: "function", Value: "name", Usage: "Only the dead letters of this function, such as index; by default those of all"}
-	all      = program.Setting{Name: "all", Usage: "Also show those that were replayed"}
-)
+// letters are those that a command is about.
+type letters struct{ function string }
 
-// storeToPlace is the store that knows the log's generations.
-var storeToPlace = program.Setting{
-	Name: program.Store.Name, Value: program.Store.Value,
-	Usage: program.Store.Usage + "; needed for dead letters of KafkaSource, when the log is not in generation 0",
+func (l *letters) settings() []setting.Setting {
+	// The store knows the log's generations.
+	store := open.StoreSetting()
+	store.Usage += "; needed for dead letters of KafkaSource, when the log is not in generation 0"
+	return append(open.LogSettings(), store,
+		setting.Text(&l.function, "function", "name", "Only the dead letters of this function, such as index; by default those of all"))
+}
+
+// meant reports whether a letter is among them.
+func (l *letters) meant(letter kafka.Letter) bool {
+	return l.function == "" || l.function == functionOf(letter)
 }
 
 // placed is the log's configuration with its generations, if the store is given.
 func placed(ctx context.Context, env program.Env) (kc kafka.Config, err error) {
-	if kc, err = open.LogConfig(env); err != nil || env[storeToPlace.Env()] == "" {
+	if kc, err = open.LogConfig(env); err != nil || env[open.StoreSetting().Env()] == "" {
 		return kc, err
 	}
 	stores, err := open.StoreOf(ctx, env)
@@ -45,32 +51,40 @@ func placed(ctx context.Context, env program.Env) (kc kafka.Config, err error) {
 	return kc, err
 }
 
-var listDead = program.Program{
-	Name: "admin dead-letters list",
-	Summary: `Lists the events that functions have refused for good.
+// listing is the command that lists dead letters.
+type listing struct {
+	letters
+	all bool
+}
+
+func (l *listing) program() program.Program {
+	return program.Program{
+		Name: "admin dead-letters list",
+		Summary: `Lists the events that functions have refused for good.
 One line for each, without what people wrote: its place in chat.dead, when it came there, the function, the status that
 it answered, the event's type, room, sequence and ID, and why.`,
-	Settings: slices.Concat(program.Log, []program.Setting{storeToPlace, function, all}),
-	Run: func(ctx context.Context, c program.Call) error {
-		kc, err := placed(ctx, c.Env)
-		if err != nil {
-			return err
-		}
-		w := tabwriter.NewWriter(c.Out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "PLACE\tTIME\tFUNCTION\tSTATUS\tTYPE\tROOM\tSEQUENCE\tID\tWHY")
-		lines := 0
-		err = kafka.DeadLetters(ctx, kc, func(l kafka.Letter) error {
-			if l.Replayed && !program.Switch(c.Env, all) || !meant(c.Env, l) {
+		Settings: append(l.settings(), setting.Switch(&l.all, "all", "Also show those that were replayed")),
+		Run: func(ctx context.Context, c program.Call) error {
+			kc, err := placed(ctx, c.Env)
+			if err != nil {
+				return err
+			}
+			w := tabwriter.NewWriter(c.Out, 0, 0, 2, ' ', 0)
+			fmt.Fprintln(w, "PLACE\tTIME\tFUNCTION\tSTATUS\tTYPE\tROOM\tSEQUENCE\tID\tWHY")
+			lines := 0
+			err = kafka.DeadLetters(ctx, kc, func(letter kafka.Letter) error {
+				if letter.Replayed && !l.all || !l.meant(letter) {
+					return nil
+				}
+				list(w, letter)
+				if lines++; lines%1000 == 0 { // the writer keeps what it has to align
+					return w.Flush()
+				}
 				return nil
-			}
-			list(w, l)
-			if lines++; lines%1000 == 0 { // the writer keeps what it has to align
-				return w.Flush()
-			}
-			return nil
-		})
-		return errors.Join(err, w.Flush())
-	},
+			})
+			return errors.Join(err, w.Flush())
+		},
+	}
 }
 
 func list(w io.Writer, l kafka.Letter) {
@@ -109,54 +123,61 @@ func functionOf(l kafka.Letter) string {
 	return printable(strings.TrimPrefix(l.Dest, "function:"))
 }
 
-// meant reports whether the setting function lets the letter through.
-func meant(env program.Env, l kafka.Letter) bool {
-	name := env[function.Env()]
-	return name == "" || name == functionOf(l)
+// replaying is the command that replays dead letters.
+type replaying struct {
+	letters
+	urls         map[string]string // of functions, by name
+	kc           kafka.Config
+	callers      *auth.Callers
+	targets      map[string]chat.Handler // by URL
+	done, failed int
 }
 
-var replayDead = program.Program{
-	Name:      "admin dead-letters replay",
-	Arguments: "[PLACE ...]",
-	Summary: `Sends dead letters to their functions again: all that were not replayed yet, or those named.
+func newReplaying() *replaying {
+	return &replaying{urls: make(map[string]string), targets: make(map[string]chat.Handler)}
+}
+
+func (r *replaying) program() program.Program {
+	return program.Program{
+		Name:      "admin dead-letters replay",
+		Arguments: "[PLACE ...]",
+		Summary: `Sends dead letters to their functions again: all that were not replayed yet, or those named.
 An event goes to the URL set for its function, or else to where it was refused. When the function is done with it, that
 is noted in chat.dead, and it is not replayed again unless it is named. What is refused again stays as it was. Handling
 an event twice changes nothing, so nothing doubles, whatever happens in between.`,
-	Settings: slices.Concat(program.Log, []program.Setting{storeToPlace, function}, program.EventFunctionURLs(), program.Callers),
-	Run: func(ctx context.Context, c program.Call) error {
-		kc, err := placed(ctx, c.Env)
-		if err != nil {
-			return err
-		}
-		callers, err := open.Callers(c.Env)
-		if err != nil {
-			return err
-		}
-		r := replaying{kc: kc, env: c.Env, callers: callers, targets: make(map[string]chat.Handler)}
-		wanted := make(map[string]bool)
-		for _, place := range c.Args {
-			wanted[place] = true
-		}
-		err = kafka.DeadLetters(ctx, kc, func(l kafka.Letter) error {
-			place := placeOf(l)
-			if len(c.Args) > 0 && !wanted[place] || len(c.Args) == 0 && l.Replayed || !meant(c.Env, l) {
-				return nil
+		Settings: slices.Concat(r.settings(), open.EventFunctionURLs(r.urls), open.CallerSettings()),
+		Run: func(ctx context.Context, c program.Call) (err error) {
+			if r.kc, err = placed(ctx, c.Env); err != nil {
+				return err
 			}
-			delete(wanted, place)
-			return r.replay(ctx, c.Out, l)
-		})
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(c.Out, "%d replayed, %d not\n", r.done, r.failed)
-		if len(wanted) > 0 {
-			return chat.Errorf(chat.NotFound, "there is no dead letter at %s", strings.Join(sorted(wanted), ", "))
-		}
-		if r.failed > 0 {
-			return fmt.Errorf("%d dead letters were not replayed", r.failed)
-		}
-		return nil
-	},
+			if r.callers, err = open.Callers(c.Env); err != nil {
+				return err
+			}
+			wanted := make(map[string]bool)
+			for _, place := range c.Args {
+				wanted[place] = true
+			}
+			err = kafka.DeadLetters(ctx, r.kc, func(l kafka.Letter) error {
+				place := placeOf(l)
+				if len(c.Args) > 0 && !wanted[place] || len(c.Args) == 0 && l.Replayed || !r.meant(l) {
+					return nil
+				}
+				delete(wanted, place)
+				return r.replay(ctx, c.Out, l)
+			})
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(c.Out, "%d replayed, %d not\n", r.done, r.failed)
+			if len(wanted) > 0 {
+				return chat.Errorf(chat.NotFound, "there is no dead letter at %s", strings.Join(sorted(wanted), ", "))
+			}
+			if r.failed > 0 {
+				return fmt.Errorf("%d dead letters were not replayed", r.failed)
+			}
+			return nil
+		},
+	}
 }
 
 func sorted(set map[string]bool) []string {
@@ -166,15 +187,6 @@ func sorted(set map[string]bool) []string {
 	}
 	slices.Sort(list)
 	return list
-}
-
-// replaying is one run of the command.
-type replaying struct {
-	kc           kafka.Config
-	env          program.Env
-	callers      *auth.Callers
-	targets      map[string]chat.Handler // by URL
-	done, failed int
 }
 
 // tryTimeout bounds a function's answer.
@@ -221,12 +233,10 @@ func (r *replaying) target(l kafka.Letter) (string, error) {
 		return "", chat.Errorf(chat.Invalid, "no event: %w", l.Invalid)
 	}
 	name := functionOf(l)
-	for _, f := range chat.EventFunctions {
-		if f.Name == name && r.env[program.FunctionURL(name, false).Env()] != "" {
-			return r.env[program.FunctionURL(name, false).Env()], nil
-		}
+	if url := r.urls[name]; url != "" {
+		return url, nil
 	}
-	if program.HTTP(l.Dest) == nil {
+	if setting.CheckURL(l.Dest) == nil {
 		return l.Dest, nil
 	}
 	return "", chat.Errorf(chat.Invalid, "where the function %s is served must be set", name)

@@ -14,7 +14,11 @@ import (
 )
 
 // commands are what there is, by the words that call it.
-var commands = []program.Program{topics, listDead, replayDead, rewind, wipeIndex, check}
+func commands() []program.Program {
+	return []program.Program{
+		topics(), new(listing).program(), newReplaying().program(), newRewinding().program(), new(wiping).program(), new(checking).program(),
+	}
+}
 
 func main() {
 	os.Exit(execute(context.Background(), os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
@@ -22,7 +26,7 @@ func main() {
 
 // execute runs a command and returns the exit code, see [program.Program.Execute].
 func execute(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
-	for _, c := range commands {
+	for _, c := range commands() {
 		words := strings.Fields(c.Name)[1:]
 		if len(args) >= len(words) && strings.Join(args[:len(words)], " ") == strings.Join(words, " ") {
 			return c.Execute(ctx, args[len(words):], environ, stdout, stderr)
@@ -41,7 +45,7 @@ func execute(ctx context.Context, args, environ []string, stdout, stderr io.Writ
 
 func help(w io.Writer) {
 	_, _ = fmt.Fprint(w, "Usage: admin COMMAND [flags]\n\n")
-	for _, c := range commands {
+	for _, c := range commands() {
 		summary, _, _ := strings.Cut(c.Summary, "\n")
 		_, _ = fmt.Fprintf(w, "  %-28s %s\n", strings.TrimSpace(strings.TrimPrefix(c.Name, "admin ")+" "+c.Arguments), summary)
 	}

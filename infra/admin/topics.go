@@ -14,47 +14,46 @@ import (
 	"knatter.dev/chat/internal/program"
 )
 
-var topics = program.Program{
-	Name: "admin topics",
-	Summary: `Creates the topics that are missing, and prints all of them.
+func topics() program.Program {
+	return program.Program{
+		Name: "admin topics",
+		Summary: `Creates the topics that are missing, and prints all of them.
 Topics that exist are left as they are, except for what their promises need. What would move rooms is refused.
 With --store, log and stores are reconciled: a log that is behind its stores begins a new generation, and functions
 that nothing follows the log for go back to where their stores are.`,
-	Settings: slices.Concat(program.Log, program.Topics, []program.Setting{storeThere}),
-	Run: func(ctx context.Context, c program.Call) error {
-		kc, err := open.LogConfig(c.Env)
-		if err != nil {
-			return err
-		}
-		if err := kafka.EnsureTopics(ctx, kc); err != nil {
-			return err
-		}
-		if err := reconcile(ctx, c.Env, kc); err != nil {
-			return err
-		}
-		topics, groups, err := kafka.State(ctx, kc)
-		if err != nil {
-			return err
-		}
-		return table(c.Out, func(w io.Writer) {
-			fmt.Fprintln(w, "TOPIC\tPARTITIONS\tREPLICAS\tRECORDS\tEXPIRED")
-			for _, t := range topics {
-				fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\n", t.Name, t.Partitions, t.Replicas, t.Records, t.Expired)
+		Settings: append(slices.Concat(open.LogSettings(), open.TopicSettings()), open.StoreSetting()),
+		Run: func(ctx context.Context, c program.Call) error {
+			kc, err := open.LogConfig(c.Env)
+			if err != nil {
+				return err
 			}
-			fmt.Fprintln(w, "\nGROUP\tMEMBERS\tLAG")
-			for _, g := range groups {
-				fmt.Fprintf(w, "%s\t%d\t%d\n", g.Name, g.Members, g.Lag)
+			if err := kafka.EnsureTopics(ctx, kc); err != nil {
+				return err
 			}
-		})
-	},
+			if err := reconcile(ctx, c.Env, kc); err != nil {
+				return err
+			}
+			topics, groups, err := kafka.State(ctx, kc)
+			if err != nil {
+				return err
+			}
+			return table(c.Out, func(w io.Writer) {
+				fmt.Fprintln(w, "TOPIC\tPARTITIONS\tREPLICAS\tRECORDS\tEXPIRED")
+				for _, t := range topics {
+					fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\n", t.Name, t.Partitions, t.Replicas, t.Records, t.Expired)
+				}
+				fmt.Fprintln(w, "\nGROUP\tMEMBERS\tLAG")
+				for _, g := range groups {
+					fmt.Fprintf(w, "%s\t%d\t%d\n", g.Name, g.Members, g.Lag)
+				}
+			})
+		},
+	}
 }
-
-// storeThere is the store where a command can do without.
-var storeThere = program.Setting{Name: program.Store.Name, Value: program.Store.Value, Usage: program.Store.Usage}
 
 // reconcile brings log and stores together, if there are stores.
 func reconcile(ctx context.Context, env program.Env, kc kafka.Config) (err error) {
-	if env[storeThere.Env()] == "" {
+	if env[open.StoreSetting().Env()] == "" {
 		return nil
 	}
 	stores, err := open.StoreOf(ctx, env)

@@ -18,65 +18,72 @@ import (
 	"knatter.dev/chat/internal/kafka"
 	"knatter.dev/chat/internal/open"
 	"knatter.dev/chat/internal/program"
+	"knatter.dev/chat/internal/setting"
 )
 
-var (
-	concurrency = program.Setting{
-		Name: "concurrency", Value: "number", Default: "64", Check: program.Number(1, 4096),
-		Usage: "Maximum number of concurrent requests to a function; to fanout one for each partition",
-	}
-	tryTimeout = program.Setting{
-		Name: "try-timeout", Value: "time", Default: "30s", Check: program.Duration(time.Second, time.Hour),
-		Usage: "Maximum time for a function to answer",
-	}
-	maxTries = program.Setting{
-		Name: "max-tries", Value: "number", Default: "0", Check: program.Number(0, 1_000_000),
-		Usage: "Maximum number of tries, after which a failing event goes to the dead letters; 0 means no maximum: the dispatcher waits for the function",
-	}
-)
+// config is what the program is told.
+type config struct {
+	functions map[string]string // URLs by name
+	admin     string
+	options   dispatch.Options
+}
 
-func main() {
-	program.Program{
+func newConfig() *config {
+	return &config{
+		functions: make(map[string]string), admin: ":8081",
+		options: dispatch.Options{Concurrency: 64, TryTimeout: 30 * time.Second},
+	}
+}
+
+func main() { newConfig().program().Main() }
+
+func (c *config) program() program.Program {
+	return program.Program{
 		Name: "dispatcher",
 		Summary: `Follows the log for each event function whose URL is given, and sends it the events: at least once, in order where the
 function needs that, and again until the function is done. What a function refuses goes to the dead letters. Any
 number of dispatchers share the work. The first that starts goes back in the log to where the stores are, which it
 only reads.`,
-		Settings: settings(),
-		Run:      run,
-	}.Main()
+		Settings: c.settings(),
+		Run:      c.run,
+	}
 }
 
-func settings() []program.Setting {
+func (c *config) settings() []setting.Setting {
 	return slices.Concat(
-		program.EventFunctionURLs(), program.Callers, program.Log,
-		[]program.Setting{program.Partitions, program.Store, program.AdminAddress, concurrency, tryTimeout, maxTries},
+		open.EventFunctionURLs(c.functions), open.CallerSettings(), open.StoreAndLogSettings(),
+		[]setting.Setting{
+			program.AdminAddress(&c.admin),
+			setting.Number(&c.options.Concurrency, "concurrency", 1, 4096, "Maximum number of concurrent requests to a function; to fanout one for each partition"),
+			setting.Time(&c.options.TryTimeout, "try-timeout", time.Second, time.Hour, "Maximum time for a function to answer"),
+			setting.Number(&c.options.MaxTries, "max-tries", 0, 1_000_000, "Maximum number of tries, after which a failing event goes to the dead letters; 0 means no maximum: the dispatcher waits for the function"),
+		},
 	)
 }
 
 // run follows the log until ctx ends; then what functions are at is finished and
 // committed.
-func run(ctx context.Context, c program.Call) (err error) {
+func (c *config) run(ctx context.Context, call program.Call) (err error) {
 	var functions []chat.EventFunction
 	var variables []string
 	for _, f := range chat.Followers {
-		variable := program.FunctionURL(f.Function(), false).Env()
-		if variables = append(variables, variable); c.Env[variable] != "" {
+		variables = append(variables, open.FunctionURL(new(string), f.Function()).Env())
+		if c.functions[f.Function()] != "" {
 			functions = append(functions, f)
 		}
 	}
 	if len(functions) == 0 {
 		return chat.Errorf(chat.Invalid, "at least one of %s must be set", strings.Join(slices.Compact(variables), ", "))
 	}
-	callers, err := open.Callers(c.Env)
+	callers, err := open.Callers(call.Env)
 	if err != nil {
 		return err
 	}
-	kc, err := open.LogConfig(c.Env)
+	kc, err := open.LogConfig(call.Env)
 	if err != nil {
 		return err
 	}
-	stores, err := open.StoreOf(ctx, c.Env)
+	stores, err := open.StoreOf(ctx, call.Env)
 	if err != nil {
 		return err
 	}
@@ -95,12 +102,8 @@ func run(ctx context.Context, c program.Call) (err error) {
 	var dispatchers []*dispatch.Dispatcher
 	var metrics []prometheus.Collector
 	for _, f := range functions {
-		url := c.Env[program.FunctionURL(f.Function(), false).Env()]
-		d := dispatch.New(kc, f, dispatch.HTTP(url, callers), dispatch.Options{
-			Concurrency: program.Int(c.Env, concurrency),
-			TryTimeout:  program.Time(c.Env, tryTimeout),
-			MaxTries:    program.Int(c.Env, maxTries),
-		})
+		url := c.functions[f.Function()]
+		d := dispatch.New(kc, f, dispatch.HTTP(url, callers), c.options)
 		dispatchers = append(dispatchers, d)
 		metrics = append(metrics, d.Collectors()...)
 		slog.Info("following the log", slog.String("function", f.Name), slog.String("url", url))
@@ -113,7 +116,7 @@ func run(ctx context.Context, c program.Call) (err error) {
 		}
 		return nil
 	}
-	admin, err := program.ListenAdmin(c.Env[program.AdminAddress.Env()], ready, metrics...)
+	admin, err := program.ListenAdmin(c.admin, ready, metrics...)
 	if err != nil {
 		return err
 	}

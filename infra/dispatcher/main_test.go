@@ -14,7 +14,6 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/kafka/kafkatest"
-	"knatter.dev/chat/internal/program"
 	"knatter.dev/chat/internal/serve"
 )
 
@@ -60,7 +59,7 @@ func TestDispatcher(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	var log bytes.Buffer // to be read at the end
 	code := make(chan int)
-	p := program.Program{Name: "dispatcher", Settings: settings(), Run: run}
+	p := newConfig().program()
 	go func() {
 		code <- p.Execute(ctx, []string{"--admin", admin}, []string{
 			"KNATTER_BROKERS=" + strings.Join(c.Brokers, ","), "KNATTER_PARTITIONS=4", "KNATTER_STORE=memory:",
@@ -128,7 +127,7 @@ func TestSettings(t *testing.T) {
 		{[]string{brokers, store, "KNATTER_MAX_TRIES=-1"}, "KNATTER_MAX_TRIES"},
 	} {
 		var complaint bytes.Buffer
-		p := program.Program{Name: "dispatcher", Settings: settings(), Run: run}
+		p := newConfig().program()
 		if code := p.Execute(t.Context(), nil, test.environ, io.Discard, &complaint); code != 2 || !strings.Contains(complaint.String(), test.want) {
 			t.Errorf("%v: exit code %d, %s", test.environ, code, &complaint)
 		}

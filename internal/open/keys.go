@@ -4,24 +4,27 @@ import (
 	"fmt"
 	"strings"
 
-	"knatter.dev/chat"
 	"knatter.dev/chat/internal/auth"
+	"knatter.dev/chat/internal/setting"
 )
 
 // Keys says where the public keys are: at the URL KNATTER_JWKS, from which they
 // are fetched when they are asked for. Errors: Invalid when it is not set.
-func Keys(env map[string]string) (auth.KeySource, error) {
-	jwks := env["KNATTER_JWKS"]
-	if jwks == "" {
-		return nil, chat.Errorf(chat.Invalid, "KNATTER_JWKS must be the URL of the accounts function's public keys")
+func Keys(env setting.Env) (auth.KeySource, error) {
+	var url string
+	if err := setting.Read(env, KeySetting(&url)); err != nil {
+		return nil, err
 	}
-	return auth.JWKS(jwks, nil), nil
+	return auth.JWKS(url, nil), nil
 }
 
 // Signer reads the signing key: KNATTER_KEYS is a PEM document or the path of one. The
 // key is not made up when there is none, since every replica would make up its own.
-func Signer(env map[string]string) (*auth.Signer, error) {
-	key := env["KNATTER_KEYS"]
+func Signer(env setting.Env) (*auth.Signer, error) {
+	var key string
+	if err := setting.Read(env, SignerSetting(&key)); err != nil {
+		return nil, err
+	}
 	read := auth.LoadKey
 	if strings.HasPrefix(strings.TrimSpace(key), "-----BEGIN") {
 		read = func(document string) (*auth.Signer, error) { return auth.ParseKey([]byte(document)) }

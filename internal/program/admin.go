@@ -15,12 +15,12 @@ import (
 
 	"knatter.dev/chat/internal/listen"
 	"knatter.dev/chat/internal/serve"
+	"knatter.dev/chat/internal/setting"
 )
 
-// AdminAddress is where [Admin] listens.
-var AdminAddress = Setting{
-	Name: "admin", Value: "address", Default: ":8081",
-	Usage: "Serve /metrics, /healthz, /readyz and /debug/pprof on this address; \"none\" disables it",
+// AdminAddress is where [ListenAdmin] listens.
+func AdminAddress(p *string) setting.Setting {
+	return setting.Text(p, "admin", "address", "Serve /metrics, /healthz, /readyz and /debug/pprof on this address; \"none\" disables it")
 }
 
 // maxAdmin is how many connections the admin port has at once.

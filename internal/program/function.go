@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,7 +17,9 @@ import (
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/function"
 	"knatter.dev/chat/internal/listen"
+	"knatter.dev/chat/internal/open"
 	"knatter.dev/chat/internal/serve"
+	"knatter.dev/chat/internal/setting"
 )
 
 // instance is what [function.Instance] is.
@@ -40,49 +43,61 @@ const (
 	stopTimeout   = 20 * time.Second // for requests that are being answered
 )
 
-// listenAddress is where a function is served. Knative says so by a port.
-var (
-	listenAddress = Setting{Name: "listen", Value: "address", Usage: "Serve on this address; by default the port below on all addresses"}
-	port          = Setting{Name: "port", Variable: "PORT", NoFlag: true, Value: "number", Default: "8080", Usage: "Serve on this port, as Knative sets it", Check: Number(0, 65535)}
-)
-
 // Serve is the program that serves a function: its own paths, and for those who
 // run it /health/liveness and /health/readiness.
 func Serve(spec function.Spec) Program {
 	return serving(spec.Name, spec.Summary, spec.Instance(), settingsOf(spec.Needs))
 }
 
-func serving(name, summary string, f instance, settings []Setting) Program {
+func serving(name, summary string, f instance, settings []setting.Setting) Program {
+	var at place
 	return Program{
-		Name: name, Summary: summary, Settings: slices.Concat([]Setting{listenAddress, port}, Callers, settings),
+		Name: name, Summary: summary, Settings: slices.Concat(at.settings(), open.CallerSettings(), settings),
 		Run: func(ctx context.Context, c Call) error {
-			return serveFunction(ctx, c.Env, f)
+			return serveFunction(ctx, at.address(), c.Env, f)
 		},
 	}
 }
 
+// place is where a function is served. Knative says so by a port.
+type place struct {
+	listen string
+	port   int
+}
+
+func (p *place) settings() []setting.Setting {
+	p.port = 8080
+	port := setting.Number(&p.port, "port", 0, 65535, "Serve on this port, as Knative sets it").Secret()
+	port.Variable = "PORT"
+	return []setting.Setting{
+		setting.Text(&p.listen, "listen", "address", "Serve on this address; by default the port below on all addresses"),
+		port,
+	}
+}
+
+func (p *place) address() string { return cmp.Or(p.listen, ":"+strconv.Itoa(p.port)) }
+
 // settingsOf are the settings by which a function gets what it needs.
-func settingsOf(n function.Needs) []Setting {
-	settings := []Setting{Store}
+func settingsOf(n function.Needs) []setting.Setting {
+	settings := []setting.Setting{open.StoreSetting().Require()}
 	if n.Log {
-		settings = LogAndStore()
+		settings = open.StoreAndLogSettings()
 	}
 	if n.Verifier {
-		settings = append(settings, JWKS)
+		settings = append(settings, open.KeySetting(new(string)))
 	}
 	if n.Signer {
-		settings = append(settings, Keys)
+		settings = append(settings, open.SignerSetting(new(string)))
 	}
 	return settings
 }
 
 // serveFunction listens before the function has started, so that whoever asks is
 // told that it is about to.
-func serveFunction(ctx context.Context, env Env, f instance) error {
-	address := addressOf(env)
+func serveFunction(ctx context.Context, address string, env Env, f instance) error {
 	ln, err := net.Listen("tcp", address)
 	if err != nil {
-		return fmt.Errorf("cannot listen on %s (%s): %w", address, listenAddress.names(), err)
+		return fmt.Errorf("cannot listen on %s (KNATTER_LISTEN or --listen): %w", address, err)
 	}
 	limits := listen.Defaults()
 	limits.PerAddress = 0 // all come from the connector, or through one proxy
@@ -125,10 +140,6 @@ func stop(server *http.Server) error {
 		return errors.Join(fmt.Errorf("requests did not finish: %w", err), server.Close())
 	}
 	return nil
-}
-
-func addressOf(env Env) string {
-	return cmp.Or(env[listenAddress.Env()], ":"+env[port.Env()])
 }
 
 func handler(f instance) http.Handler {

@@ -12,10 +12,12 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/setting"
 )
 
 // Exit codes.
@@ -29,7 +31,11 @@ type Program struct {
 	Name      string // as it is called, with its command
 	Summary   string // what it does, in a sentence or some
 	Arguments string // that it takes beside flags, for the usage; "" for none
-	Settings  []Setting
+	Settings  []setting.Setting
+
+	// Terminal is for a program that people run and look at: logs are text for them, by
+	// default of what goes wrong, and what ends it is said in a line.
+	Terminal bool
 
 	// Run does it, until it is done or ctx ends. An error of kind Invalid means that
 	// a setting is wrong.
@@ -38,13 +44,14 @@ type Program struct {
 
 // Call is what a program is called with.
 type Call struct {
-	Env  Env
-	Args []string  // none unless the program has Arguments
-	Out  io.Writer // for what people asked for; logs go elsewhere
+	Env   Env            // what is set, by whichever means
+	Args  []string       // none unless the program has Arguments
+	Out   io.Writer      // for what people asked for; logs go elsewhere
+	Level *slog.LevelVar // the least that is logged
 }
 
 // Env are settings by the names of their environment variables.
-type Env = map[string]string
+type Env = setting.Env
 
 // Main runs the program with the process's arguments and environment, and ends the
 // process.
@@ -56,10 +63,15 @@ func (p Program) Main() {
 // asked to or was told to stop, 1 when it failed, 2 when what was asked for is not
 // possible. An interrupt or SIGTERM ends it gracefully, a second one at once.
 func (p Program) Execute(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
-	call, err := p.parse(args, environ)
+	level := new(slog.LevelVar)
+	if p.Terminal {
+		level.Set(slog.LevelWarn)
+	}
+	settings := append(slices.Clip(p.Settings), levelOf(level))
+	call, err := p.parse(settings, args, environ)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		p.help(stdout)
+		p.help(stdout, settings)
 		return 0
 	case errors.Is(err, errVersion):
 		_, _ = fmt.Fprintln(stdout, p.Name, Version())
@@ -68,14 +80,12 @@ func (p Program) Execute(ctx context.Context, args, environ []string, stdout, st
 		_, _ = fmt.Fprintf(stderr, "%s: %v; --help lists what there is\n", p.Name, err)
 		return exitSetting
 	}
-	var level slog.Level
-	_ = level.UnmarshalText([]byte(call.Env[logLevel.Env()])) // it was checked
-	slog.SetDefault(slog.New(Calm(slog.NewJSONHandler(stderr, &slog.HandlerOptions{Level: level}))).With(slog.String("program", p.Name)))
+	slog.SetDefault(p.logger(stderr, level))
 
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // so that a second signal ends the process
-	call.Out = stdout
+	call.Out, call.Level = stdout, level
 	if err := p.Run(ctx, call); err != nil {
 		if chat.KindOf(err) == chat.Invalid {
 			_, _ = fmt.Fprintf(stderr, "%s: %v\n", p.Name, err)
@@ -84,10 +94,22 @@ func (p Program) Execute(ctx context.Context, args, environ []string, stdout, st
 		if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 			return 0
 		}
-		slog.Error("ended", slog.Any("error", err))
+		if p.Terminal {
+			_, _ = fmt.Fprintf(stderr, "%s: %v\n", p.Name, err)
+		} else {
+			slog.Error("ended", slog.Any("error", err))
+		}
 		return exitFailed
 	}
 	return 0
+}
+
+func (p Program) logger(w io.Writer, level slog.Leveler) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: level}
+	if p.Terminal {
+		return slog.New(Calm(slog.NewTextHandler(w, opts)))
+	}
+	return slog.New(Calm(slog.NewJSONHandler(w, opts))).With(slog.String("program", p.Name))
 }
 
 // Version is the version of the binary, its revision, and that of Go.

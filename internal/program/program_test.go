@@ -8,22 +8,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/program"
-)
-
-var (
-	color = program.Setting{Name: "color", Value: "name", Default: "blue", Usage: "of the thing"}
-	count = program.Setting{Name: "how-many", Value: "number", Default: "3", Usage: "of them", Check: program.Number(1, 9)}
-	pause = program.Setting{Name: "pause", Value: "time", Usage: "between them", Check: program.Duration(time.Second, time.Minute)}
-	loud  = program.Setting{Name: "loud", Usage: "say it"}
-	where = program.Setting{Name: "where", Value: "URL", Required: true, Usage: "of it", Check: program.HTTP}
-	key   = program.Setting{Name: "key", Value: "key", NoFlag: true, Usage: "of it"}
+	"knatter.dev/chat/internal/setting"
 )
 
 // called runs a program with arguments and an environment.
@@ -38,12 +29,22 @@ func called(t *testing.T, p program.Program, args string, environ ...string) (co
 
 // printing prints the settings that it is called with.
 func printing(arguments string) program.Program {
+	color, count, pause, loud, where, key := "blue", 3, time.Duration(0), false, "", ""
+	var words []string
 	return program.Program{
 		Name: "printing", Summary: "Prints.", Arguments: arguments,
-		Settings: []program.Setting{color, count, pause, loud, where, key},
+		Settings: []setting.Setting{
+			setting.Text(&color, "color", "name", "of the thing"),
+			setting.Number(&count, "how-many", 1, 9, "of them"),
+			setting.Time(&pause, "pause", time.Second, time.Minute, "between them"),
+			setting.Switch(&loud, "loud", "say it"),
+			setting.URL(&where, "where", "of it").Require(),
+			setting.Text(&key, "key", "key", "of it").Secret(),
+			setting.Words(&words, "words", "word,...", "to say"),
+			setting.Switch(&loud, "loud", "say it"), // as when two parts of a program have one
+		},
 		Run: func(_ context.Context, c program.Call) error {
-			_, err := fmt.Fprintf(c.Out, "%s %d %v %v %v%s %v", c.Env[color.Env()], program.Int(c.Env, count), program.Time(c.Env, pause), program.Switch(c.Env, loud),
-				program.List(c.Env, where), c.Env[key.Env()], c.Args)
+			_, err := fmt.Fprintf(c.Out, "%s %d %v %v [%s]%s %v", color, count, pause, loud, where, key, append(words, c.Args...))
 			return err
 		},
 	}
@@ -60,13 +61,17 @@ func TestSettings(t *testing.T) {
 		{"", []string{url}, "blue 3 0s false [http://here] []", 0},
 		{"", []string{url, "KNATTER_COLOR=red", "KNATTER_HOW_MANY=4", "KNATTER_LOUD=true", "KNATTER_PAUSE=2s", "KNATTER_KEY=k"}, "red 4 2s true [http://here]k []", 0},
 		{"--color green -how-many=5 --loud --where http://there", []string{url, "KNATTER_COLOR=red", "KNATTER_HOW_MANY=none"}, "green 5 0s true [http://there] []", 0},
+		{"--words a --words b,c", []string{url}, "blue 3 0s false [http://here] [a b c]", 0},
 		{"--loud=false", []string{url, "KNATTER_LOUD=true"}, "blue 3 0s false [http://here] []", 0},
 		{"", []string{url, "KNATTER_COLOR="}, "blue 3 0s false [http://here] []", 0},
 		{"", nil, "KNATTER_WHERE or --where must be set", 2},
-		{"--where nowhere", nil, "KNATTER_WHERE or --where must be a URL", 2},
-		{"", []string{url, "KNATTER_HOW_MANY=10"}, "KNATTER_HOW_MANY or --how-many must be a number from 1 to 9", 2},
-		{"", []string{url, "KNATTER_PAUSE=5"}, "KNATTER_PAUSE or --pause must be a time", 2},
-		{"", []string{url, "KNATTER_LOUD=very"}, "KNATTER_LOUD or --loud must be true or false", 2},
+		{"--where nowhere", nil, "--where must be a URL", 2},
+		{"", []string{url, "KNATTER_HOW_MANY=10"}, "KNATTER_HOW_MANY must be a number from 1 to 9", 2},
+		{"--how-many 10", []string{url, "KNATTER_HOW_MANY=2"}, "--how-many must be a number from 1 to 9", 2},
+		{"--how-many=", []string{url}, "--how-many must be a number", 2},
+		{"--pause -3s", nil, "--pause must be a time from 1s to 1m", 2}, // rather than what is missing
+		{"", []string{url, "KNATTER_PAUSE=5"}, "KNATTER_PAUSE must be a time", 2},
+		{"", []string{url, "KNATTER_LOUD=very"}, "KNATTER_LOUD must be true or false", 2},
 		{"", []string{url, "KNATTER_LOG_LEVEL=silent"}, "KNATTER_LOG_LEVEL", 2},
 		{"--key k", []string{url}, "not defined", 2},
 		{"--nonsense", []string{url}, "not defined", 2},
@@ -98,6 +103,7 @@ func TestHelp(t *testing.T) {
 		for _, want := range []string{
 			"Usage: printing [flags]\n", "Prints.\n",
 			"\n  --color name  KNATTER_COLOR  (default blue)\n      of the thing\n",
+			"\n  --how-many number  KNATTER_HOW_MANY  (default 3)  [1 to 9]\n", "\n  --pause time  KNATTER_PAUSE  [1s to 1m]\n",
 			"\n  --loud  KNATTER_LOUD\n", "\n  --where URL  KNATTER_WHERE  (required)\n", "\n  KNATTER_KEY\n",
 			"\n  --log-level level  KNATTER_LOG_LEVEL  (default info)\n",
 		} {
@@ -105,26 +111,15 @@ func TestHelp(t *testing.T) {
 				t.Errorf("%s: no %q in\n%s", args, want, out)
 			}
 		}
+		if strings.Count(out, "--loud") != 1 {
+			t.Errorf("%s: a setting of two parts is not listed once:\n%s", args, out)
+		}
 		if strings.Contains(out, "secret") || strings.Contains(out, "mine") {
 			t.Errorf("%s: shows the environment:\n%s", args, out)
 		}
 	}
 	if code, out, _ := called(t, printing(""), "--version"); code != 0 || !strings.HasPrefix(out, "printing ") || !strings.Contains(out, "go1.") {
 		t.Errorf("--version: %d, %q", code, out)
-	}
-}
-
-// Every setting of every binary has a name of its own, and something to say.
-func TestSharedSettings(t *testing.T) {
-	seen := make(map[string]bool)
-	for _, s := range slices.Concat(program.LogAndStore(), program.Topics[1:], program.EventFunctionURLs(), []program.Setting{program.JWKS, program.AdminAddress}) {
-		if seen[s.Env()] || s.Usage == "" || !strings.HasPrefix(s.Env(), "KNATTER_") {
-			t.Errorf("%+v", s)
-		}
-		seen[s.Env()] = true
-	}
-	if got := program.FunctionURL("persist", false).Env(); got != "KNATTER_FUNCTION_PERSIST" {
-		t.Error(got)
 	}
 }
 

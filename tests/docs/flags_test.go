@@ -15,16 +15,16 @@ var update = flag.Bool("update", false, "write the tables of flags again")
 
 // setting is one entry of a program's --help.
 type setting struct {
-	flag, value, variable, standard, usage string
-	programs                               []string
+	flag, value, variable, standard, bounds, usage string
+	programs                                       []string
 }
 
-var entry = regexp.MustCompile(`(?m)^  (?:(--[a-z-]+)(?: (\S+))?(?:  )?)?([A-Z_]+)?(?:  \((?:default )?([^\n]*)\))?\n      (.+)$`)
+var entry = regexp.MustCompile(`(?m)^  (?:(--[a-z-]+)(?: (\S+))?(?:  )?)?([A-Z_]+)?(?:  \((?:default )?([^\n]*)\))?(?:  \[([^\n]*)\])?\n      (.+)$`)
 
 // settingsOf reads a program's --help.
 func settingsOf(help string) (list []setting) {
 	for _, m := range entry.FindAllStringSubmatch(help, -1) {
-		list = append(list, setting{flag: m[1], value: m[2], variable: m[3], standard: m[4], usage: m[5]})
+		list = append(list, setting{flag: m[1], value: m[2], variable: m[3], standard: m[4], bounds: m[5], usage: m[6]})
 	}
 	return list
 }
@@ -75,9 +75,9 @@ func checkTable(t *testing.T, page, name string, lines []string) {
 }
 
 func TestFlagsOfLocal(t *testing.T) {
-	lines := []string{"| flag | what it does | default |", "|---|---|---|"}
+	lines := []string{"| flag | variable | what it does | default | bounds |", "|---|---|---|---|---|"}
 	for _, s := range settingsOf(helpOf(t)) {
-		lines = append(lines, fmt.Sprintf("| %s | %s | %s |", s.name(), s.usage, s.defaults()))
+		lines = append(lines, fmt.Sprintf("| %s | %s | %s | %s | %s |", s.name(), code(s.variable), s.usage, s.defaults(), s.bounds))
 	}
 	checkTable(t, "infra/README.md", "flags of local", lines)
 }
@@ -87,43 +87,33 @@ func TestFlagsOfPrograms(t *testing.T) {
 	if os.Getenv("KNATTER_SLOW") == "" {
 		t.Skip("slow; set KNATTER_SLOW")
 	}
-	functions, err := filepath.Glob(filepath.Join(root, "functions/*/cmd/*"))
-	if err != nil || len(functions) == 0 {
-		t.Fatalf("%d functions, %v", len(functions), err)
-	}
+	programs := built(t)
 	var all []setting
-	add := func(program string, arguments ...string) {
-		out, err := command(t, "go", append([]string{"run"}, append(arguments, "--help")...)...)
+	var names []string
+	for _, p := range programs {
+		if p.function {
+			names = append(names, p.name)
+		}
+		out, err := p.run(t, nil, "--help")
 		if err != nil {
-			t.Fatalf("%s: %v\n%s", program, err, out)
+			t.Fatalf("%s: %v\n%s", p.name, err, out)
 		}
 		for _, s := range settingsOf(out) {
 			same := func(o setting) bool {
-				return o.flag == s.flag && o.variable == s.variable && o.standard == s.standard && o.usage == s.usage
+				return o.flag == s.flag && o.variable == s.variable && o.standard == s.standard && o.bounds == s.bounds && o.usage == s.usage
 			}
 			at := slices.IndexFunc(all, same)
 			if at < 0 {
 				all, at = append(all, s), len(all)
 			}
-			if !slices.Contains(all[at].programs, program) {
-				all[at].programs = append(all[at].programs, program)
+			if !slices.Contains(all[at].programs, p.name) {
+				all[at].programs = append(all[at].programs, p.name)
 			}
 		}
 	}
-	add("connector", "./connector/cmd/connector")
-	names := make([]string, 0, len(functions))
-	for _, path := range functions {
-		name := filepath.Base(path)
-		names = append(names, name)
-		add(name, "./functions/"+name+"/cmd/"+name)
-	}
-	add("dispatcher", "./infra/dispatcher")
-	for _, words := range []string{"topics", "dead-letters list", "dead-letters replay", "rewind", "wipe-index", "check"} {
-		add("admin", append([]string{"./infra/admin"}, strings.Fields(words)...)...)
-	}
-	lines := []string{"| flag | variable | what it does | default | of |", "|---|---|---|---|---|"}
+	lines := []string{"| flag | variable | what it does | default | bounds | of |", "|---|---|---|---|---|---|"}
 	for _, s := range all {
-		lines = append(lines, fmt.Sprintf("| %s | %s | %s | %s | %s |", s.name(), code(s.variable), s.usage, s.defaults(), among(s.programs, names)))
+		lines = append(lines, fmt.Sprintf("| %s | %s | %s | %s | %s | %s |", s.name(), code(s.variable), s.usage, s.defaults(), s.bounds, among(s.programs, names)))
 	}
 	checkTable(t, "infra/README.md", "flags of programs", lines)
 }

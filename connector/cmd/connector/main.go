@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 
 	"golang.org/x/sync/errgroup"
 
@@ -27,12 +26,16 @@ import (
 )
 
 func main() {
-	program.Program{
+	newConfig().program().Main()
+}
+
+func (c *config) program() program.Program {
+	return program.Program{
 		Name:     "connector",
 		Summary:  "Holds the sockets, serves the web client, and passes HTTP requests on to the functions.",
-		Settings: settings(),
-		Run:      run,
-	}.Main()
+		Settings: c.settings(),
+		Run:      c.run,
+	}
 }
 
 // connections are how many a function may have from us; requests over that wait.
@@ -40,56 +43,58 @@ const connections = 256
 
 // run serves until ctx ends, then drains: clients are told to go elsewhere, and what
 // they sent is acknowledged first.
-func run(ctx context.Context, c program.Call) (err error) {
-	cfg, err := configOf(c.Env, os.Hostname)
+func (c *config) run(ctx context.Context, call program.Call) (err error) {
+	if err := c.place(); err != nil {
+		return err
+	}
+	callers, err := open.Callers(call.Env)
 	if err != nil {
 		return err
 	}
-	callers, err := open.Callers(c.Env)
+	keys, err := open.Keys(call.Env)
 	if err != nil {
 		return err
 	}
-	address := c.Env[listen.Env()]
-	ln, err := net.Listen("tcp", address)
+	ln, err := net.Listen("tcp", c.listen)
 	if err != nil {
-		return fmt.Errorf("cannot listen on %s (another address: --listen): %w", address, err)
+		return fmt.Errorf("cannot listen on %s (another address: --listen): %w", c.listen, err)
 	}
 	defer func() { _ = ln.Close() }()
 
-	kc, err := open.LogConfig(c.Env)
+	kc, err := open.LogConfig(call.Env)
 	if err != nil {
 		return err
 	}
-	stores, log, stop, err := open.StoreAndLog(ctx, c.Env)
+	stores, log, stop, err := open.StoreAndLog(ctx, call.Env)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, stop()) }()
-	if err := checkOrdinal(ctx, log, cfg.Ordinal); err != nil {
+	if err := checkOrdinal(ctx, log, c.connector.Ordinal); err != nil {
 		return err
 	}
-	gateway, err := connector.New(cfg, connector.Parts{
+	gateway, err := connector.New(c.connector, connector.Parts{
 		Log:       log,
 		Signals:   log,
 		Deliverer: log,
 		Follow: func(ctx context.Context, ready func(), handle func([]chat.Delivery)) error {
-			return kafka.FollowDeliveries(ctx, kc, cfg.Ordinal, ready, handle)
+			return kafka.FollowDeliveries(ctx, kc, c.connector.Ordinal, ready, handle)
 		},
 		Rooms:     stores.Rooms,
 		Store:     stores.Check,
 		Accounts:  stores.Accounts,
-		Verifier:  auth.NewVerifier(auth.JWKS(c.Env[program.JWKS.Env()], nil), stores.Sessions),
-		Functions: functionsOf(c.Env, callers),
+		Verifier:  auth.NewVerifier(keys, stores.Sessions),
+		Functions: c.functionsOf(callers),
 		Web:       []fs.FS{web.Files, api.Files},
 	})
 	if err != nil {
 		return err
 	}
-	admin, err := program.ListenAdmin(c.Env[program.AdminAddress.Env()], gateway.Ready, gateway.Collectors()...)
+	admin, err := program.ListenAdmin(c.admin, gateway.Ready, gateway.Collectors()...)
 	if err != nil {
 		return err
 	}
-	slog.Info("started", slog.String("address", ln.Addr().String()), slog.Int("ordinal", cfg.Ordinal))
+	slog.Info("started", slog.String("address", ln.Addr().String()), slog.Int("ordinal", c.connector.Ordinal))
 	return admin.Beside(ctx, func(ctx context.Context) error {
 		group, ctx := errgroup.WithContext(ctx)
 		group.Go(func() error { return gateway.Serve(ctx, ln) })
@@ -113,13 +118,13 @@ func checkOrdinal(ctx context.Context, log *kafka.Log, ordinal int) error {
 }
 
 // functionsOf are the functions at their URLs, which know us by our secret.
-func functionsOf(env program.Env, callers *auth.Callers) map[string]http.RoundTripper {
+func (c *config) functionsOf(callers *auth.Callers) map[string]http.RoundTripper {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.MaxConnsPerHost, transport.MaxIdleConnsPerHost, transport.MaxIdleConns = connections, connections, 0
 	transport.DisableCompression = true // bodies are passed on as they are
 	functions := make(map[string]http.RoundTripper)
-	for _, name := range chat.RequestFunctions {
-		base, _ := url.Parse(env[program.FunctionURL(name, true).Env()]) // it was checked
+	for name, address := range c.functions {
+		base, _ := url.Parse(*address) // it was checked
 		functions[name] = serve.Remote{Base: base, Transport: transport, Callers: callers}
 	}
 	return functions

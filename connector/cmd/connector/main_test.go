@@ -12,8 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"knatter.dev/chat/connector"
 	"knatter.dev/chat/internal/kafka/kafkatest"
 	"knatter.dev/chat/internal/program"
+	"knatter.dev/chat/internal/setting"
 )
 
 func TestOrdinal(t *testing.T) {
@@ -36,13 +38,19 @@ func TestOrdinal(t *testing.T) {
 		{host: "connector-+1", err: "KNATTER_ORDINAL must be set"},
 		{host: "", err: "no name"},
 	} {
-		env := program.Env{"KNATTER_ORDINAL": c.set, "KNATTER_DELIVERY_PARTITIONS": c.partitions}
-		got, err := ordinalOf(env, func() (string, error) {
+		cfg := newConfig()
+		cfg.hostname = func() (string, error) {
 			if c.host == "" {
 				return "", errors.New("no name")
 			}
 			return c.host, nil
-		})
+		}
+		read(t, cfg, setting.Env{"KNATTER_ORDINAL": c.set, "KNATTER_DELIVERY_PARTITIONS": c.partitions})
+		err := cfg.place()
+		got := cfg.connector.Ordinal
+		if err != nil {
+			got = c.want
+		}
 		if got != c.want || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
 			t.Errorf("%+v: %d, %v", c, got, err)
 		}
@@ -50,8 +58,20 @@ func TestOrdinal(t *testing.T) {
 }
 
 // connectorProgram is the program as main has it.
-func connectorProgram() program.Program {
-	return program.Program{Name: "connector", Settings: settings(), Run: run}
+func connectorProgram() program.Program { return newConfig().program() }
+
+// read sets what env has, and what is required.
+func read(t *testing.T, c *config, env setting.Env) {
+	t.Helper()
+	all := c.settings()
+	for _, s := range all {
+		if s.Required {
+			env[s.Env()] = "http://127.0.0.1:1"
+		}
+	}
+	if err := setting.Read(env, all...); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func freeAddress(t *testing.T) string {
@@ -144,12 +164,13 @@ func TestConnector(t *testing.T) {
 }
 
 func TestLists(t *testing.T) {
-	cfg, err := configOf(program.Env{"KNATTER_ORDINAL": "1", "KNATTER_TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.1", "KNATTER_ORIGINS": "https://a, https://b"}, nil)
-	if err != nil || len(cfg.TrustedProxies) != 2 || len(cfg.Origins) != 2 {
-		t.Errorf("%+v, %v", cfg, err)
+	cfg := newConfig()
+	read(t, cfg, setting.Env{"KNATTER_TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.1", "KNATTER_ORIGINS": "https://a, https://b"})
+	if len(cfg.connector.TrustedProxies) != 2 || len(cfg.connector.Origins) != 2 {
+		t.Errorf("%+v", cfg.connector)
 	}
 	for _, s := range []string{"10.0.0.0/33", "everybody", "10.0.0.0/8,"} {
-		if err := trusted.Check(s); (err == nil) != (s == "10.0.0.0/8,") {
+		if err := setting.Read(setting.Env{"KNATTER_TRUSTED_PROXIES": s}, connector.Settings(new(connector.Config))...); (err == nil) != (s == "10.0.0.0/8,") {
 			t.Errorf("%s: %v", s, err)
 		}
 	}
