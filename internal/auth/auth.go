@@ -11,23 +11,23 @@ import (
 	"knatter.dev/chat"
 )
 
-// Issuer is the claim iss of every token and, since all of Knatter is one
-// audience, its claim aud too.
+// Issuer is the claim iss of every token. Since all of Knatter is one audience, it is
+// the claim aud too.
 const Issuer = "knatter"
 
-// algorithms is what tokens may be signed with. The header's own word for it is
-// never trusted: "none", or an HMAC made with the public key, does not parse.
+// algorithms has the accepted signature algorithms. The header's own claim is never
+// trusted: "none", or an HMAC made with the public key, does not parse.
 var algorithms = []jose.SignatureAlgorithm{jose.EdDSA}
 
-// Claims is what a token says about its bearer.
+// Claims are the statements of a token about its bearer.
 type Claims struct {
 	User     chat.UserID
-	Nickname string // when the token was issued
+	Nickname string // as of when the token was issued
 	Session  string
 	Expires  time.Time // whole seconds in a token
 }
 
-// names is the part of the claims that the JWT standard has no word for.
+// names holds the claims for which the JWT standard has no name.
 type names struct {
 	Session  string `json:"sid"`
 	Nickname string `json:"name"`

@@ -9,8 +9,9 @@ import (
 	"knatter.dev/chat"
 )
 
-// How a caller shows its secret to a function. KafkaSource sets no headers of its
-// own, but adds attributes to events (ceOverrides), which come as headers.
+// The header and the attribute by which a caller shows its secret to a function.
+// KafkaSource sets no headers of its own, but adds attributes to events (ceOverrides),
+// which arrive as headers.
 const (
 	CallerHeader    = "Knatter-Secret"
 	CallerAttribute = "knattersecret"
@@ -18,25 +19,25 @@ const (
 	attributeHeader = "Ce-Knattersecret"
 )
 
-// minSecret is the least length of a secret, so that nobody takes a word for one.
+// minSecret is the minimum length of a secret, so that nobody chooses a word.
 const minSecret = 16
 
-// Callers are the secrets by which a function knows those who may call it: the
-// connector and whoever follows the log. A caller shows the first of them; a
-// function takes any, so that a secret can be replaced while both are running.
+// Callers holds the secrets by which a function recognizes its callers: the connector,
+// and whoever delivers events. A caller shows the first secret. A function accepts any
+// of them, so that a secret can be replaced while both run.
 //
-// nil shows nothing and admits everybody.
+// A nil Callers shows nothing and admits everybody.
 type Callers struct {
 	own    string
 	hashes [][sha256.Size]byte
 }
 
-// NewCallers returns the callers that know one of the secrets.
+// NewCallers returns callers with the secrets.
 //
-// Errors: Invalid when there is none, or one is short or cannot be a header.
+// Errors: Invalid if there is none, or one is too short or not valid in a header.
 func NewCallers(secrets ...string) (*Callers, error) {
 	if len(secrets) == 0 {
-		return nil, chat.Errorf(chat.Invalid, "there is no secret")
+		return nil, chat.Errorf(chat.Invalid, "no secret given")
 	}
 	c := &Callers{own: secrets[0]}
 	for _, s := range secrets {
@@ -48,8 +49,8 @@ func NewCallers(secrets ...string) (*Callers, error) {
 	return c, nil
 }
 
-// Admits reports whether the request shows one of the secrets. How long it takes
-// says nothing about them.
+// Admits reports whether the request shows one of the secrets. It takes the same time
+// for every wrong secret.
 func (c *Callers) Admits(r *http.Request) bool {
 	if c == nil {
 		return true
@@ -67,8 +68,8 @@ func (c *Callers) admit(shown string) bool {
 	return ok == 1
 }
 
-// Show makes the headers of a request show our secret, and nobody else's: what a
-// client has sent under that name is not passed on.
+// Show sets our secret in the headers of a request. It replaces what a client may have
+// sent under that name.
 func (c *Callers) Show(h http.Header) {
 	h.Del(CallerHeader)
 	h.Del(attributeHeader)
@@ -77,11 +78,11 @@ func (c *Callers) Show(h http.Header) {
 	}
 }
 
-// Challenge makes the headers of a 401 say that it is about the caller's secret,
-// and not about the user who is behind the request.
+// Challenge marks the headers of a 401 as concerning the caller's secret, and not the
+// user behind the request.
 func Challenge(h http.Header) { h.Set("WWW-Authenticate", CallerHeader) }
 
-// Challenged reports whether a function has refused us as its caller.
+// Challenged reports whether a function has refused our secret.
 func Challenged(resp *http.Response) bool {
 	return resp.StatusCode == http.StatusUnauthorized && resp.Header.Get("WWW-Authenticate") == CallerHeader
 }

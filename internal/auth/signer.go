@@ -28,8 +28,8 @@ type Signer struct {
 	signer  jose.Signer
 }
 
-// NewSigner returns a signer with the key. The key's ID is its thumbprint
-// (RFC 7638), so it is the same wherever the key is.
+// NewSigner returns a signer with the key. The key's ID is its thumbprint (RFC 7638),
+// so every process with the same key uses the same ID.
 func NewSigner(key ed25519.PrivateKey) *Signer {
 	private := jose.JSONWebKey{Key: key, Algorithm: string(jose.EdDSA), Use: "sig"}
 	thumbprint, err := private.Thumbprint(crypto.SHA256)
@@ -47,7 +47,7 @@ func NewSigner(key ed25519.PrivateKey) *Signer {
 // Sign issues a token with the claims.
 func (s *Signer) Sign(c Claims) (string, error) {
 	token, err := jwt.Signed(s.signer).Claims(jwt.Claims{
-		ID:       uuid.NewString(), // two tokens of one second differ
+		ID:       uuid.NewString(), // makes tokens issued in the same second differ
 		Issuer:   Issuer,
 		Audience: jwt.Audience{Issuer},
 		Subject:  string(c.User),
@@ -60,18 +60,18 @@ func (s *Signer) Sign(c Claims) (string, error) {
 	return token, nil
 }
 
-// KeySet is the public key, to be published.
+// KeySet returns the public key, for publication.
 func (s *Signer) KeySet() jose.JSONWebKeySet {
 	return jose.JSONWebKeySet{Keys: []jose.JSONWebKey{s.private.Public()}}
 }
 
-// Derive returns a secret of 32 bytes that follows from the private key, so that all
-// who have the key have it too; each purpose has one of its own (RFC 5869).
+// Derive returns a secret of 32 bytes derived from the private key, a different one for
+// each purpose (RFC 5869). All who have the key can derive it.
 func (s *Signer) Derive(purpose string) []byte {
 	seed := s.private.Key.(ed25519.PrivateKey).Seed()
 	secret, err := hkdf.Key(sha256.New, seed, nil, purpose, sha256.Size)
 	if err != nil {
-		panic("auth: " + err.Error()) // 32 bytes are always to be had
+		panic("auth: " + err.Error()) // cannot happen for 32 bytes
 	}
 	return secret
 }
@@ -95,7 +95,7 @@ func ParseKey(document []byte) (*Signer, error) {
 	}
 	private, ok := key.(ed25519.PrivateKey)
 	if !ok {
-		return nil, fmt.Errorf("an Ed25519 key is needed, not %T", key)
+		return nil, fmt.Errorf("want an Ed25519 key, got %T", key)
 	}
 	return NewSigner(private), nil
 }
@@ -113,10 +113,10 @@ func LoadKey(path string) (*Signer, error) {
 	return s, nil
 }
 
-// LoadOrCreateKey returns a signer with the key in a PEM file, which it creates
-// with a new key, readable by its owner only, if there is none. The file is
-// whole or absent whatever happens, and of several processes that create it all
-// end up with the same key.
+// LoadOrCreateKey returns a signer with the key in a PEM file. If there is no such
+// file, it creates one with a new key, readable by its owner only. The file is complete
+// or absent at any time, and processes that create it at the same time get the same
+// key.
 func LoadOrCreateKey(path string) (*Signer, error) {
 	s, err := LoadKey(path)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -128,8 +128,8 @@ func LoadOrCreateKey(path string) (*Signer, error) {
 	return LoadKey(path)
 }
 
-// createKey writes a new key beside path and links it into place, which unlike a
-// rename fails if somebody else was faster. Errors: fs.ErrExist.
+// createKey writes a new key beside path and links it into place. Unlike a rename, that
+// fails if another process was faster. Errors: fs.ErrExist.
 func createKey(path string) (err error) {
 	_, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -158,7 +158,7 @@ func createKey(path string) (err error) {
 	if err := os.Link(f.Name(), path); err != nil {
 		return err
 	}
-	// Tokens must not outlive the name of their key in a power cut.
+	// No token may be issued before the key's name would survive a power cut.
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

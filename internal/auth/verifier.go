@@ -18,21 +18,21 @@ import (
 )
 
 const (
-	maxToken  = 4 << 10 // bytes; ours have some 400
+	maxToken  = 4 << 10 // bytes; ours have about 400
 	maxKeySet = 1 << 20 // bytes
 
 	fetchTimeout = 5 * time.Second
-	freshFor     = 5 * time.Minute  // after this the keys are fetched again, so that a withdrawn one ceases to count
+	freshFor     = 5 * time.Minute  // after this the keys are fetched again, so that withdrawn ones become invalid
 	fetchEvery   = 10 * time.Second // at most, however many unknown key IDs are tried
 	retryEvery   = time.Second      // at most, after a failure
 )
 
-// KeySource fetches the public keys that count now. latest says that a cached copy
-// will not do.
+// KeySource fetches the valid public keys. If latest is true, a cached copy does not
+// do.
 type KeySource func(ctx context.Context, latest bool) (jose.JSONWebKeySet, error)
 
-// JWKS is the key set at a URL; rt may be nil for the default transport. The
-// request header Cache-Control: no-cache asks for the latest.
+// JWKS returns a source that fetches the key set at a URL. If rt is nil, it uses the
+// default transport. For the latest keys it sends Cache-Control: no-cache.
 func JWKS(url string, rt http.RoundTripper) KeySource {
 	client := &http.Client{Transport: rt, Timeout: fetchTimeout}
 	return func(ctx context.Context, latest bool) (jose.JSONWebKeySet, error) {
@@ -59,17 +59,17 @@ func JWKS(url string, rt http.RoundTripper) KeySource {
 	}
 }
 
-// Verifier checks tokens. It keeps the keys, and fetches them again when they are
-// five minutes old or a token names one that it does not know, at most every ten
-// seconds. While the source is away the keys known so far go on counting. It is
-// safe for concurrent use.
+// Verifier verifies tokens. It caches the keys, and fetches them again when they are
+// five minutes old or a token names an unknown one, at most every ten seconds. While
+// the source is unavailable, the cached keys remain valid. It is safe for concurrent
+// use.
 type Verifier struct {
 	source   KeySource
 	sessions chat.SessionStore
 
 	known    atomic.Pointer[keys]
-	fetching chan struct{} // held by the one who fetches; guards next and failed
-	next     time.Time     // no fetch before
+	fetching chan struct{} // held while fetching; guards next and failed
+	next     time.Time     // time of the earliest next fetch
 	failed   error         // of the last fetch
 }
 
@@ -79,36 +79,35 @@ type keys struct {
 	fetched time.Time
 }
 
-// NewVerifier returns a verifier with keys from source. With sessions it also
-// refuses the tokens of revoked sessions; nil leaves that to whoever must know.
+// NewVerifier returns a verifier with keys from source. If sessions is not nil, the
+// verifier also refuses the tokens of revoked sessions.
 func NewVerifier(source KeySource, sessions chat.SessionStore) *Verifier {
 	return &Verifier{source: source, sessions: sessions, fetching: make(chan struct{}, 1)}
 }
 
-// Request checks the token in the request's Authorization header. Errors: as
+// Request verifies the token in the request's Authorization header. Errors: as
 // [Verifier.Verify].
 func (v *Verifier) Request(r *http.Request) (Claims, error) {
 	token, ok := Bearer(r.Header.Get("Authorization"))
 	if !ok {
-		return Claims{}, chat.Errorf(chat.Unauthenticated, "the header Authorization: Bearer with an access token is needed")
+		return Claims{}, chat.Errorf(chat.Unauthenticated, "missing access token in the header Authorization: Bearer")
 	}
 	return v.Verify(r.Context(), token)
 }
 
-// Bearer is the token of an Authorization header, and whether the header is of the
-// scheme Bearer at all (RFC 9110: a scheme has no case, and is followed by one space or
-// more).
+// Bearer returns the token of an Authorization header, and reports whether the header
+// has the scheme Bearer (RFC 9110: a scheme has no case, and one or more spaces follow
+// it).
 func Bearer(header string) (token string, ok bool) {
 	header = strings.TrimSpace(header)
 	scheme, token, _ := strings.Cut(header, " ")
 	return strings.TrimSpace(token), strings.EqualFold(scheme, "Bearer")
 }
 
-// Verify checks a token and returns its claims.
+// Verify verifies a token and returns its claims.
 //
-// Errors: Unauthenticated when the token is not one of ours, has expired or its
-// session has been revoked; Unavailable when the keys cannot be had; the session
-// store's own.
+// Errors: Unauthenticated if the token is invalid, has expired, or its session has been
+// revoked; Unavailable if the keys cannot be fetched; those of the session store.
 func (v *Verifier) Verify(ctx context.Context, token string) (Claims, error) {
 	if len(token) > maxToken {
 		return Claims{}, chat.Errorf(chat.Unauthenticated, "the access token is too long")
@@ -116,7 +115,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Claims, error) {
 	parsed, err := jwt.ParseSigned(token, algorithms)
 	if err != nil {
 		// Not wrapped: the cause could quote the token.
-		return Claims{}, chat.Errorf(chat.Unauthenticated, "the access token cannot be read")
+		return Claims{}, chat.Errorf(chat.Unauthenticated, "the access token is malformed")
 	}
 	key, err := v.key(ctx, parsed.Headers[0].KeyID)
 	if err != nil {
@@ -125,7 +124,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Claims, error) {
 	var std jwt.Claims
 	var own names
 	if err := parsed.Claims(key, &std, &own); err != nil {
-		return Claims{}, chat.Errorf(chat.Unauthenticated, "the access token is not genuine")
+		return Claims{}, chat.Errorf(chat.Unauthenticated, "the access token has no valid signature")
 	}
 	c, err := check(std, own, time.Now())
 	if err == nil {
@@ -137,9 +136,9 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Claims, error) {
 	return c, nil
 }
 
-// CheckSession reports whether the session of a token that was verified goes on.
+// CheckSession checks that the session of a verified token is still open.
 //
-// Errors: Unauthenticated when it was revoked; the session store's own.
+// Errors: Unauthenticated if it was revoked; those of the session store.
 func (v *Verifier) CheckSession(ctx context.Context, c Claims) error {
 	if v.sessions == nil {
 		return nil
@@ -156,19 +155,19 @@ func (v *Verifier) CheckSession(ctx context.Context, c Claims) error {
 	return nil
 }
 
-// check is about the claims of a genuine token. The library's own check lets a
-// token without an expiry pass, and one in its last second.
+// check checks the claims of a token whose signature is valid. The library's own check
+// accepts tokens without an expiry, and tokens in their last second.
 func check(std jwt.Claims, own names, now time.Time) (Claims, error) {
 	c := Claims{User: chat.UserID(std.Subject), Nickname: own.Nickname, Session: own.Session, Expires: std.Expiry.Time()}
 	switch {
 	case std.Issuer != Issuer || !std.Audience.Contains(Issuer):
-		return Claims{}, chat.Errorf(chat.Unauthenticated, "the access token is for something else")
+		return Claims{}, chat.Errorf(chat.Unauthenticated, "the access token is for another issuer or audience")
 	case std.Expiry == nil || !now.Before(c.Expires):
 		return Claims{}, chat.Errorf(chat.Unauthenticated, "the access token has expired")
 	case std.NotBefore != nil && now.Before(std.NotBefore.Time()):
 		return Claims{}, chat.Errorf(chat.Unauthenticated, "the access token is not valid yet")
 	case !c.User.Valid() || c.Session == "":
-		return Claims{}, chat.Errorf(chat.Unauthenticated, "the access token names no user or no session")
+		return Claims{}, chat.Errorf(chat.Unauthenticated, "the access token has no user or no session")
 	}
 	return c, nil
 }
@@ -181,7 +180,7 @@ func (v *Verifier) key(ctx context.Context, id string) (ed25519.PublicKey, error
 		return key, nil
 	}
 	if ok {
-		// Old, but good enough while somebody else is asking.
+		// Cached keys do while another caller fetches.
 		select {
 		case v.fetching <- struct{}{}:
 		default:
@@ -199,7 +198,7 @@ func (v *Verifier) key(ctx context.Context, id string) (ed25519.PublicKey, error
 	if key, ok = v.known.Load().key(id); ok {
 		return key, nil
 	}
-	if fetched && v.failed == nil && known == nil { // what came first may be an old copy
+	if fetched && v.failed == nil && known == nil { // the first answer may have been an old copy
 		v.next = time.Time{}
 		v.fetch(ctx, true)
 		if key, ok = v.known.Load().key(id); ok {
@@ -212,11 +211,11 @@ func (v *Verifier) key(ctx context.Context, id string) (ed25519.PublicKey, error
 	return nil, chat.Errorf(chat.Unauthenticated, "the access token is signed with an unknown key")
 }
 
-// Keys returns the public keys that the verifier goes by, so that others need not
-// ask the source. Those known so far, when they are not old or the source is away;
-// latest asks for a fetch, unless the last one was just now.
+// Keys returns the verifier's keys, so that others need not ask the source. It returns
+// the cached ones if they are fresh or the source is unavailable. latest demands a
+// fetch, unless the last one has just happened.
 //
-// Errors: Unavailable when there are none yet.
+// Errors: Unavailable if there are none yet.
 func (v *Verifier) Keys(ctx context.Context, latest bool) (jose.JSONWebKeySet, error) {
 	if known := v.known.Load(); known != nil && !latest && time.Since(known.fetched) < freshFor {
 		return known.set, nil
@@ -224,7 +223,7 @@ func (v *Verifier) Keys(ctx context.Context, latest bool) (jose.JSONWebKeySet, e
 	select {
 	case v.fetching <- struct{}{}:
 	default:
-		// As for tokens: old ones are good enough while somebody else is asking.
+		// As for tokens, cached keys do while another caller fetches.
 		if known := v.known.Load(); known != nil && !latest {
 			return known.set, nil
 		}
@@ -242,13 +241,13 @@ func (v *Verifier) Keys(ctx context.Context, latest bool) (jose.JSONWebKeySet, e
 	return jose.JSONWebKeySet{}, chat.Errorf(chat.Unavailable, "fetching the public keys: %w", v.failed)
 }
 
-// fetch fetches the keys unless it is too early to do so again, and reports whether
-// it tried.
+// fetch fetches the keys, unless it is too early to do so again. It reports whether it
+// tried.
 func (v *Verifier) fetch(ctx context.Context, latest bool) bool {
 	if time.Now().Before(v.next) {
 		return false
 	}
-	// One who gives up must not make the fetch fail for all who wait for it.
+	// A caller that gives up must not fail the fetch for all who wait for it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
 	defer cancel()
 	set, err := v.source(ctx, latest)

@@ -1,7 +1,7 @@
-// Package dispatch follows the log for an event function and hands it the
-// events, with the semantics of Knative's KafkaSource: at least once, ordered or
-// unordered in each partition, retries with back-off, dead letters, and commits
-// of finished work only.
+// Package dispatch consumes the log on behalf of an event function and passes it the
+// events. Its semantics are those of Knative's KafkaSource: delivery is at least once,
+// ordered or unordered within each partition, with retries and back-off, dead letters,
+// and commits of finished work only.
 package dispatch
 
 import (
@@ -21,42 +21,43 @@ import (
 	"knatter.dev/chat/internal/kafka"
 )
 
-// Options tune a dispatcher. Zero values are the defaults.
+// Options tune a dispatcher. Zero values mean the defaults.
 type Options struct {
-	// Concurrency is how many batches are handled at a time, over all partitions.
-	// Ordered functions have at most one per partition. Default 8; 64 for [HTTP].
+	// Concurrency is the maximum number of batches handled at a time, over all
+	// partitions. Ordered functions handle at most one per partition. The default is 8,
+	// or 64 for [HTTP].
 	Concurrency int
 
-	// MaxBatch and MaxBatchBytes bound what is handed over in one call. A batch is
-	// whatever waits, it is never waited for. Default 500 events, 1 MiB; one event
-	// for [HTTP] when the function is unordered.
+	// MaxBatch and MaxBatchBytes limit what is passed in one call. A batch is whatever
+	// is waiting; the dispatcher never waits for one to fill. The default is 500 events
+	// and 1 MiB, or one event for [HTTP] if the function is unordered.
 	MaxBatch      int
 	MaxBatchBytes int
 
-	// Pause is the least time between two polls of the log. An event after a quiet
-	// moment is not held up; under load what has come meanwhile makes one batch.
-	// Default 2 ms for ordered functions, 25 ms for others.
+	// Pause is the minimum time between two polls of the log. An event after a quiet
+	// moment is not delayed; under load, what has arrived meanwhile makes one batch.
+	// The default is 2 ms for ordered functions and 25 ms for others.
 	Pause time.Duration
 
-	// TryTimeout bounds one call of the function. Default 30 s.
+	// TryTimeout limits one call of the function. The default is 30 s.
 	TryTimeout time.Duration
 
-	// MinBackoff and MaxBackoff bound the pause after a failed try, which doubles
-	// each time and is jittered. Default 100 ms to 30 s.
+	// MinBackoff and MaxBackoff limit the pause after a failed try. The pause doubles
+	// with each try and has jitter. The default is 100 ms to 30 s.
 	MinBackoff, MaxBackoff time.Duration
 
-	// MaxTries is after how many tries a retryable failure becomes a dead letter.
-	// Default 0: never, the function is waited for.
+	// MaxTries is the number of tries after which an event that keeps failing becomes a
+	// dead letter. The default, 0, means never: the dispatcher keeps trying.
 	MaxTries int
 
-	// CommitInterval is the least time between two commits. Default 50 ms.
+	// CommitInterval is the minimum time between two commits. The default is 50 ms.
 	CommitInterval time.Duration
 
-	// StopTimeout is how long calls in flight may take to finish when the
-	// dispatcher stops or gives up a partition. Default 10 s.
+	// StopTimeout is how long calls in flight may take to finish when the dispatcher
+	// stops or gives up a partition. The default is 10 s.
 	StopTimeout time.Duration
 
-	// Logger has the default [slog.Default].
+	// Logger defaults to [slog.Default].
 	Logger *slog.Logger
 }
 
@@ -83,25 +84,26 @@ func (o Options) withDefaults(fn chat.EventFunction, target chat.Handler) Option
 	return o
 }
 
-// What the client fetches ahead of the partitions' queues, from each broker.
+// Limits of what the client fetches ahead of the partitions' queues, per broker.
 const (
 	fetchBytes          = 8 << 20
 	fetchPartitionBytes = 1 << 20
 
-	// fetchWait is how long a fetch waits for records; a partition that was paused
-	// is fetched again with the next one.
+	// fetchWait is how long a fetch waits for records. A partition that was paused is
+	// included in the next fetch.
 	fetchWait = 500 * time.Millisecond
 )
 
 // rebalanceTimeout is how long a rebalance waits for members to give up their
-// partitions; sessionTimeout how long one waits for a member that died.
+// partitions. sessionTimeout is after how long a silent member counts as dead.
 const (
 	rebalanceTimeout  = 60 * time.Second
 	sessionTimeout    = 12 * time.Second
 	heartbeatInterval = time.Second
 )
 
-// Dispatcher follows its function's topic as a member of the function's consumer group.
+// Dispatcher consumes its function's topic as a member of the function's consumer
+// group.
 type Dispatcher struct {
 	cfg    kafka.Config
 	fn     chat.EventFunction
@@ -111,16 +113,16 @@ type Dispatcher struct {
 
 	client atomic.Pointer[kgo.Client] // while running
 	slots  chan struct{}              // one for each batch that is being handled
-	dirty  chan struct{}              // there is something to commit
+	dirty  chan struct{}              // signals that there is something to commit
 
-	committing sync.Mutex // held from finding out what to commit until it is: commits don't go back
+	committing sync.Mutex // held while a commit is determined and made, so that commits never go back
 
 	mu         sync.Mutex
 	partitions map[int32]*partition
 }
 
-// New returns a dispatcher that hands fn's events to target. It does nothing
-// until Run.
+// New returns a dispatcher that passes fn's events to target. It does nothing until
+// Run.
 func New(cfg kafka.Config, fn chat.EventFunction, target chat.Handler, opts Options) *Dispatcher {
 	opts = opts.withDefaults(fn, target)
 	return &Dispatcher{
@@ -135,21 +137,21 @@ func New(cfg kafka.Config, fn chat.EventFunction, target chat.Handler, opts Opti
 	}
 }
 
-// Run follows the log until ctx ends. Then it takes on nothing new, lets the
-// calls in flight finish, commits, and leaves the group. It returns nil after a
-// stop by ctx. A dispatcher runs once at a time.
+// Run consumes the log until ctx ends. Then it begins nothing new, lets the calls in
+// flight finish, commits, leaves the group, and returns nil. A dispatcher must not be
+// run twice at a time.
 func (d *Dispatcher) Run(ctx context.Context) error {
 	client, err := kgo.NewClient(d.cfg.Options(
 		kgo.ConsumerGroup(d.fn.Group),
 		kgo.ConsumeTopics(d.fn.Topic),
 		kgo.Balancers(kgo.CooperativeStickyBalancer()),
-		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), // old signals are dropped by their age
+		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()), // signals that are too old are dropped
 		kgo.RebalanceTimeout(rebalanceTimeout),
 		kgo.SessionTimeout(sessionTimeout),
 		kgo.HeartbeatInterval(heartbeatInterval),
 		kgo.DisableAutoCommit(),
-		// A partition is not taken away between a poll and the queueing of what it
-		// returned.
+		// A partition must not be revoked between a poll and the queueing of its
+		// result.
 		kgo.BlockRebalanceOnPoll(),
 		kgo.OnPartitionsAssigned(d.assigned),
 		kgo.OnPartitionsRevoked(d.revoked),
@@ -175,7 +177,7 @@ func (d *Dispatcher) Run(ctx context.Context) error {
 	close(stop)
 	committer.Wait()
 	client.CloseAllowingRebalance()
-	d.drop(d.all()) // what a rebalance in between has brought
+	d.drop(d.all()) // partitions that a rebalance has assigned meanwhile
 	return nil
 }
 
@@ -189,8 +191,8 @@ func (d *Dispatcher) Ready() bool {
 	return generation >= 0
 }
 
-// Lag is how many records of the dispatcher's partitions it is not done with, as
-// far as it has heard of them.
+// Lag returns the number of records in the dispatcher's partitions that are not done,
+// as far as it knows.
 func (d *Dispatcher) Lag() int64 {
 	var lag int64
 	for _, p := range d.all() {
@@ -207,7 +209,7 @@ func (d *Dispatcher) poll(ctx context.Context, client *kgo.Client) {
 			return
 		}
 		fetches.EachError(func(topic string, partition int32, err error) {
-			d.opts.Logger.ErrorContext(ctx, "fetching failed", slog.String("topic", topic), slog.Int("partition", int(partition)), slog.Any("error", err))
+			d.opts.Logger.ErrorContext(ctx, "fetch failed", slog.String("topic", topic), slog.Int("partition", int(partition)), slog.Any("error", err))
 		})
 		fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 			d.mu.Lock()
@@ -243,8 +245,8 @@ func (d *Dispatcher) revoked(_ context.Context, client *kgo.Client, revoked map[
 	d.giveUp(client, d.some(revoked), min(d.opts.StopTimeout, rebalanceTimeout/2))
 }
 
-// lost is called when another member may have the partitions already: there is
-// no time to finish anything, and no right to commit.
+// lost is called when another member may own the partitions already. There is no time
+// to finish anything, and committing is no longer allowed.
 func (d *Dispatcher) lost(_ context.Context, _ *kgo.Client, lost map[string][]int32) {
 	d.drop(d.some(lost))
 }
@@ -266,14 +268,14 @@ func (d *Dispatcher) some(ids map[string][]int32) []*partition {
 	return some
 }
 
-// giveUp stops partitions, commits what they have done and forgets them.
+// giveUp stops partitions, commits what they have done, and forgets them.
 func (d *Dispatcher) giveUp(client *kgo.Client, partitions []*partition, within time.Duration) {
 	d.finish(partitions, within)
 	d.commit(client, partitions)
 	d.forget(partitions)
 }
 
-// finish stops partitions side by side.
+// finish stops partitions concurrently.
 func (d *Dispatcher) finish(partitions []*partition, within time.Duration) {
 	var wg sync.WaitGroup
 	for _, p := range partitions {
@@ -292,8 +294,8 @@ func (d *Dispatcher) forget(partitions []*partition) {
 	}
 }
 
-// commitLoop commits soon after work is done: what lies between the commit and
-// the log's end is what history has to read from the log.
+// commitLoop commits soon after work is done: history reads from the log whatever lies
+// between the commit and the log's end.
 func (d *Dispatcher) commitLoop(client *kgo.Client, stop <-chan struct{}) {
 	pause := time.NewTimer(0)
 	defer pause.Stop()
@@ -359,7 +361,7 @@ func (d *Dispatcher) commit(client *kgo.Client, partitions []*partition) {
 			level = slog.LevelDebug
 		}
 		d.opts.Logger.Log(ctx, level, "commit failed", slog.Int("partition", int(p.id)), slog.Any("error", err))
-		d.markDirty() // to be tried again, while the partition is ours
+		d.markDirty() // try again while the partition is ours
 	}
 }
 

@@ -17,8 +17,7 @@ import (
 	"knatter.dev/chat/internal/wait"
 )
 
-// handling is what is done with a batch: calls of the function, retries, dead
-// letters.
+// handling processes batches: it calls the function, retries, and writes dead letters.
 type handling struct {
 	cfg     kafka.Config
 	fn      chat.EventFunction
@@ -28,10 +27,10 @@ type handling struct {
 	produce func(context.Context, *kgo.Record) error // a dead letter
 }
 
-// batch handles records, and returns nil when each of them is done: handled,
-// skipped, or with the dead letters. Otherwise it was stopped: ctx ends the calls
-// in flight, going ends everything between them. low is up to where the partition
-// was done before.
+// batch handles records. It returns nil when each of them is done: handled, skipped, or
+// written to the dead letters. Otherwise it was stopped: the end of ctx cancels the
+// calls in flight, and the end of going stops everything between them. Below low, the
+// partition was done before.
 func (h *handling) batch(ctx, going context.Context, records []*kgo.Record, low int64) error {
 	if h.fn.Topic == chat.TopicSignals {
 		h.signals(ctx, records)
@@ -47,7 +46,7 @@ func (h *handling) batch(ctx, going context.Context, records []*kgo.Record, low 
 			}
 			continue
 		}
-		// Sequence 0 is the hidden event that begins a partition, and nobody's.
+		// Sequence 0 is the hidden event at the start of a partition, and for nobody.
 		if h.fn.Handles(e.Type) && e.Sequence != 0 {
 			events = append(events, e)
 			origins = append(origins, r)
@@ -66,10 +65,10 @@ func (h *handling) batch(ctx, going context.Context, records []*kgo.Record, low 
 		if err == nil {
 			return nil
 		}
-		h.opts.Logger.WarnContext(ctx, "batch failed, going on one by one", slog.Int("events", len(events)), slog.Any("error", err))
+		h.opts.Logger.WarnContext(ctx, "batch failed, handling its events one by one", slog.Int("events", len(events)), slog.Any("error", err))
 	}
 	for i := range events {
-		one := origin // what is up to the next one
+		one := origin // up to the next event
 		if i > 0 {
 			one.From = events[i].Sequence
 		}
@@ -84,7 +83,7 @@ func (h *handling) batch(ctx, going context.Context, records []*kgo.Record, low 
 	return nil
 }
 
-// signals gives the function the signals among records, once.
+// signals passes the signals among records to the function, once.
 func (h *handling) signals(ctx context.Context, records []*kgo.Record) {
 	var events []chat.Event
 	for _, r := range records {
@@ -99,7 +98,7 @@ func (h *handling) signals(ctx context.Context, records []*kgo.Record) {
 	h.count.dropped.Add(float64(dropped))
 }
 
-// alone handles one event until it is done.
+// alone handles one event, with retries, until it is done.
 func (h *handling) alone(ctx, going context.Context, event []chat.Event, origin *kgo.Record) error {
 	for try := 1; ; try++ {
 		if err := going.Err(); err != nil {
@@ -117,7 +116,7 @@ func (h *handling) alone(ctx, going context.Context, event []chat.Event, origin 
 		}
 		pause := h.opts.backoff(try)
 		h.count.retried.Inc()
-		h.opts.Logger.WarnContext(ctx, "event failed, to be retried",
+		h.opts.Logger.WarnContext(ctx, "event failed, will retry",
 			slog.String("type", string(event[0].Type)), slog.Any("stream", event[0].Stream), slog.String("sequence", event[0].Sequence.String()),
 			slog.Int("try", try), slog.Duration("pause", pause), slog.Any("error", err))
 		if !wait.For(pause, going.Done()) {
@@ -126,7 +125,7 @@ func (h *handling) alone(ctx, going context.Context, event []chat.Event, origin 
 	}
 }
 
-// try calls the function once. A panic is an error of it like any other.
+// try calls the function once. A panic counts as an error.
 func (h *handling) try(ctx context.Context, events []chat.Event) error {
 	ctx, cancel := context.WithTimeout(ctx, h.opts.TryTimeout)
 	defer cancel()
@@ -138,7 +137,7 @@ func (h *handling) try(ctx context.Context, events []chat.Event) error {
 	return nil
 }
 
-// maxErrorData bounds what a dead letter says about its failure.
+// maxErrorData is the maximum length of the reason in a dead letter, in bytes.
 const maxErrorData = 1024
 
 // deadLetter writes a record to the dead letters as it came, with the reason. It tries
@@ -163,14 +162,14 @@ func (h *handling) deadLetter(going context.Context, r *kgo.Record, cause error)
 		if going.Err() != nil {
 			return going.Err()
 		}
-		h.opts.Logger.ErrorContext(going, "dead letter not written, to be retried", slog.Any("error", err))
+		h.opts.Logger.ErrorContext(going, "writing a dead letter failed, will retry", slog.Any("error", err))
 		if !wait.For(h.opts.backoff(try), going.Done()) {
 			return going.Err()
 		}
 	}
 }
 
-// attribute makes s fit for a CloudEvents attribute.
+// attribute makes s a valid CloudEvents attribute.
 func attribute(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if r < 0x20 || 0x7f <= r && r <= 0x9f {
@@ -181,8 +180,8 @@ func attribute(s string) string {
 	return strings.ToValidUTF8(s[:min(len(s), maxErrorData)], "")
 }
 
-// backoff is the pause after a try, counted from 1: doubled each time, and of
-// that between half and all.
+// backoff returns the pause after a try, counted from 1: a random time between half and
+// all of a limit that doubles with each try.
 func (o Options) backoff(try int) time.Duration {
 	d := o.MaxBackoff
 	if shift := try - 1; shift < 20 && o.MinBackoff<<shift < d {

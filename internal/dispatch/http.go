@@ -16,29 +16,31 @@ import (
 	"knatter.dev/chat/internal/serve"
 )
 
-// remote is an event function that is served by HTTP.
+// remote is an event function reached over HTTP.
 type remote struct {
 	url     string
 	callers *auth.Callers
 	client  *http.Client
-	single  atomic.Bool // it has answered that it takes no batches
+	single  atomic.Bool // the function has refused a batch by 415
 }
 
 var _ chat.Handler = (*remote)(nil)
 
-// HTTP is the function at url. A single event comes to it as a POST in binary mode,
-// as KafkaSource does it, with the attributes sequence and partitionkey, or in
-// structured mode if its headers are refused by 431; several as
-// a batch of at most [serve.MaxBody] bytes, unless it has refused one by 415. A 4xx
-// other than 408 and 429 means "never"; anything else but 2xx is retryable, and so
-// is a 401 that says that it is not about the event, but about us: callers has the
-// secret that we show.
+// HTTP returns the function at url as a handler. It sends a single event as a POST in
+// binary mode, as KafkaSource does, with the attributes sequence and partitionkey. If
+// the function refuses the headers by 431, it sends the event in structured mode. It
+// sends several events as a batch of at most [serve.MaxBody] bytes, unless the function
+// has refused one by 415.
+//
+// A 4xx other than 408 and 429 means never. Anything else but 2xx can be retried, and
+// so can a 401 that concerns the caller instead of the event. callers has the secret to
+// show.
 func HTTP(url string, callers *auth.Callers) chat.Handler {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost = transport.MaxIdleConns // one for each batch under way
+	transport.MaxIdleConnsPerHost = transport.MaxIdleConns // one for each batch in flight
 	return &remote{url: url, callers: callers, client: &http.Client{
 		Transport: transport,
-		// Elsewhere, our secret is nobody's business.
+		// A redirect could lead to another host, which must not get our secret.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
 }
@@ -69,7 +71,7 @@ func (f *remote) HandleEvents(ctx context.Context, events []chat.Event) error {
 	return nil
 }
 
-// originOf is where the first n of the events were that are left of a batch.
+// originOf returns the origin of the first n events that are left of a batch.
 func originOf(events []chat.Event, n int, begun bool) *chat.Origin {
 	if events[0].Origin == nil {
 		return nil
@@ -84,14 +86,15 @@ func originOf(events []chat.Event, n int, begun bool) *chat.Origin {
 	return &origin
 }
 
-// tooMuchHeader reports whether a function, or what is in front of it, takes the
-// event's attributes for too long to be headers, which says nothing of the event.
+// tooMuchHeader reports whether the function, or a proxy in front of it, refused the
+// event because its attributes are too long for headers. That says nothing about the
+// event itself.
 func tooMuchHeader(err error) bool {
 	var refused *refusal
 	return errors.As(err, &refused) && refused.status == http.StatusRequestHeaderFieldsTooLarge
 }
 
-// structured sends an event as nothing but a body.
+// structured sends an event in structured mode, as a body only.
 func (f *remote) structured(ctx context.Context, e *chat.Event, origin *chat.Origin) error {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, f.url, bytes.NewReader(e.AppendFrame(nil)))
 	if err != nil {
@@ -103,8 +106,8 @@ func (f *remote) structured(ctx context.Context, e *chat.Event, origin *chat.Ori
 	return f.send(r)
 }
 
-// join makes a batch of as many of the events as fit into one request, at least
-// one, and says how many these are.
+// join encodes as many of the events as fit into one request, at least one, and returns
+// their number.
 func join(events []chat.Event) (body []byte, n int) {
 	body = append(body, '[')
 	for i := range events {
@@ -119,7 +122,8 @@ func join(events []chat.Event) (body []byte, n int) {
 	return append(body, ']'), len(events)
 }
 
-// request is the request for n events, which are body, or for the first alone.
+// request returns the request for n events encoded in body, or for the first event
+// alone.
 func (f *remote) request(ctx context.Context, body []byte, first *chat.Event, n int) (r *http.Request, err error) {
 	if n > 1 {
 		if r, err = http.NewRequestWithContext(ctx, http.MethodPost, f.url, bytes.NewReader(body)); err == nil {
@@ -141,13 +145,13 @@ func (f *remote) send(r *http.Request) error {
 		return chat.Errorf(chat.Unavailable, "%w", err)
 	}
 	defer resp.Body.Close()
-	// Of a refusal, for the dead letters, as far as it can be read.
+	// The body of a refusal goes to the dead letters, as far as it can be read.
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorData))
 	if resp.StatusCode/100 == 2 {
 		return nil
 	}
 	if auth.Challenged(resp) {
-		return chat.Errorf(chat.Unavailable, "the function does not take our KNATTER_CALLER_SECRET")
+		return chat.Errorf(chat.Unavailable, "the function does not accept KNATTER_CALLER_SECRET")
 	}
 	if resp.StatusCode == http.StatusUnsupportedMediaType {
 		f.single.Store(true)
@@ -155,7 +159,7 @@ func (f *remote) send(r *http.Request) error {
 	return &refusal{status: resp.StatusCode, body: string(body)}
 }
 
-// refusal is an answer other than 2xx. Its body is not for the logs.
+// refusal is an answer other than 2xx. Its body must not be logged.
 type refusal struct {
 	status int
 	body   string

@@ -2,7 +2,7 @@ package dispatch
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// counters count what has become of a function's events.
+// counters count the outcomes of a function's events.
 type counters struct {
 	handled, retried, dead, dropped prometheus.Counter
 }
@@ -21,7 +21,7 @@ func newCounters(function string) *counters {
 	}
 }
 
-// Collectors are the dispatcher's metrics, for a registry.
+// Collectors returns the dispatcher's metrics, for a registry.
 func (d *Dispatcher) Collectors() []prometheus.Collector {
 	lag := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name:        "knatter_function_lag_records",

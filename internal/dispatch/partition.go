@@ -9,13 +9,13 @@ import (
 	"github.com/twmb/franz-go/pkg/kgo"
 )
 
-// maxQueue is how much of a partition waits in memory before fetching it is
-// paused; it goes on when half is left.
+// maxQueue is how many bytes of a partition may wait in memory before fetching it is
+// paused. Fetching resumes when half of that is left.
 const maxQueue = 2 << 20
 
-// partition is one partition's work: what waits, what is being handled, and up to
-// where all is done. Its goroutine is started by the dispatcher's assignment and
-// stopped by stop.
+// partition holds one partition's work: what waits, what is being handled, and up to
+// where everything is done. The dispatcher starts its goroutine when the partition is
+// assigned; stop stops it.
 type partition struct {
 	d      *Dispatcher
 	id     int32
@@ -24,27 +24,27 @@ type partition struct {
 
 	ctx    context.Context // of the calls of the function
 	cancel context.CancelFunc
-	going  context.Context // of everything but the calls: done when no more is to be begun
+	going  context.Context // of everything but the calls; ends when nothing new may begin
 	halt   context.CancelFunc
 	wg     sync.WaitGroup // of the goroutine and its batches
 
-	wake chan struct{} // there may be something to begin
-	free chan struct{} // a slot for each batch that may be in flight
+	wake chan struct{} // signals that a batch may begin
+	free chan struct{} // one slot for each batch that may be in flight
 
 	mu       sync.Mutex
 	queue    []*kgo.Record
 	size     int // of the queue, in bytes
 	paused   bool
 	inFlight []*batch        // in order
-	done     kgo.EpochOffset // everything below is done; meaningless before the first batch
-	commit   int64           // what is committed of it
-	end      int64           // of the log, as last heard
+	done     kgo.EpochOffset // everything below is done; not set before the first batch
+	commit   int64           // the committed offset
+	end      int64           // of the log, as last seen
 }
 
-// batch is what one call of the function gets.
+// batch is what one call of the function receives.
 type batch struct {
 	records []*kgo.Record
-	low     int64 // the partition was done below it when the batch began
+	low     int64 // everything below was done when the batch began
 	done    bool
 }
 
@@ -71,8 +71,8 @@ func (d *Dispatcher) startPartition(client *kgo.Client, id int32) *partition {
 	return p
 }
 
-// add queues fetched records. It doesn't block: a queue that grows too long
-// pauses the fetching.
+// add queues fetched records. It does not block: if the queue becomes too long, it
+// pauses fetching.
 func (p *partition) add(records []*kgo.Record, end int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -99,7 +99,7 @@ func sizeOf(r *kgo.Record) int {
 	return size
 }
 
-// run begins batches as there is work and slots are free.
+// run begins batches as long as there is work and slots are free.
 func (p *partition) run() {
 	for {
 		if !p.acquire(p.free) {
@@ -119,7 +119,7 @@ func (p *partition) run() {
 		p.wg.Go(func() {
 			defer func() { <-p.d.slots; <-p.free }()
 			if err := p.h.batch(p.ctx, p.going, b.records, b.low); err != nil {
-				return // stopped: what is not done is for the partition's next owner
+				return // stopped: the partition's next owner does the rest
 			}
 			p.finished(b)
 		})
@@ -141,7 +141,7 @@ func (p *partition) empty() bool {
 	return len(p.queue) == 0
 }
 
-// take makes a batch of what waits, which must not be nothing.
+// take makes a batch of what waits. The queue must not be empty.
 func (p *partition) take() *batch {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -155,7 +155,7 @@ func (p *partition) take() *batch {
 		n++
 	}
 	b := &batch{records: p.queue[:n:n], low: p.queue[0].Offset}
-	if len(p.inFlight) > 0 { // finished drops what is done at its front
+	if len(p.inFlight) > 0 { // finished removes done batches from its front
 		b.low = p.inFlight[0].records[0].Offset
 	}
 	p.queue = p.queue[n:]
@@ -168,7 +168,7 @@ func (p *partition) take() *batch {
 	return b
 }
 
-// finished moves the mark of what is done to before the first batch that isn't.
+// finished advances done to the first batch that is not done.
 func (p *partition) finished(b *batch) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -182,7 +182,7 @@ func (p *partition) finished(b *batch) {
 	p.d.markDirty()
 }
 
-// uncommitted is what there is to commit.
+// uncommitted returns the offset to commit, if any.
 func (p *partition) uncommitted() (kgo.EpochOffset, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -210,8 +210,8 @@ func (p *partition) lag() int64 {
 	return 0
 }
 
-// stop begins nothing more, not even a retry, gives the calls in flight the time
-// to finish, and cancels those that don't.
+// stop begins nothing more, not even a retry. It gives the calls in flight time to
+// finish and then cancels them.
 func (p *partition) stop(within time.Duration) {
 	p.halt()
 	defer p.cancel()
@@ -228,8 +228,8 @@ func (p *partition) stop(within time.Duration) {
 	case <-finish.C:
 	}
 	p.cancel()
-	// A function that doesn't heed its context is left behind: whatever it still
-	// does will be done again, and that makes no difference.
+	// A function that ignores its context is abandoned. Its events are handled again,
+	// which makes no difference.
 	heed := time.NewTimer(time.Second)
 	defer heed.Stop()
 	select {

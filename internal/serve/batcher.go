@@ -27,8 +27,8 @@ type call struct {
 }
 
 const (
-	maxBatchCalls = 512  // calls that wait, and that share a batch
-	fullBatch     = 1000 // events, at which a batch waits for no further call
+	maxBatchCalls = 512  // maximum number of calls that wait, or share a batch
+	fullBatch     = 1000 // events; a batch that has so many takes no further call
 )
 
 // NewBatcher returns a batcher over h. It has no goroutine of its own: the callers
@@ -77,7 +77,8 @@ func (b *Batcher) handleGathered() {
 	}
 	err := b.handle(calls[0].ctx, events)
 	for _, c := range calls {
-		// What is away is away for each; anything else may be one event's fault.
+		// If a dependency is unavailable, it is so for every call. Any other error may
+		// be the fault of one event.
 		if err != nil && len(calls) > 1 && chat.KindOf(err) != chat.Unavailable {
 			c.done <- b.handle(c.ctx, c.events)
 			continue

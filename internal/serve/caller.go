@@ -8,23 +8,24 @@ import (
 	"knatter.dev/chat/internal/auth"
 )
 
-// believed marks the context of a request whose caller is known.
+// believed is the context key of requests whose caller is trusted.
 type believed struct{}
 
 func believe(r *http.Request) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), believed{}, true))
 }
 
-// Believed reports whether a request's caller is the connector, so that what it
-// says of the client, as in X-Forwarded-For, is so: it runs in this process, or has
-// shown the secret that the function demands. Of a function that demands none,
-// served by HTTP, nobody is believed.
+// Believed reports whether the caller of a request is the connector, so that what it
+// says about the client can be trusted, such as X-Forwarded-For: the caller either runs
+// in this process or has shown the secret that the function demands. A function that
+// demands no secret trusts nobody over HTTP.
 func Believed(r *http.Request) bool { return r.Context().Value(believed{}) != nil }
 
-// Demand is a handler that answers only callers that show a secret, all others by 401.
-// With nil whoever reaches the handler may call, and is not believed.
+// Demand returns a handler that passes on the requests of callers that show a secret,
+// and answers all others by 401. If callers is nil, everybody may call, and nobody is
+// trusted.
 func Demand(callers *auth.Callers, h http.Handler) http.Handler {
-	// func-go's server, like net/http's, would log what a handler panicked with.
+	// The servers of func-go and net/http would log the value of a panic.
 	h = Guarded("the function", h)
 	if callers == nil {
 		return h
@@ -33,7 +34,7 @@ func Demand(callers *auth.Callers, h http.Handler) http.Handler {
 		if r.URL.Path != publicKeys {
 			if !callers.Admits(r) {
 				auth.Challenge(w.Header())
-				Fail(w, r, chat.Errorf(chat.Unauthenticated, "the header %s with the secret of this function's callers is needed", auth.CallerHeader))
+				Fail(w, r, chat.Errorf(chat.Unauthenticated, "missing or wrong caller secret in the header %s", auth.CallerHeader))
 				return
 			}
 			r = believe(r)
@@ -42,5 +43,5 @@ func Demand(callers *auth.Callers, h http.Handler) http.Handler {
 	})
 }
 
-// publicKeys are for everybody.
+// publicKeys answers everybody.
 const publicKeys = "/.well-known/jwks.json"

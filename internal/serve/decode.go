@@ -13,12 +13,12 @@ import (
 	"knatter.dev/chat"
 )
 
-// DecodeEvents reads a request of the CloudEvents HTTP binding: binary or
-// structured mode, or a batch. Errors: Malformed, TooLarge, Invalid.
+// DecodeEvents decodes a request of the CloudEvents HTTP binding in binary, structured
+// or batched mode. Errors: Malformed, TooLarge, Invalid.
 //
-// The SDK's reader is not used: it panics on some headers, and on some of the
-// bodies that [chat.DecodeFrame] tells of. Binary mode has the attributes that a
-// record has, so the record's decoder reads them.
+// It does not use the SDK's reader, which panics on some headers, and on some of the
+// bodies described at [chat.DecodeFrame]. In binary mode a request has the attributes
+// of a log record, so the decoder for records reads them.
 func DecodeEvents(r *http.Request) ([]chat.Event, error) {
 	return decoding{
 		frame: func(b []byte) (chat.Event, error) {
@@ -31,8 +31,8 @@ func DecodeEvents(r *http.Request) ([]chat.Event, error) {
 	}.decode(r)
 }
 
-// DecodeSent is DecodeEvents for what a client sends, see [chat.DecodeSent]. No
-// event may have more than limit bytes, as it comes. Errors: as DecodeEvents.
+// DecodeSent is [DecodeEvents] for what a client sends; see [chat.DecodeSent]. No event
+// may be longer than limit bytes as received. Errors: as [DecodeEvents].
 func DecodeSent(r *http.Request, limit int) ([]chat.Event, error) {
 	return decoding{
 		limit: limit,
@@ -42,18 +42,18 @@ func DecodeSent(r *http.Request, limit int) ([]chat.Event, error) {
 			case "time", "partitionkey", "sequence":
 				return ""
 			case "source":
-				return "/" // whatever it was, it is not empty
+				return "/" // it only has to be non-empty
 			}
 			return value
 		},
 	}.decode(r)
 }
 
-// decoding is how requests are read.
+// decoding holds the options for decoding a request.
 type decoding struct {
-	limit     int // bytes of one event; 0 for none
+	limit     int // maximum bytes of one event; 0 means no limit
 	frame     func([]byte) (chat.Event, error)
-	attribute func(name, value string) string // what counts of an attribute; "" for nothing
+	attribute func(name, value string) string // returns the value to use for an attribute; "" ignores it
 }
 
 func (d decoding) decode(r *http.Request) ([]chat.Event, error) {
@@ -98,27 +98,27 @@ func (d decoding) batch(body []byte) ([]chat.Event, error) {
 	return events, nil
 }
 
-// about says which event of a batch an error is about, to the caller too.
+// about adds the position in its batch to an error about an event. The caller sees it.
 func about(i int, err error) error {
 	return chat.Errorf(chat.KindOf(err), "event %d: %w", i, err)
 }
 
 func (d decoding) event(b []byte, decode func([]byte) (chat.Event, error)) (chat.Event, error) {
 	if d.limit > 0 && len(b) > d.limit {
-		return chat.Event{}, chat.Errorf(chat.TooLarge, "an event may have %d bytes", d.limit)
+		return chat.Event{}, chat.Errorf(chat.TooLarge, "the event is larger than %d bytes", d.limit)
 	}
 	return decode(b)
 }
 
-// binary reads an event whose attributes are headers.
+// binary decodes an event whose attributes are headers.
 func (d decoding) binary(header http.Header, body []byte) (chat.Event, error) {
 	headers := []chat.Header{{Key: "content-type", Value: []byte(header.Get("Content-Type"))}}
-	// KafkaSource adds this one to the record's attributes, and writes all of them as
-	// they are in the record: nothing in them is an escape.
+	// KafkaSource adds this attribute to those of the record, and copies all of them as
+	// they are, without escaping.
 	_, verbatim := header["Ce-Knativekafkaoffset"]
 	for key, values := range header {
 		name, ok := strings.CutPrefix(key, "Ce-")
-		if name = strings.ToLower(name); !ok || len(values) == 0 || name == "datacontenttype" { // that is Content-Type
+		if name = strings.ToLower(name); !ok || len(values) == 0 || name == "datacontenttype" { // Content-Type has it
 			continue
 		}
 		value := values[0]
@@ -136,9 +136,10 @@ func (d decoding) binary(header http.Header, body []byte) (chat.Event, error) {
 	return chat.DecodeRecord(headers, body)
 }
 
-// unescape is the attribute in a header's value: out of double quotes if it is in
-// them, then percent-decoded, once (CloudEvents HTTP binding 3.1.3.2). A percent sign
-// that begins no escape stands for itself, as many senders escape nothing. Errors: Malformed for escapes of what is not UTF-8.
+// unescape decodes an attribute from a header's value: it removes double quotes around
+// it, and then decodes percent escapes, once (CloudEvents HTTP binding 3.1.3.2). A
+// percent sign that begins no escape stands for itself, since many senders do not
+// escape. Errors: Malformed if the result is not UTF-8.
 func unescape(value string) (string, error) {
 	value = unquote(value)
 	if strings.IndexByte(value, '%') < 0 {
@@ -154,12 +155,12 @@ func unescape(value string) (string, error) {
 		b = append(b, value[i])
 	}
 	if !utf8.Valid(b) {
-		return "", chat.Errorf(chat.Malformed, "its escapes are not UTF-8")
+		return "", chat.Errorf(chat.Malformed, "percent escapes do not decode to UTF-8")
 	}
 	return string(b), nil
 }
 
-// hexDigit is the value of the digit at i, or -1.
+// hexDigit returns the value of the hexadecimal digit at i, or -1.
 func hexDigit(s string, i int) int {
 	if i >= len(s) {
 		return -1
@@ -175,8 +176,8 @@ func hexDigit(s string, i int) int {
 	return -1
 }
 
-// unquote is the content of a quoted string (RFC 7230, 3.2.6), or value itself if it
-// is none.
+// unquote returns the content of a quoted string (RFC 7230, 3.2.6), or value itself if
+// it is not one.
 func unquote(value string) string {
 	if len(value) < 2 || value[0] != '"' || value[len(value)-1] != '"' {
 		return value
@@ -187,7 +188,7 @@ func unquote(value string) string {
 		case '"':
 			return value
 		case '\\':
-			if i++; i == len(value)-1 { // the quote at the end was not the end
+			if i++; i == len(value)-1 { // the last quote is escaped
 				return value
 			}
 		}
@@ -196,8 +197,8 @@ func unquote(value string) string {
 	return b.String()
 }
 
-// SetEvent makes r a request for one event in binary mode. The body is the event's
-// data, which is the caller's to set.
+// SetEvent sets the headers of r to those of an event in binary mode. The caller sets
+// the body to the event's data.
 func SetEvent(r *http.Request, e *chat.Event) {
 	for _, h := range e.Headers() {
 		if name, ok := strings.CutPrefix(h.Key, "ce_"); ok {
@@ -211,7 +212,7 @@ func SetEvent(r *http.Request, e *chat.Event) {
 	}
 }
 
-// escape is an attribute as a header's value.
+// escape returns an attribute escaped for a header's value.
 func escape(value string) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder
@@ -231,7 +232,7 @@ func escape(value string) string {
 func bodyError(err error) error {
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
-		return chat.Errorf(chat.TooLarge, "the body is over %d bytes", tooLarge.Limit)
+		return chat.Errorf(chat.TooLarge, "the body is larger than %d bytes", tooLarge.Limit)
 	}
-	return chat.Errorf(chat.Malformed, "the body cannot be read: %w", err)
+	return chat.Errorf(chat.Malformed, "reading the body: %w", err)
 }

@@ -7,8 +7,7 @@ import (
 	"strconv"
 )
 
-// Local is a RoundTripper that calls a handler in this process, for functions
-// that are wired in without a network between.
+// Local is a RoundTripper that calls a handler in this process, without a network.
 type Local struct{ Handler http.Handler }
 
 var _ http.RoundTripper = Local{}

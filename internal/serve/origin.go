@@ -7,18 +7,18 @@ import (
 	"knatter.dev/chat"
 )
 
-// OriginHeader is where in the log the events of a request were, and how far its
-// sender is there: a partition, and the sequences of a [chat.Origin]: Done, From, To.
+// OriginHeader says where in the log the events of a request were, and how far its
+// sender is: a partition, and the sequences Done, From and To of a [chat.Origin].
 const OriginHeader = "Knatter-Origin"
 
-// SetOrigin tells an origin, if there is one.
+// SetOrigin sets the header for an origin, if there is one.
 func SetOrigin(h http.Header, o *chat.Origin) {
 	if o != nil {
 		h.Set(OriginHeader, fmt.Sprintf("%d %d %d %d", o.Partition, o.Done, o.From, o.To))
 	}
 }
 
-// originOf reads the origin, nil if there is none. Errors: Malformed.
+// originOf returns the origin in the headers, or nil. Errors: Malformed.
 func originOf(h http.Header) (*chat.Origin, error) {
 	text := h.Get(OriginHeader)
 	if text == "" {

@@ -14,7 +14,7 @@ import (
 	"knatter.dev/chat/internal/guard"
 )
 
-// Problem is an RFC 9457 problem document; error frames carry the same members.
+// Problem is an RFC 9457 problem document. Error frames have the same members.
 type Problem struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
@@ -22,8 +22,8 @@ type Problem struct {
 	Detail string `json:"detail,omitempty"`
 }
 
-// problems has the stable type URIs. They are names, not addresses to fetch. After
-// them comes the error's reason, if it has one.
+// problems has the stable type URIs. They are names, not addresses to fetch. An error's
+// reason, if it has one, is appended.
 var problems = map[chat.Kind]Problem{
 	chat.Internal:        {Type: "https://knatter.dev/problems/internal", Title: "Internal error", Status: http.StatusInternalServerError},
 	chat.Malformed:       {Type: "https://knatter.dev/problems/malformed", Title: "Malformed request", Status: http.StatusBadRequest},
@@ -37,7 +37,7 @@ var problems = map[chat.Kind]Problem{
 	chat.Unavailable:     {Type: "https://knatter.dev/problems/unavailable", Title: "Temporarily unavailable", Status: http.StatusServiceUnavailable},
 }
 
-// Problems that say no more than their status, and so have no type of their own.
+// Problems that mean no more than their status have no type of their own.
 var (
 	MethodNotAllowed    = Problem{Type: "about:blank", Title: "Method not allowed", Status: http.StatusMethodNotAllowed}
 	TooSlow             = Problem{Type: "about:blank", Title: "Request timeout", Status: http.StatusRequestTimeout}
@@ -45,14 +45,14 @@ var (
 	VersionNotSupported = Problem{Type: "about:blank", Title: "HTTP version not supported", Status: http.StatusHTTPVersionNotSupported}
 )
 
-// refuseMethod answers a request by MethodNotAllowed and the methods that there are.
+// refuseMethod answers a request by 405 with the methods that are allowed.
 func refuseMethod(w http.ResponseWriter, allow string) {
 	w.Header().Set("Allow", allow)
 	write(w, "application/problem+json", MethodNotAllowed.Status, MethodNotAllowed)
 }
 
-// ProblemOf translates an error. What went wrong inside (Internal, Unavailable)
-// is not told to the caller.
+// ProblemOf translates an error. The details of Internal and Unavailable are withheld
+// from the caller.
 func ProblemOf(err error) Problem {
 	p := problems[chat.KindOf(err)]
 	var e *chat.Error
@@ -65,26 +65,27 @@ func ProblemOf(err error) Problem {
 	return p
 }
 
-// Fail answers a request with err as a problem document and logs faults of ours.
+// Fail answers a request with err as a problem document, and logs it if the fault is
+// ours.
 func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	p := ProblemOf(err)
 	if p.Status >= 500 {
 		slog.ErrorContext(r.Context(), "request failed", slog.String("method", r.Method), slog.String("path", LogPath(r.URL.Path)), slog.Any("error", err))
 	}
 	if p.Status == http.StatusUnauthorized && w.Header().Get("WWW-Authenticate") == "" {
-		w.Header().Set("WWW-Authenticate", "Bearer") // RFC 9110 wants one with each 401
+		w.Header().Set("WWW-Authenticate", "Bearer") // required with each 401 (RFC 9110)
 	}
 	write(w, "application/problem+json", p.Status, p)
 }
 
-// Later reports whether a status means that the same request may do later. Such answers
-// have a Retry-After.
+// Later reports whether a status means that the same request may succeed later. Such
+// answers have a Retry-After header.
 func Later(status int) bool {
 	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
 }
 
-// LogPath is a path for logs. What follows rooms/ and invitations/ is a code by
-// which people join: of that it has the hash.
+// LogPath returns a path for logs. What follows rooms/ and invitations/ is a code by
+// which people join, so the result has its hash instead.
 func LogPath(path string) string {
 	segments := strings.Split(path, "/")
 	for i := 1; i < len(segments); i++ {
@@ -95,8 +96,7 @@ func LogPath(path string) string {
 	return strings.Join(segments, "/")
 }
 
-// Guarded answers for a handler that panics, see [guard.Call]. what says which one
-// that is.
+// Guarded answers for a handler that panics; see [guard.Call]. what names the handler.
 func Guarded(what string, h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		err := guard.Call(r.Context(), slog.Default(), what, func() error {
@@ -123,19 +123,19 @@ func write(w http.ResponseWriter, contentType string, status int, v any) {
 	w.WriteHeader(status)
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
-	_ = enc.Encode(v) // the client is gone: nobody to tell
+	_ = enc.Encode(v) // if the client is gone, nobody needs the error
 }
 
-// The largest request bodies that functions read, in bytes: of events, in batches
-// too, and of other requests.
+// The maximum size of request bodies that functions read, in bytes: of events, also in
+// batches, and of other requests.
 const (
 	MaxBody    = 1 << 20
 	MaxRequest = 64 << 10
 )
 
 // Decode reads the request's body, one JSON value, into v, as [chat.Unmarshal] does.
-// Errors: Malformed, TooLarge, Invalid for JSON that [chat.CheckJSON] doesn't let
-// through, or what v's own unmarshalling says.
+// Errors: Malformed, TooLarge, Invalid for JSON that [chat.CheckJSON] refuses, or the
+// errors of v's own unmarshalling.
 func Decode(w http.ResponseWriter, r *http.Request, v any) error {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxRequest))
 	if err != nil {
@@ -149,5 +149,5 @@ func Decode(w http.ResponseWriter, r *http.Request, v any) error {
 	if err == nil || errors.As(err, &kind) {
 		return err
 	}
-	return chat.Errorf(chat.Malformed, "the body is not the JSON expected here: %w", err)
+	return chat.Errorf(chat.Malformed, "the body is not the expected JSON: %w", err)
 }

@@ -18,14 +18,15 @@ import (
 	"knatter.dev/chat/internal/wait"
 )
 
-// Reads bounds what reading costs, where a request may cost much: a rate for each
-// user, and how many are answered at once. The zero value is usable.
+// Reads limits what reading costs, for functions with expensive requests: a rate for
+// each user, and the number of requests handled at once. The zero value is ready to
+// use.
 type Reads struct {
-	Rate   float64       // a second of one user; default 50
-	Burst  int           // at once of one user; default 200
-	AtOnce int           // of all users; default half as many as there are processors, which are left to others
-	Wait   time.Duration // for the others' reads; default 15 s
-	Time   time.Duration // that one may take; default 5 s
+	Rate   float64       // requests a second of one user; default 50
+	Burst  int           // burst of one user; default 200
+	AtOnce int           // requests of all users; default half the number of processors
+	Wait   time.Duration // maximum wait for the reads of others; default 15 s
+	Time   time.Duration // maximum duration of one read; default 5 s
 
 	elsewhere bool
 	run       func(ctx context.Context, what string, f func() error) (took time.Duration, err error)
@@ -39,30 +40,30 @@ type Reads struct {
 
 type reader struct {
 	limit *rate.Limiter
-	time  *rate.Limiter // in microseconds of a processor
-	now   int           // of the user's reads, under way or waiting
+	time  *rate.Limiter // in microseconds of processor time
+	now   int           // the user's reads that run or wait
 }
 
 const (
-	readsAtOnce = 8 // of one user, under way or waiting
-	partsAtOnce = 8 // of one read, of a store elsewhere
+	readsAtOnce = 8 // reads of one user that run or wait
+	partsAtOnce = 8 // parts of one read from a remote store
 	readersFor  = time.Minute
 
-	// Processor time of one user, a second and at once, where the store is in this
-	// process: a search of 20 words takes some milliseconds, so does a list of 100 rooms.
-	// Who has taken more rests, as long as longestRest does for it.
+	// Processor time of one user, per second and as a burst, where the store is in this
+	// process: a search for 20 words takes some milliseconds, and so does a list of 100
+	// rooms. A user who has used more waits, for at most longestRest.
 	timeOfUser  = 150 * time.Millisecond
 	timeAtOnce  = 600 * time.Millisecond
 	longestRest = 3 * time.Second
 )
 
-// Elsewhere is to be called, before the first read, where the store is a server of
-// its own: this process then only waits for it, so many can be answered at once.
+// Elsewhere says that the store is a separate server. This process then mostly waits,
+// so many reads can run at once. It must be called before the first read.
 func (r *Reads) Elsewhere() { r.AtOnce, r.Time, r.elsewhere = 32, 25*time.Second, true }
 
-// Each makes the parts of a read, 0 to n-1, until one fails: several at once where the
-// store is elsewhere. What is in this process takes a processor, and one must do. Errors:
-// f's, ctx's.
+// Each calls f for the parts of a read, 0 to n-1, until one fails. If the store is
+// remote, several calls run at once. A local store takes a processor, and one has to
+// do. Errors: those of f and ctx.
 func (r *Reads) Each(ctx context.Context, n int, f func(ctx context.Context, i int) error) error {
 	if !r.elsewhere {
 		for i := range n {
@@ -95,8 +96,8 @@ func (r *Reads) init() {
 	})
 }
 
-// Limited is handle for who has logged in, within the limits. cost says how many
-// tokens a request takes.
+// Limited wraps handle for users who are logged in, within the limits. cost returns the
+// number of tokens that a request takes.
 func (r *Reads) Limited(v *auth.Verifier, cost func(*http.Request) int, handle func(http.ResponseWriter, *http.Request) error) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, req *http.Request) error {
 		claims, err := v.Request(req)
@@ -107,14 +108,14 @@ func (r *Reads) Limited(v *auth.Verifier, cost func(*http.Request) int, handle f
 	}
 }
 
-// Do lets a user read, which costs as many tokens as is said, once it is its turn.
-// f's context ends when it takes too long. Where the store is in this process f runs at
-// a lower priority than messages on their way, if it starts no goroutine. Errors:
-// TooMany, Unavailable; f's.
+// Do calls f, which costs the given number of tokens, when it is the user's turn. f's
+// context ends when f takes too long. If the store is in this process, f runs at a
+// lower priority than messages in transit, provided that it starts no goroutine.
+// Errors: TooMany, Unavailable, and those of f.
 func (r *Reads) Do(ctx context.Context, user chat.UserID, cost int, f func(context.Context) error) error {
 	r.init()
 	if !r.enter(user, cost) {
-		return chat.Errorf(chat.TooMany, "too many reads, try again in a second")
+		return chat.Errorf(chat.TooMany, "too many reads; try again in a second")
 	}
 	defer r.leave(user)
 	if err := r.rest(ctx, user); err != nil {
@@ -125,14 +126,14 @@ func (r *Reads) Do(ctx context.Context, user chat.UserID, cost int, f func(conte
 	select {
 	case r.slots <- struct{}{}:
 	case <-waiting.Done():
-		return chat.Errorf(chat.Unavailable, "others are reading: %w", waiting.Err())
+		return chat.Errorf(chat.Unavailable, "too many reads of other users: %w", waiting.Err())
 	}
 	defer func() { <-r.slots }()
 	reading, stop := context.WithTimeout(ctx, r.Time)
 	defer stop()
 	err := r.read(reading, user, f)
 	if err != nil && reading.Err() != nil && ctx.Err() == nil {
-		return chat.Errorf(chat.Unavailable, "this takes too long: %w", err)
+		return chat.Errorf(chat.Unavailable, "the read takes too long: %w", err)
 	}
 	return err
 }
@@ -148,8 +149,8 @@ func (r *Reads) read(ctx context.Context, user chat.UserID, f func(context.Conte
 	return err
 }
 
-// rest waits for the user's share of the processors. Errors: TooMany when it takes too
-// long, Unavailable when ctx ends first.
+// rest waits for the user's share of the processors. Errors: TooMany if that would take
+// too long, Unavailable if ctx ends first.
 func (r *Reads) rest(ctx context.Context, user chat.UserID) error {
 	if r.elsewhere {
 		return nil
@@ -160,21 +161,21 @@ func (r *Reads) rest(ctx context.Context, user chat.UserID) error {
 	d := taken.Delay()
 	if d > longestRest {
 		taken.Cancel()
-		return chat.Errorf(chat.TooMany, "reading has taken too much time, try again in some seconds")
+		return chat.Errorf(chat.TooMany, "reads have used too much processor time; try again in a few seconds")
 	}
 	return Rest(ctx, d)
 }
 
-// Rest waits for as long as a user has to, who has read more than their rate. Errors:
-// Unavailable when ctx ends first.
+// Rest delays a user who has exceeded their read rate. Errors: Unavailable if ctx ends
+// first.
 func Rest(ctx context.Context, d time.Duration) error {
 	if !wait.For(d, ctx.Done()) {
-		return chat.Errorf(chat.Unavailable, "waiting for the rate of reads: %w", ctx.Err())
+		return chat.Errorf(chat.Unavailable, "waiting for the read rate: %w", ctx.Err())
 	}
 	return nil
 }
 
-// reserve takes time, though it may not be there yet.
+// reserve takes tokens for time that was used, even if they are not there yet.
 func reserve(lim *rate.Limiter, took time.Duration) {
 	lim.ReserveN(time.Now(), min(int(took.Microseconds()), lim.Burst()))
 }

@@ -8,18 +8,18 @@ import (
 	"knatter.dev/chat/internal/auth"
 )
 
-// Remote is a RoundTripper that sends every request to one base URL, for functions
-// that are served elsewhere.
+// Remote is a RoundTripper that sends every request to one base URL, for functions in
+// other processes.
 type Remote struct {
 	Base      *url.URL
 	Transport http.RoundTripper // default http.DefaultTransport
-	Callers   *auth.Callers     // whose secret is shown; default none
+	Callers   *auth.Callers     // has the secret to show; nil for none
 }
 
 var _ http.RoundTripper = Remote{}
 
-// RoundTrip implements http.RoundTripper. Errors: Unavailable when the function
-// does not take our secret, which is nothing that a user could help.
+// RoundTrip implements http.RoundTripper. Errors: Unavailable if the function does not
+// accept our secret, since the user can't do anything about that.
 func (m Remote) RoundTrip(r *http.Request) (*http.Response, error) {
 	out := r.Clone(r.Context())
 	base := *m.Base
@@ -37,7 +37,7 @@ func (m Remote) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := transport.RoundTrip(out)
 	if err == nil && auth.Challenged(resp) {
 		_ = resp.Body.Close()
-		return nil, chat.Errorf(chat.Unavailable, "%s does not take our KNATTER_CALLER_SECRET", m.Base.Host)
+		return nil, chat.Errorf(chat.Unavailable, "%s does not accept KNATTER_CALLER_SECRET", m.Base.Host)
 	}
 	return resp, err
 }

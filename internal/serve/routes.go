@@ -6,9 +6,9 @@ import (
 	"knatter.dev/chat"
 )
 
-// Routes answers requests by a table from patterns of [http.ServeMux] to
-// handlers. A handler's error, a path that is not in the table and a method that
-// the path does not know are answered by problem documents.
+// Routes dispatches requests by a table from patterns of [http.ServeMux] to handlers.
+// It answers a handler's error, a path that is not in the table, and a method that the
+// path does not have by problem documents.
 func Routes(table map[string]func(http.ResponseWriter, *http.Request) error) http.Handler {
 	mux := http.NewServeMux()
 	for pattern, handle := range table {
@@ -27,7 +27,7 @@ func Routes(table map[string]func(http.ResponseWriter, *http.Request) error) htt
 		refused := &answer{header: make(http.Header)}
 		refuse.ServeHTTP(refused, r) // plain text; but it knows the methods of the path
 		if refused.status != http.StatusMethodNotAllowed {
-			Fail(w, r, chat.Errorf(chat.NotFound, "nothing is here"))
+			Fail(w, r, chat.Errorf(chat.NotFound, "no such route"))
 			return
 		}
 		refuseMethod(w, refused.header.Get("Allow"))
