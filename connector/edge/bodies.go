@@ -101,4 +101,6 @@ func readBody(ctx *fasthttp.RequestCtx, limit int, take func(int) bool) ([]byte,
 	}
 }
 
-func tooLarge(limit int) error { return chat.Errorf(chat.TooLarge, "the body is larger than %d bytes", limit) }
+func tooLarge(limit int) error {
+	return chat.Errorf(chat.TooLarge, "the body is larger than %d bytes", limit)
+}

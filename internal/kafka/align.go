@@ -12,10 +12,10 @@ import (
 	"knatter.dev/chat"
 )
 
-// memberTimeout is how long a member that was killed counts, and some more.
+// memberTimeout is a bit longer than a killed member still counts as a member.
 const memberTimeout = 20 * time.Second
 
-// align takes the groups of functions back to where their stores are in the log.
+// align rewinds the groups of functions to where their stores are in the log.
 func align(ctx context.Context, c Config, store chat.ProgressStore, functions []chat.EventFunction) error {
 	client, err := newClient(c)
 	if err != nil {
@@ -43,18 +43,18 @@ type alignment struct {
 	log   *Log
 	store chat.ProgressStore
 	has   extent
-	dead  map[deadLetter]bool // nil until they are asked for
+	dead  map[deadLetter]bool // nil until they have been read
 }
 
-// deadLetter is an event that a function has refused for good; "" where the letter
-// doesn't say which.
+// deadLetter is an event that a function has refused for good. function is "" if the
+// letter does not name one.
 type deadLetter struct {
 	function string
 	sequence chat.Sequence
 }
 
-// isDead reports whether an event is with the dead letters: a function is done with it,
-// though no store has it. Errors: Unavailable.
+// isDead reports whether an event is among the dead letters: the function is done with
+// it, though no store has it. Errors: Unavailable.
 func (a *alignment) isDead(ctx context.Context, f chat.EventFunction, s chat.Sequence) (bool, error) {
 	if a.dead == nil {
 		dead := make(map[deadLetter]bool)
@@ -69,9 +69,10 @@ func (a *alignment) isDead(ctx context.Context, f chat.EventFunction, s chat.Seq
 	return a.dead[deadLetter{f.Name, s}] || a.dead[deadLetter{"", s}], nil
 }
 
-// group takes a function's group back, as soon as that has no members: one that was
-// killed counts for some seconds. What members do meanwhile may also show that there
-// is no need to: a store's notes can be a second late.
+// group rewinds a function's group as soon as the group has no members. A member that
+// was killed still counts for some seconds. Meanwhile what members do may show that
+// rewinding is not needed, since the progress that a store has noted can be a second
+// old.
 func (a *alignment) group(ctx context.Context, f chat.EventFunction) error {
 	committed, err := committedOffsets(ctx, a.admin, f.Group)
 	if err != nil {
@@ -89,7 +90,7 @@ func (a *alignment) group(ctx context.Context, f chat.EventFunction) error {
 			return startFailure(what, err)
 		case members == 0:
 			back.Each(func(o kadm.Offset) {
-				slog.InfoContext(ctx, "going back in the log to where the store is", slog.String("function", f.Name),
+				slog.InfoContext(ctx, "rewinding the group to where its store is", slog.String("function", f.Name),
 					slog.Int("partition", int(o.Partition)), slog.Int64("from", committed[o.Partition]), slog.Int64("to", o.At))
 			})
 			return startFailure(what, a.admin.CommitAllOffsets(ctx, f.Group, back))
@@ -97,13 +98,13 @@ func (a *alignment) group(ctx context.Context, f chat.EventFunction) error {
 		select {
 		case <-time.After(200 * time.Millisecond):
 		case <-ctx.Done():
-			return chat.Errorf(chat.Conflict, "%s: it has %d members, stop what follows the log for it", what, members)
+			return chat.Errorf(chat.Conflict, "%s: the group has %d members; stop its consumers", what, members)
 		}
 	}
 }
 
-// behind is where a group has to go back to, in the partitions in which it has to.
-// What the log no longer has is said, if say.
+// behind returns the offsets to which a group has to be rewound, for the partitions
+// that need it. If say is true, it logs what the log no longer has.
 func (a *alignment) behind(ctx context.Context, f chat.EventFunction, committed map[int32]int64, say bool) (kadm.Offsets, error) {
 	progress, err := a.store.Progress(ctx)
 	if err != nil {
@@ -139,12 +140,13 @@ func (a *alignment) behind(ctx context.Context, f chat.EventFunction, committed 
 	return back, nil
 }
 
-// inFlight is more than what Knative's sources hand over of a partition at a time.
+// inFlight is more than the number of events of a partition that Knative's sources have
+// in flight.
 const inFlight = 10_000
 
-// lacks is the first offset that a store may lack of a partition, and the one to go
-// back to if it does. From Knative's sources nobody knows what is done below what
-// is: there it is the highest that counts.
+// lacks returns the first offset of a partition that a store may lack, and the offset
+// to rewind to if it does. For events from Knative's sources nobody knows what is done
+// below the highest one, so the highest one counts.
 func (a *alignment) lacks(partition int32, applied chat.Applied) (from, to int64) {
 	if applied.Done > 0 || applied.Highest == 0 {
 		to = a.cfg.Lineage.Offset(partition, applied.Done)
@@ -154,8 +156,8 @@ func (a *alignment) lacks(partition int32, applied chat.Applied) (from, to int64
 	return from, max(from-inFlight, 0)
 }
 
-// handles reports whether there is an event between two offsets that a function
-// handles, and is not done with for good.
+// handles reports whether the log has an event between two offsets that a function
+// handles and that is not among the dead letters.
 func (a *alignment) handles(ctx context.Context, f chat.EventFunction, partition int32, from, to int64) (bool, error) {
 	for from < to {
 		var found bool
@@ -183,7 +185,7 @@ func (a *alignment) handles(ctx context.Context, f chat.EventFunction, partition
 	return false, nil
 }
 
-// handlesAny reports whether one of the records, below an offset, is such an event.
+// handlesAny reports whether one of the records below an offset is such an event.
 func (a *alignment) handlesAny(ctx context.Context, f chat.EventFunction, records []*kgo.Record, to int64) (bool, error) {
 	for _, r := range records {
 		e, err := a.cfg.Event(r)
@@ -197,7 +199,7 @@ func (a *alignment) handlesAny(ctx context.Context, f chat.EventFunction, record
 	return false, nil
 }
 
-// help is what to do when the log no longer has what a store lacks.
+// help says what to do when the log no longer has what a store lacks.
 var help = map[string]string{
 	chat.StoreEvents: "restore a backup of the store",
 	chat.StoreIndex:  "rebuild the index: --reindex, or admin wipe-index --refill",

@@ -1,6 +1,6 @@
-// Package kafka is the log and the deliveries over franz-go: events are records
-// of the CloudEvents Kafka binding, and a stream is one key, so one partition, so
-// one order.
+// Package kafka implements the log and the deliveries with franz-go. Events are records
+// of the CloudEvents Kafka binding. A stream is one key, so it is in one partition and
+// has one order.
 package kafka
 
 import (
@@ -19,8 +19,8 @@ import (
 	"knatter.dev/chat"
 )
 
-// Config says where the log is and how its topics are made. Zero values are the
-// defaults.
+// Config says how to reach the log, and how its topics are created. Zero values mean
+// the defaults.
 type Config struct {
 	Brokers []string       // host:port; required
 	TLS     *tls.Config    // see [TLS]; default: none
@@ -36,7 +36,7 @@ type Config struct {
 	Uncompressed       bool          // append without compression, for brokers that no network is between
 	Timeout            time.Duration // after which an append fails as Unavailable, at least 1 s; default 10 s
 
-	// Acked, unless nil, is told of each event that is acknowledged in chat.rooms.
+	// Acked, unless nil, is called for each event that is acknowledged in chat.rooms.
 	Acked func(partition int32, offset int64)
 }
 
@@ -45,7 +45,7 @@ const (
 	defaultRetentionBytes = 256 << 20
 	defaultTimeout        = 10 * time.Second
 
-	// maxRecord is what the brokers take by default, less the batch's overhead.
+	// maxRecord is the brokers' default limit, less the overhead of a batch.
 	maxRecord = 1_000_012
 )
 
@@ -54,7 +54,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Options are the client options that all of Knatter's clients of these brokers
+// Options returns the client options that all of Knatter's clients of these brokers
 // share, followed by more.
 func (c Config) Options(more ...kgo.Opt) []kgo.Opt {
 	c = c.withDefaults()
@@ -67,7 +67,7 @@ func (c Config) Options(more ...kgo.Opt) []kgo.Opt {
 		kgo.SeedBrokers(c.Brokers...),
 		kgo.ClientID("knatter"),
 		kgo.Dialer(dial),
-		// A broker that hangs is noticed within the time that an append may take.
+		// Notice a hanging broker within the time that an append may take.
 		kgo.ProduceRequestTimeout(c.Timeout / 2),
 		kgo.RequestTimeoutOverhead(c.Timeout / 2),
 		kgo.RetryTimeout(c.Timeout),
@@ -84,17 +84,17 @@ func (c Config) Options(more ...kgo.Opt) []kgo.Opt {
 	return append(opts, more...)
 }
 
-// backoff is the pause before a request is tried again: short, as people wait, and
-// jittered, as a broker that comes back finds all its clients waiting.
+// backoff returns the pause before a request is retried. It is short, since people
+// wait, and has jitter, since a broker that comes back finds all its clients waiting.
 func backoff(tries int) time.Duration {
 	d := min(50*time.Millisecond<<min(max(tries-1, 0), 10), time.Second)
 	return d/2 + rand.N(d/2)
 }
 
-// Event reads the event in a record of the log; its stream is the record's key,
-// its sequence the record's place; a signal has none. Whatever follows the log reads it through this, and
-// so passes over what another program wrote there that is none. Errors: Malformed,
-// Invalid.
+// Event decodes the event in a record of the log. Its stream is the record's key, and
+// its sequence follows from the record's partition and offset; a signal has no
+// sequence. All consumers of the log use it, and so skip what other programs wrote
+// there that is not an event. Errors: Malformed, Invalid.
 func (c Config) Event(r *kgo.Record) (chat.Event, error) {
 	headers := make([]chat.Header, len(r.Headers))
 	for i, h := range r.Headers {
@@ -114,7 +114,7 @@ func (c Config) Event(r *kgo.Record) (chat.Event, error) {
 		return chat.Event{}, chat.Errorf(chat.Invalid, "key and subject must be a room's id")
 	}
 	if e.Type.Signal() != (r.Topic == chat.TopicSignals) {
-		return chat.Event{}, chat.Errorf(chat.Invalid, "%s has no place in %s", e.Type.Short(), r.Topic)
+		return chat.Event{}, chat.Errorf(chat.Invalid, "%s does not belong in %s", e.Type.Short(), r.Topic)
 	}
 	if e.Type.Signal() {
 		e.Sequence = 0
@@ -127,7 +127,8 @@ func (c Config) Event(r *kgo.Record) (chat.Event, error) {
 	return e, nil
 }
 
-// SequenceAt is the sequence of the record at a place in chat.rooms.
+// SequenceAt returns the sequence of the record at a partition and an offset of
+// chat.rooms.
 func (c Config) SequenceAt(partition int32, offset int64) chat.Sequence {
 	if len(c.Lineage.Generations) == 0 {
 		return chat.SequenceAt(c.Generation, offset)
@@ -135,17 +136,17 @@ func (c Config) SequenceAt(partition int32, offset int64) chat.Sequence {
 	return c.Lineage.SequenceAt(partition, offset)
 }
 
-// keyed is the hash that every Kafka client uses for keys by default (murmur2),
-// so that other programs that append to the log place a room as we do.
+// keyed is the hash that Kafka clients use for keys by default (murmur2), so that other
+// programs that append to the log choose the same partition for a room.
 var keyed = kgo.StickyKeyPartitioner(nil).ForTopic(chat.TopicRooms)
 
 func partitionOf(stream chat.StreamID, partitions int) int32 {
 	return int32(keyed.Partition(&kgo.Record{Key: []byte(stream)}, partitions))
 }
 
-// partitioner places deliveries where they say and all else by key. Should
-// chat.rooms get more partitions while we run, rooms would move to other ones and
-// their sequences go back: then nothing is placed any more.
+// partitioner chooses the partition of a record: deliveries name theirs, and everything
+// else goes by its key. If chat.rooms gets more partitions while we run, rooms would
+// move and their sequences go back, so from then on it refuses every record.
 func (l *Log) partitioner() kgo.Partitioner {
 	return kgo.BasicConsistentPartitioner(func(topic string) func(*kgo.Record, int) int {
 		if topic == chat.TopicDeliveries {
@@ -160,7 +161,7 @@ func (l *Log) partitioner() kgo.Partitioner {
 	})
 }
 
-// failure gives a client's error the kind that it has for us.
+// failure gives an error of the client one of our kinds.
 func failure(what string, err error) error {
 	var own *chat.Error
 	switch {
@@ -185,7 +186,7 @@ func newClient(c Config, opts ...kgo.Opt) (*kgo.Client, error) {
 	return client, nil
 }
 
-// bounded limits ctx to the time that a request may take.
+// bounded limits ctx to the time that one request may take.
 func (c Config) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, c.withDefaults().Timeout)
 }

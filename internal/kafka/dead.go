@@ -15,7 +15,8 @@ import (
 	"knatter.dev/chat/internal/auth"
 )
 
-// Attributes of a dead letter: Knative's, which say why and from where, and ours.
+// Attributes of a dead letter: Knative's, which have the reason and the destination,
+// and our own.
 const (
 	attrErrorDest = "knativeerrordest"
 	attrErrorCode = "knativeerrorcode"
@@ -25,22 +26,22 @@ const (
 	attrFunction  = "knatterfunction"
 	attrSequence  = "sequence"
 
-	attribute = "ce_" // begins their names as headers
+	attribute = "ce_" // prefix of their names as headers
 )
 
-// typeReplayed is the type of the record that says that a dead letter is done with.
+// typeReplayed is the type of a record that marks a dead letter as replayed.
 const typeReplayed chat.Type = chat.Prefix + "deadletter.replayed"
 
-// Failure is why a function has refused an event for good.
+// Failure says why a function has refused an event for good.
 type Failure struct {
 	Function string // its name, if it is known
-	Dest     string // where it was called
-	Code     int    // of HTTP
-	Data     string // what it answered
+	Dest     string // where the function was called
+	Code     int    // HTTP status
+	Data     string // the function's answer
 }
 
-// DeadLetter is a record of chat.rooms, as it came, as one of chat.dead: with what
-// was wrong, and where the event was in the log.
+// DeadLetter returns the record for chat.dead of a record of chat.rooms: the original,
+// with the failure and the event's partition, offset and sequence.
 func (c Config) DeadLetter(r *kgo.Record, f Failure) *kgo.Record {
 	dead := &kgo.Record{Topic: chat.TopicDead, Key: r.Key, Value: r.Value}
 	for _, h := range r.Headers {
@@ -70,11 +71,11 @@ type Letter struct {
 	Time      time.Time // when the function refused it
 	Failure
 	Event    chat.Event // with its stream and sequence
-	Invalid  error      // why Event is none that a function could be given; nil if it is
-	Replayed bool       // it was given to its function again, and that is done with it
+	Invalid  error      // why Event cannot be passed to a function; nil if it can
+	Replayed bool       // passed to its function again, which is done with it
 }
 
-// letter reads a dead letter, of ours or as Knative's sources write them.
+// letter decodes a dead letter, written by us or by Knative's sources.
 func (c Config) letter(r *kgo.Record) Letter {
 	l := Letter{Partition: r.Partition, Offset: r.Offset, Time: r.Timestamp}
 	for _, h := range r.Headers {
@@ -82,7 +83,7 @@ func (c Config) letter(r *kgo.Record) Letter {
 		case attribute + attrErrorDest:
 			l.Dest = string(h.Value)
 		case attribute + attrErrorCode:
-			l.Code, _ = strconv.Atoi(string(h.Value)) // 0 for what is no number
+			l.Code, _ = strconv.Atoi(string(h.Value)) // 0 if not a number
 		case attribute + attrErrorData:
 			l.Data = string(h.Value)
 		case attribute + attrFunction:
@@ -99,15 +100,15 @@ func (c Config) letter(r *kgo.Record) Letter {
 	return l
 }
 
-// restore gives the event of a dead letter its stream and its sequence, and takes
-// away what it has become as a letter. Errors: Invalid.
+// restore gives the event of a dead letter its stream and its sequence, and removes the
+// attributes of a dead letter. Errors: Invalid.
 func (c Config) restore(e *chat.Event, key []byte) error {
 	if offset, ok := e.Extensions[attrOffset]; ok {
 		n, err := strconv.ParseInt(offset, 10, 48)
 		if err != nil || n < 0 {
-			return chat.Errorf(chat.Invalid, "%s is no offset", attrOffset)
+			return chat.Errorf(chat.Invalid, "%s is not an offset", attrOffset)
 		}
-		// Our own letters know of which generation it is.
+		// Our own letters have the generation, too.
 		if e.Sequence == 0 || e.Sequence.Offset() != n {
 			partition, err := strconv.ParseInt(e.Extensions[attrPartition], 10, 32)
 			if err != nil {
@@ -127,24 +128,24 @@ func (c Config) restore(e *chat.Event, key []byte) error {
 	case !e.Addressed():
 		return chat.Errorf(chat.Invalid, "key and subject must be a room's id")
 	case e.Sequence == 0:
-		return chat.Errorf(chat.Invalid, "nothing says where in the log it was")
+		return chat.Errorf(chat.Invalid, "neither sequence nor offset of the event is known")
 	}
 	return nil
 }
 
-// replayed is what a record of typeReplayed tells.
+// replayed is the data of a record of typeReplayed.
 type replayed struct {
 	Partition int32 `json:"partition"`
 	Offset    int64 `json:"offset"`
 }
 
-// DeadLetters calls f with each dead letter, oldest first in each partition of
-// chat.dead, up to where that ended at the call. It stops with f's error. Errors:
-// f's, Unavailable.
+// DeadLetters calls f for each dead letter, oldest first in each partition of
+// chat.dead, up to the ends of the partitions at the call. It stops if f fails. Errors:
+// those of f, Unavailable.
 func DeadLetters(ctx context.Context, c Config, f func(Letter) error) error {
 	done := make(map[replayed]bool)
-	// Twice, as what is done with a letter comes after it: this way no more than one
-	// fetch is in memory.
+	// Read twice, since the mark that a letter was replayed comes after it. This way no
+	// more than one fetch is in memory.
 	err := c.readDead(ctx, func(r *kgo.Record) error {
 		if said, ok := readReplayed(r); ok {
 			done[said] = true
@@ -174,8 +175,7 @@ func readReplayed(r *kgo.Record) (said replayed, ok bool) {
 	return said, false
 }
 
-// SetReplayed makes it known that a letter was replayed, durably when it returns.
-// Errors: Unavailable.
+// SetReplayed durably marks a letter as replayed. Errors: Unavailable.
 func SetReplayed(ctx context.Context, c Config, l Letter) error {
 	client, err := newClient(c, kgo.RecordDeliveryTimeout(c.withDefaults().Timeout))
 	if err != nil {
@@ -191,7 +191,7 @@ func SetReplayed(ctx context.Context, c Config, l Letter) error {
 	return failure("dead letter", client.ProduceSync(ctx, r).FirstErr())
 }
 
-// readDead calls f with each record of chat.dead up to its end.
+// readDead calls f for each record of chat.dead up to its end.
 func (c Config) readDead(ctx context.Context, f func(*kgo.Record) error) error {
 	client, err := newClient(c, kgo.KeepControlRecords())
 	if err != nil {
@@ -232,7 +232,7 @@ func (c Config) readDead(ctx context.Context, f func(*kgo.Record) error) error {
 	return nil
 }
 
-// deadEnds are the ends of those partitions of chat.dead that hold something.
+// deadEnds returns the ends of the partitions of chat.dead that are not empty.
 func (c Config) deadEnds(ctx context.Context, client *kgo.Client) (map[int32]int64, error) {
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()

@@ -14,27 +14,27 @@ import (
 	"knatter.dev/chat"
 )
 
-// ErrGap says that deliveries were lost before they could be read: the follower
-// was away for longer than they are kept, or the log lost them. Subscribers
-// have to resume from history.
+// ErrGap means that deliveries were lost before they were read: the connector was away
+// for longer than they are kept, or the log lost them. Subscribers have to resume from
+// history.
 var ErrGap = errors.New("deliveries were lost before they were read")
 
 const (
-	// deliveryFetch is how much a connector reads ahead at most.
+	// deliveryFetch is the maximum size of what a connector reads ahead.
 	deliveryFetch = 8 << 20
 
-	// deliveryPause is the least time between two polls. A delivery after a quiet
-	// moment is not held up; under load what has come meanwhile makes one batch.
+	// deliveryPause is the minimum time between two polls. A delivery after a quiet
+	// moment is not delayed; under load, what has arrived meanwhile makes one batch.
 	deliveryPause = 2 * time.Millisecond
 )
 
-// FollowDeliveries reads a connector's deliveries from their end at the call.
-// ready is called once that position is fixed: what is delivered afterwards will
-// be read. Then handle is called with what has arrived, in order, by one
-// goroutine; nothing more than is being handled and one fetch is held in memory.
+// FollowDeliveries consumes a connector's deliveries from their end at the call. It
+// calls ready once that position is fixed: everything delivered afterwards will be
+// read. Then one goroutine calls handle with what has arrived, in order. Memory holds
+// at most what is being handled and one fetch.
 //
-// It returns ctx's error, ErrGap, or an error of kind Unavailable; after either
-// of the last two the caller starts over.
+// It returns ctx's error, ErrGap, or an error of kind Unavailable. After either of the
+// last two the caller starts over.
 func FollowDeliveries(ctx context.Context, c Config, connector int, ready func(), handle func([]chat.Delivery)) error {
 	c = c.withDefaults()
 	end, err := deliveriesEnd(ctx, c, int32(connector))
@@ -72,7 +72,7 @@ func FollowDeliveries(ctx context.Context, c Config, connector int, ready func()
 		fetches.EachRecord(func(r *kgo.Record) {
 			d, err := delivery(r)
 			if err != nil {
-				slog.WarnContext(ctx, "not a delivery", slog.Int("connector", connector), slog.Int64("offset", r.Offset), slog.Any("error", err))
+				slog.WarnContext(ctx, "skipping an invalid delivery", slog.Int("connector", connector), slog.Int64("offset", r.Offset), slog.Any("error", err))
 				return
 			}
 			deliveries = append(deliveries, d)
@@ -97,7 +97,7 @@ func deliveriesEnd(ctx context.Context, c Config, partition int32) (int64, error
 	}
 	end, ok := ends.Lookup(chat.TopicDeliveries, partition)
 	if !ok {
-		return 0, chat.Errorf(chat.Unavailable, "%s has no partition %d: each connector needs one", chat.TopicDeliveries, partition)
+		return 0, chat.Errorf(chat.Unavailable, "%s has no partition %d; each connector needs one", chat.TopicDeliveries, partition)
 	}
 	if end.Err != nil {
 		return 0, chat.Errorf(chat.Unavailable, "end of %s: %w", chat.TopicDeliveries, end.Err)

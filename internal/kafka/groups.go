@@ -11,26 +11,26 @@ import (
 	"knatter.dev/chat"
 )
 
-// Mark is where a group is rewound to. The zero value is the start of the log.
+// Mark is a position to rewind a group to. The zero value is the start of the log.
 type Mark struct {
-	Time      time.Time // unless zero: what was logged then or later
+	Time      time.Time // unless zero, the first event logged at this time or later
 	Partition int32     // with Offset
-	Offset    int64     // unless 0: of that partition alone
+	Offset    int64     // unless 0, rewinds this partition alone
 }
 
-// Rewound is what became of a group in one partition of chat.rooms.
+// Rewound describes a group's position in one partition of chat.rooms.
 type Rewound struct {
 	Partition int32
-	From, To  int64 // offsets of what is handled next
+	From, To  int64 // the next offset before and after
 }
 
-// Rewind lets a group handle again what it has handled before. It never goes
-// forward: a partition that is not as far as the mark stays where it is, and one
-// that the group has yet to begin is begun at its start anyway, so it is not among
-// what is returned.
+// Rewind moves a group back in the log, so that it handles events again. It never moves
+// forward: a partition that has not reached the mark stays where it is. A partition
+// that the group has not begun starts at its beginning anyway, so it is not in the
+// result.
 //
-// Errors: Conflict when the group has members, or an offset is not behind where it
-// is; Invalid when the brokers refuse us; Unavailable.
+// Errors: Conflict if the group has members, or the offset is not below its position;
+// Invalid if the brokers refuse us; Unavailable.
 func Rewind(ctx context.Context, c Config, group string, mark Mark) ([]Rewound, error) {
 	client, err := newClient(c)
 	if err != nil {
@@ -45,7 +45,7 @@ func Rewind(ctx context.Context, c Config, group string, mark Mark) ([]Rewound, 
 		return nil, startFailure("group "+group, err)
 	}
 	if members > 0 {
-		return nil, chat.Errorf(chat.Conflict, "%s has %d members: stop what follows the log for it first. One that was killed counts for some seconds more", group, members)
+		return nil, chat.Errorf(chat.Conflict, "%s has %d members: stop its consumers first. One that was killed counts for some seconds more", group, members)
 	}
 	committed, err := committedOffsets(ctx, admin, group)
 	if err != nil {
@@ -64,7 +64,7 @@ func Rewind(ctx context.Context, c Config, group string, mark Mark) ([]Rewound, 
 			rewound = append(rewound, Rewound{Partition: to.Partition, From: from, To: to.At})
 			offsets.AddOffset(chat.TopicRooms, to.Partition, to.At, -1)
 		case mark.Offset != 0:
-			return nil, chat.Errorf(chat.Conflict, "offset %d of partition %d is not behind where %s is: it would skip what was never handled", to.At, to.Partition, group)
+			return nil, chat.Errorf(chat.Conflict, "offset %d of partition %d is not below the position of %s: it would skip what was never handled", to.At, to.Partition, group)
 		case ok:
 			rewound = append(rewound, Rewound{Partition: to.Partition, From: from, To: from})
 		}
@@ -72,16 +72,16 @@ func Rewind(ctx context.Context, c Config, group string, mark Mark) ([]Rewound, 
 	if len(offsets) == 0 {
 		return rewound, nil
 	}
-	// Brokers refuse the commit if a member has come meanwhile.
+	// Brokers refuse the commit if a member has joined meanwhile.
 	err = admin.CommitAllOffsets(ctx, group, offsets)
 	if errors.Is(err, kerr.UnknownMemberID) {
-		return nil, chat.Errorf(chat.Conflict, "%s has got a member: stop what follows the log for it", group)
+		return nil, chat.Errorf(chat.Conflict, "%s has a new member: stop its consumers", group)
 	}
 	return rewound, startFailure("rewinding "+group, err)
 }
 
-// membersOf is how many members a group has. A cluster that has just been made has
-// nobody yet who knows.
+// membersOf returns the number of a group's members. It retries while a new cluster has
+// no coordinator yet.
 func membersOf(ctx context.Context, admin *kadm.Client, group string) (members int, err error) {
 	err = patiently(ctx, func() error {
 		described, err := admin.DescribeGroups(ctx, group)
@@ -97,7 +97,7 @@ func membersOf(ctx context.Context, admin *kadm.Client, group string) (members i
 	return members, err
 }
 
-// committedOffsets are where a group is in chat.rooms, by partition.
+// committedOffsets returns a group's committed offsets in chat.rooms, by partition.
 func committedOffsets(ctx context.Context, admin *kadm.Client, group string) (committed map[int32]int64, err error) {
 	err = patiently(ctx, func() error {
 		answers, err := admin.FetchOffsets(ctx, group)
@@ -140,29 +140,29 @@ func offsetsOf(ctx context.Context, admin *kadm.Client, mark Mark) (offsets kadm
 		return nil, chat.Errorf(chat.Invalid, "%s has no partition %d", chat.TopicRooms, mark.Partition)
 	}
 	if mark.Offset < start.Offset {
-		return nil, chat.Errorf(chat.Invalid, "partition %d begins at offset %d: what was before has expired", mark.Partition, start.Offset)
+		return nil, chat.Errorf(chat.Invalid, "partition %d begins at offset %d: earlier records have expired", mark.Partition, start.Offset)
 	}
 	start.Offset = mark.Offset
 	return kadm.ListedOffsets{chat.TopicRooms: {mark.Partition: start}}, nil
 }
 
-// TopicState is a topic as it is.
+// TopicState is the current state of a topic.
 type TopicState struct {
 	Name       string
 	Partitions int
-	Replicas   int   // of the partition that has the fewest
-	Records    int64 // at most: between the partitions' starts and ends
-	Expired    int64 // of it, what the partitions have dropped from their starts
+	Replicas   int   // of the partition with the fewest
+	Records    int64 // upper bound: the offsets between the partitions' starts and ends
+	Expired    int64 // records that the partitions have dropped from their starts
 }
 
-// GroupState is an event function's group as it is.
+// GroupState is the current state of an event function's group.
 type GroupState struct {
 	Name    string
 	Members int
-	Lag     int64 // records of chat.rooms that it is not done with
+	Lag     int64 // records of chat.rooms that are not handled yet
 }
 
-// State is what there is of our topics and groups. Errors: Invalid when the brokers
+// State returns the state of our topics and groups. Errors: Invalid if the brokers
 // refuse us, Unavailable.
 func State(ctx context.Context, c Config) (topics []TopicState, groups []GroupState, err error) {
 	client, err := newClient(c)

@@ -14,39 +14,39 @@ import (
 	"knatter.dev/chat"
 )
 
-// Shares of what the log keeps that persist or index may have yet to read. What
-// brokers drop before they have read it is lost.
+// Limits of what persist or index have yet to read, as shares of what the log keeps.
+// What brokers drop before it is read is lost.
 const (
 	warnAt   = 0.5
 	refuseAt = 0.9
 )
 
 const (
-	lagEvery     = 500 * time.Millisecond // between two looks, while something is appended
+	lagEvery     = 500 * time.Millisecond // between two checks, while events are appended
 	lagTimeout   = 5 * time.Second
-	settingEvery = 30 * time.Second // between two looks at what the log keeps
+	settingEvery = 30 * time.Second // between two checks of the retention setting
 	warnEvery    = time.Minute
-	usualRecord  = 1 << 10 // bytes, where the brokers don't say how large a partition is
+	usualRecord  = 1 << 10 // bytes, if the brokers do not report the size of partitions
 )
 
-// lag watches how far persist and index are behind, against what the log keeps. It
-// looks while somebody appends; nobody waits for it.
+// lag compares how far persist and index are behind with what the log keeps. It checks
+// while events are appended; no caller waits for it.
 type lag struct {
 	cfg   Config
 	admin *kadm.Client
 
 	behind  atomic.Pointer[[]shortfall] // by partition, as last seen
 	looked  atomic.Int64
-	looking sync.Mutex // held while looking
+	looking sync.Mutex // held during a check
 
 	keep   int64 // bytes of each partition, 0 for all
 	kept   time.Time
 	warned map[int32]warning
-	blind  bool // the brokers don't say how large a partition is
+	blind  bool // the brokers do not report the size of partitions
 }
 
-// shortfall is how much of a partition a function has yet to read, as a share of
-// what the log keeps.
+// shortfall is how much of a partition a function has yet to read, as a share of what
+// the log keeps.
 type shortfall struct {
 	function string
 	share    float64
@@ -57,8 +57,8 @@ type warning struct {
 	at    time.Time
 }
 
-// check refuses what is to be appended to a partition whose readers are too far
-// behind. Errors: Unavailable.
+// check refuses appends to a partition whose consumers are too far behind. Errors:
+// Unavailable.
 func (g *lag) check(partition int32) error {
 	g.freshen()
 	if all := g.behind.Load(); all != nil && int(partition) < len(*all) {
@@ -71,10 +71,10 @@ func (s shortfall) err(partition int32) error {
 	if s.share < refuseAt {
 		return nil
 	}
-	return chat.Errorf(chat.Unavailable, "%s has yet to read %.0f %% of what the log keeps of partition %d: nothing is taken until it catches up", s.function, 100*s.share, partition)
+	return chat.Errorf(chat.Unavailable, "%s has yet to read %.0f %% of what the log keeps of partition %d; events are refused until it catches up", s.function, 100*s.share, partition)
 }
 
-// freshen looks again, beside the caller, unless it was just done.
+// freshen starts a check in the background, unless one was just made.
 func (g *lag) freshen() {
 	last, now := g.looked.Load(), time.Now().UnixNano()
 	if now-last < int64(lagEvery) || !g.looked.CompareAndSwap(last, now) {
@@ -87,12 +87,12 @@ func (g *lag) freshen() {
 		defer g.looking.Unlock()
 		ctx, cancel := context.WithTimeout(context.Background(), lagTimeout)
 		defer cancel()
-		_ = g.look(ctx) // the next one tries again; while the log is away nothing is appended
+		_ = g.look(ctx) // the next check retries; while the log is unavailable nothing is appended
 	}()
 }
 
-// now looks, unless it was just done, and waits for it. Errors: Unavailable, also
-// when too much is unread.
+// now makes a check and waits for it, unless one was just made. Errors: Unavailable,
+// also if too much is unread.
 func (g *lag) now(ctx context.Context) error {
 	g.looking.Lock()
 	var err error
@@ -111,7 +111,7 @@ func (g *lag) now(ctx context.Context) error {
 	return nil
 }
 
-// look finds out how far behind everybody is. It is called with looking held.
+// look determines how far everybody is behind. The caller holds looking.
 func (g *lag) look(ctx context.Context) error {
 	has, err := extentOf(ctx, g.admin)
 	if err != nil {
@@ -147,7 +147,7 @@ func (g *lag) look(ctx context.Context) error {
 	return nil
 }
 
-// warn says when a reader falls behind, and when it has caught up.
+// warn logs when a consumer falls behind, and when it has caught up.
 func (g *lag) warn(behind []shortfall) {
 	if g.warned == nil {
 		g.warned = make(map[int32]warning)
@@ -169,16 +169,16 @@ func (g *lag) warn(behind []shortfall) {
 		attrs := []any{slog.Int("partition", p), slog.String("function", s.function), slog.String("share", fmt.Sprintf("%.0f%%", 100*s.share))}
 		switch level {
 		case 0:
-			slog.Info("what was unread of the log is read", attrs...)
+			slog.Info("a function has caught up with the log", attrs...)
 		case 1:
-			slog.Warn("a function has yet to read much of what the log keeps: it is slower than what comes, or cannot store", attrs...)
+			slog.Warn("a function has yet to read much of what the log keeps: it is too slow, or cannot store", attrs...)
 		default:
 			slog.Error("a function has yet to read nearly all that the log keeps: events are refused until it catches up", attrs...)
 		}
 	}
 }
 
-// keeps is how many bytes the log keeps of a partition, 0 for all.
+// keeps returns how many bytes the log keeps of a partition, 0 for all.
 func (g *lag) keeps(ctx context.Context) (int64, error) {
 	if g.cfg.Trimmed {
 		return g.cfg.Keeps(), nil
@@ -190,7 +190,7 @@ func (g *lag) keeps(ctx context.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	g.keep, g.kept = g.cfg.Keeps(), time.Now() // where we may not ask
+	g.keep, g.kept = g.cfg.Keeps(), time.Now() // if we are not allowed to ask
 	for _, d := range described {
 		for _, c := range d.Configs {
 			if n, err := strconv.ParseInt(c.MaybeValue(), 10, 64); c.Key == "retention.bytes" && err == nil {
@@ -201,7 +201,7 @@ func (g *lag) keeps(ctx context.Context) (int64, error) {
 	return g.keep, nil
 }
 
-// sizes are the partitions' sizes in bytes.
+// sizes returns the sizes of the partitions, in bytes.
 func (g *lag) sizes(ctx context.Context, has extent) []int64 {
 	sizes := make([]int64, len(has.ends))
 	for p := range sizes {
@@ -214,7 +214,7 @@ func (g *lag) sizes(ctx context.Context, has extent) []int64 {
 	dirs, err := g.admin.DescribeAllLogDirs(ctx, of)
 	if err != nil {
 		if !g.blind {
-			slog.WarnContext(ctx, "the brokers don't say how large chat.rooms is: a KiB for each event is assumed", slog.Any("error", err))
+			slog.WarnContext(ctx, "the brokers do not report the size of chat.rooms; assuming 1 KiB for each event", slog.Any("error", err))
 			g.blind = true
 		}
 		return sizes

@@ -10,8 +10,8 @@ import (
 	"knatter.dev/chat"
 )
 
-// Latest is the latest time of the last events of all partitions of chat.rooms; zero
-// when there are none. Errors: Unavailable, also when it is one partition alone.
+// Latest returns the latest time among the last events of all partitions of chat.rooms,
+// or zero if there are none. Errors: Unavailable, even if only one partition is.
 func (l *Log) Latest(ctx context.Context) (latest time.Time, err error) {
 	ctx, cancel := l.cfg.bounded(ctx)
 	defer cancel()
@@ -31,7 +31,7 @@ func (l *Log) Latest(ctx context.Context) (latest time.Time, err error) {
 	return latest, nil
 }
 
-// last is the time of a partition's last event, or zero.
+// last returns the time of a partition's last event, or zero.
 func (l *Log) last(ctx context.Context, at place) (last time.Time, err error) {
 	end, err := l.offset(ctx, at, atEnd)
 	if err != nil || end == 0 {
@@ -39,7 +39,7 @@ func (l *Log) last(ctx context.Context, at place) (last time.Time, err error) {
 	}
 	records, _, err := l.fetch(ctx, at, end-1)
 	if errors.Is(err, kerr.OffsetOutOfRange) {
-		return last, nil // all of it has expired
+		return last, nil // everything has expired
 	}
 	for _, r := range records {
 		if e, err := l.cfg.Event(r); err == nil && e.Time.After(last) {

@@ -11,12 +11,12 @@ import (
 	"knatter.dev/chat"
 )
 
-// maxGeneration is the last one that fits into a sequence.
+// maxGeneration is the highest generation that fits into a sequence.
 const maxGeneration = 31
 
-// extent is what a log has of chat.rooms.
+// extent is the extent of chat.rooms in a log.
 type extent struct {
-	log          string // the topic's identity: another one is another log
+	log          string // the topic's ID; another ID means another log
 	starts, ends []int64
 }
 
@@ -56,12 +56,12 @@ func extentOf(ctx context.Context, admin *kadm.Client) (e extent, err error) {
 	return e, nil
 }
 
-// Reconcile brings together the log and the stores that are projections of it: it is
-// [Recognize], and then takes the groups of functions back to where their stores are.
-// What a store lacks it is given again; what the log has no more is said. It must be
-// called before the functions' events are followed.
+// Reconcile makes the log and the stores projected from it agree: it calls [Recognize],
+// and then rewinds the groups of functions to where their stores are. The functions
+// then handle again what a store lacks; what the log no longer has is logged as an
+// error. It must be called before the dispatchers run.
 //
-// Errors: as those of Recognize; Conflict when a group has to go back and keeps its
+// Errors: those of Recognize; Conflict if a group has to be rewound but keeps its
 // members.
 func Reconcile(ctx context.Context, c Config, store chat.ProgressStore, events chat.EventStore, functions ...chat.EventFunction) (Config, error) {
 	c, err := Recognize(ctx, c, store, events)
@@ -72,17 +72,15 @@ func Reconcile(ctx context.Context, c Config, store chat.ProgressStore, events c
 }
 
 // Recognize returns the configuration with the log's generations. It must be called
-// before anything is appended. Processes that start at once may all call it: one of
-// them decides, and the others find what it has decided.
+// before anything is appended. Processes that start at the same time may all call it:
+// one of them decides, and the others find its decision.
 //
-// A log that is behind its stores begins a new generation, as what it logs from now
-// on would else get sequences that were given before: one that has lost its end, as
-// an unsynced one has after a power cut, and one that is another than it was, say an
-// empty one.
+// A log that is behind its stores begins a new generation, since it would otherwise use
+// sequences again. That is a log that has lost its end, as an unsynced one does in a
+// power cut, and a log that was replaced, for example by an empty one.
 //
-// Errors: Invalid when there is no generation left, or the brokers refuse us;
-// Unavailable, also when a new generation has to begin and the store is not ours to
-// write.
+// Errors: Invalid if no generation is left, or the brokers refuse us; Unavailable, also
+// if a new generation has to begin and the store is read-only for us.
 func Recognize(ctx context.Context, c Config, store chat.ProgressStore, events chat.EventStore) (Config, error) {
 	client, err := newClient(c)
 	if err != nil {
@@ -97,7 +95,8 @@ func Recognize(ctx context.Context, c Config, store chat.ProgressStore, events c
 		if err != nil {
 			return c, err
 		}
-		// Before the log's ends: what is applied meanwhile is logged before them.
+		// Read this before the log's ends: whatever is applied meanwhile is logged
+		// below them.
 		applied, err := store.Progress(ctx)
 		if err != nil {
 			return c, err
@@ -121,11 +120,12 @@ func Recognize(ctx context.Context, c Config, store chat.ProgressStore, events c
 		if chat.KindOf(err) != chat.Conflict {
 			return c, err
 		}
-		// Another process has: see what it found.
+		// Another process was faster: use what it decided.
 	}
 }
 
-// trust takes stores of a version that noted nothing to be where the groups are.
+// trust assumes that stores written by a version that noted no progress are where their
+// groups are.
 func trust(ctx context.Context, c Config, admin *kadm.Client, store chat.ProgressStore, events chat.EventStore) error {
 	found := errors.New("a message is stored")
 	if err := events.Scan(ctx, func([]chat.Event) error { return found }); !errors.Is(err, found) {
@@ -147,8 +147,8 @@ func trust(ctx context.Context, c Config, admin *kadm.Client, store chat.Progres
 	return store.Note(ctx, applied...)
 }
 
-// succeed is the lineage of a log, given what was known of it. configured is the
-// least number that the newest generation may have.
+// succeed returns the lineage of a log that follows a known one. configured is the
+// lowest number allowed for the newest generation.
 func succeed(ctx context.Context, known chat.Lineage, has extent, applied []chat.Applied, configured int) (chat.Lineage, error) {
 	highest := make([]chat.Sequence, len(has.ends))
 	newest := known.Newest()
@@ -164,7 +164,7 @@ func succeed(ctx context.Context, known chat.Lineage, has extent, applied []chat
 		l.Generations = []chat.Generation{{Number: configured}}
 	case known.Log != has.log:
 		number := max(newest+1, configured)
-		slog.WarnContext(ctx, "the log is another one than before: it begins a new generation, and what the functions had yet to handle of the other one is gone", slog.Int("generation", number))
+		slog.WarnContext(ctx, "the log was replaced: it begins a new generation, and what the functions had yet to handle of the old log is lost", slog.Int("generation", number))
 		l.Generations = []chat.Generation{{Number: number}}
 	case configured > known.Newest():
 		l.Generations = append(l.Generations[:len(l.Generations):len(l.Generations)], chat.Generation{Number: configured, From: has.ends})
@@ -179,7 +179,7 @@ func succeed(ctx context.Context, known chat.Lineage, has extent, applied []chat
 		}
 	}
 	if l.Newest() > maxGeneration {
-		return l, chat.Errorf(chat.Invalid, "the log is behind its store, and the last of %d generations is used up: export what is to stay, and begin with an empty log and an empty store", maxGeneration+1)
+		return l, chat.Errorf(chat.Invalid, "the log is behind its store, and all %d generations are used up: export what is to stay, and begin with an empty log and an empty store", maxGeneration+1)
 	}
 	return l, nil
 }

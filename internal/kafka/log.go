@@ -21,7 +21,7 @@ import (
 type Log struct {
 	client     *kgo.Client
 	cfg        Config
-	partitions atomic.Int32 // of chat.rooms; fixed once NewLog has seen them
+	partitions atomic.Int32 // of chat.rooms; fixed once NewLog knows them
 	deliveries atomic.Pointer[deliveriesTopic]
 	lag        lag
 	refused    refusing
@@ -33,23 +33,23 @@ var (
 	_ chat.Deliverer = (*Log)(nil)
 )
 
-// The producer's buffer. What doesn't fit is refused, see [Log.AppendAsync].
+// The producer's buffer. What does not fit is refused; see [Log.AppendAsync].
 const (
 	maxBuffered      = 50_000
 	maxBufferedBytes = 128 << 20
 
-	// maxChunk is how many records one call buffers at a time, so that one large
-	// call alone never fills the buffer.
+	// maxChunk is how many records one call buffers at a time, so that one large call
+	// alone never fills the buffer.
 	maxChunk = 1024
 
-	// metadataAge is how old the known partitions and leaders may be.
+	// metadataAge is the maximum age of cached partitions and leaders.
 	metadataAge = 10 * time.Second
 )
 
-// NewLog connects to the log. Brokers that are just starting, and a topic that is
-// just being made, it waits for, as long as an append may take. Errors: Unavailable
-// when the brokers cannot be reached or chat.rooms does not exist; Invalid when it has another number of
-// partitions than configured, or the brokers refuse us.
+// NewLog connects to the log. For as long as an append may take, it waits for brokers
+// that are starting and for a topic that is being created. Errors: Unavailable if the
+// brokers cannot be reached or chat.rooms does not exist; Invalid if chat.rooms has
+// another number of partitions than configured, or the brokers refuse us.
 func NewLog(ctx context.Context, c Config) (*Log, error) {
 	c = c.withDefaults()
 	l := &Log{cfg: c}
@@ -57,17 +57,17 @@ func NewLog(ctx context.Context, c Config) (*Log, error) {
 	client, err := newClient(c,
 		kgo.RequiredAcks(kgo.AllISRAcks()),
 		kgo.RecordPartitioner(l.partitioner()),
-		// A moment's lingering, and one request at a time, so that under load what
-		// arrives meanwhile makes the next one. Without, the requests of a busy
-		// connector are hardly larger than one event, and half of what it costs.
+		// Linger for a moment and send one request at a time, so that under load what
+		// arrives meanwhile makes the next request. Otherwise the requests of a busy
+		// connector hold little more than one event each, and cost twice as much.
 		kgo.ProducerLinger(time.Millisecond),
 		kgo.MaxProduceRequestsInflightPerBroker(1),
 		kgo.MaxBufferedRecords(maxBuffered),
 		kgo.MaxBufferedBytes(maxBufferedBytes),
 		kgo.ProducerBatchMaxBytes(maxRecord),
 		kgo.RecordDeliveryTimeout(c.Timeout),
-		// An answer in time matters more than knowing whether the broker has the
-		// record: who appends again does so with the same id.
+		// A timely answer matters more than knowing whether the broker has the record:
+		// whoever appends again does so with the same id.
 		kgo.AllowIdempotentProduceCancellation(),
 	)
 	if err != nil {
@@ -84,7 +84,7 @@ func NewLog(ctx context.Context, c Config) (*Log, error) {
 	return l, nil
 }
 
-// look finds out the number of partitions of chat.rooms, which places all rooms.
+// look reads the number of partitions of chat.rooms, which decides where rooms are.
 func (l *Log) look(ctx context.Context) error {
 	rooms, err := l.topic(ctx, chat.TopicRooms, 1)
 	if err != nil {
@@ -118,14 +118,14 @@ func (l *Log) Append(ctx context.Context, events ...*chat.Event) error {
 	return nil
 }
 
-// AppendAsync logs one event and returns at once; ctx carries values only. Events
-// of one stream are logged in the order of the calls. done is called exactly
-// once, from a goroutine of the client that must not be blocked: with nil after
-// e's Sequence was set, or with an error, which is Unavailable also when the
-// buffer is full. e must not be changed before.
+// AppendAsync logs one event and returns at once; it uses only the values of ctx.
+// Events of one stream are logged in the order of the calls. It calls done exactly
+// once, from a goroutine of the client that must not be blocked: with nil after e's
+// Sequence was set, or with an error. The error is Unavailable also if the buffer is
+// full. e must not be changed before that.
 func (l *Log) AppendAsync(ctx context.Context, e *chat.Event, done func(err error)) {
 	if !e.Stream.Valid() {
-		// The hop keeps the promise that done is never called by the caller itself.
+		// A new goroutine keeps the promise that the caller itself never calls done.
 		go done(chat.Errorf(chat.Invalid, "the event has no valid stream"))
 		return
 	}
@@ -148,8 +148,8 @@ func (l *Log) AppendAsync(ctx context.Context, e *chat.Event, done func(err erro
 // maxSignals is how many records may wait to be sent before signals are dropped.
 const maxSignals = 1000
 
-// Signal passes a signal on to whoever follows chat.signals. Nobody learns whether it got
-// there: it is dropped when the log is away or busy.
+// Signal sends a signal to the consumers of chat.signals. The caller does not learn
+// whether it got there: it is dropped if the log is unavailable or busy.
 func (l *Log) Signal(ctx context.Context, e *chat.Event) {
 	if l.client.BufferedProduceRecords() >= maxSignals {
 		return
@@ -171,7 +171,7 @@ func (l *Log) Deliver(ctx context.Context, deliveries []chat.Delivery) error {
 	records := make([]*kgo.Record, 0, len(deliveries))
 	for _, d := range deliveries {
 		if d.Connector < 0 || d.Connector >= connectors {
-			// No connector can follow a partition that doesn't exist. Failing would
+			// No connector can consume a partition that does not exist. Failing would
 			// keep the room's other connectors waiting forever.
 			slog.WarnContext(ctx, "delivery to a connector without a partition", slog.Int("connector", d.Connector), slog.Any("stream", d.Stream))
 			continue
@@ -181,9 +181,9 @@ func (l *Log) Deliver(ctx context.Context, deliveries []chat.Delivery) error {
 	return failure("deliver", l.produce(ctx, records))
 }
 
-// produce appends records and returns when all are acknowledged, with the first
-// error of any. A caller that gives up leaves its records to their fate: taking
-// them out of a batch would fail those of others with them.
+// produce appends records, and returns the first error when all are done. If ctx ends
+// first, the records remain in the buffer: removing them from a batch would fail the
+// other records in it.
 func (l *Log) produce(ctx context.Context, records []*kgo.Record) error {
 	for chunk := range slices.Chunk(records, maxChunk) {
 		if err := ctx.Err(); err != nil {
@@ -218,7 +218,7 @@ func (l *Log) produce(ctx context.Context, records []*kgo.Record) error {
 	return nil
 }
 
-// acked tells who wants to know that a record is acknowledged.
+// acked passes on that a record was acknowledged.
 func (l *Log) acked(r *kgo.Record) {
 	l.refused.remove(r)
 	if l.cfg.Acked != nil && r.Topic == chat.TopicRooms {
@@ -226,7 +226,7 @@ func (l *Log) acked(r *kgo.Record) {
 	}
 }
 
-// admit refuses an event while its partition has little room for what persist and
+// admit refuses an event if its partition has little room left beyond what persist and
 // index have yet to read. The system's own events are few, and pass. Errors:
 // Unavailable.
 func (l *Log) admit(e *chat.Event) error {
@@ -237,8 +237,8 @@ func (l *Log) admit(e *chat.Event) error {
 }
 
 // Ready reports whether events can be logged: a broker answers, persist and index are
-// not so far behind that events are refused, and the partitions of chat.rooms that took
-// none the last time take one now: a hidden one. Errors: Unavailable.
+// not too far behind, and the partitions of chat.rooms that refused the last event
+// accept a hidden one now. Errors: Unavailable.
 func (l *Log) Ready(ctx context.Context) error {
 	ctx, cancel := l.cfg.bounded(ctx)
 	defer cancel()
@@ -251,7 +251,7 @@ func (l *Log) Ready(ctx context.Context) error {
 	return failure("append", l.produce(ctx, l.refused.probes(int(l.partitions.Load()))))
 }
 
-// Connectors is how many connectors there can be: the partitions of
+// Connectors returns how many connectors there can be: the number of partitions of
 // chat.deliveries. Errors: Unavailable.
 func (l *Log) Connectors(ctx context.Context) (int, error) {
 	ctx, cancel := l.cfg.bounded(ctx)
@@ -259,7 +259,7 @@ func (l *Log) Connectors(ctx context.Context) (int, error) {
 	return l.connectors(ctx)
 }
 
-// connectors remembers the answer for metadataAge: every delivery asks.
+// connectors caches the answer for metadataAge, since every delivery needs it.
 func (l *Log) connectors(ctx context.Context) (int, error) {
 	if known := l.deliveries.Load(); known != nil && time.Since(known.asked) < metadataAge {
 		return known.partitions, nil
@@ -273,22 +273,21 @@ func (l *Log) connectors(ctx context.Context) (int, error) {
 	return len(t.Partitions), nil
 }
 
-// deliveriesTopic is how many partitions chat.deliveries had when asked.
+// deliveriesTopic is the cached number of partitions of chat.deliveries.
 type deliveriesTopic struct {
 	partitions int
 	asked      time.Time
 }
 
-// Close waits for what is being appended, at most the configured timeout, and
-// disconnects.
+// Close waits for pending appends, for at most the configured timeout, and disconnects.
 func (l *Log) Close() {
 	ctx, cancel := l.cfg.bounded(context.Background())
 	defer cancel()
-	_ = l.client.Flush(ctx) // what cannot be flushed fails with its own error
+	_ = l.client.Flush(ctx) // appends that cannot be flushed fail with their own errors
 	l.client.Close()
 }
 
-// topic is a topic as it was at most age ago.
+// topic returns what is known about a topic, at most age old.
 func (l *Log) topic(ctx context.Context, name string, age time.Duration) (kmsg.MetadataResponseTopic, error) {
 	req := kmsg.NewMetadataRequest()
 	t := kmsg.NewMetadataRequestTopic()

@@ -13,19 +13,19 @@ import (
 	"knatter.dev/chat"
 )
 
-// refusing are the partitions of chat.rooms that did not take the last event that they
-// were given: a disk is full, or too few replicas are there.
+// refusing holds the partitions of chat.rooms that refused the last event appended to
+// them: a disk is full, or too few replicas are in sync.
 type refusing struct {
-	some       atomic.Bool // so that appending costs nothing while there are none
+	some       atomic.Bool // makes appends cheap while there are none
 	mu         sync.Mutex
 	partitions map[int32]bool
 }
 
-// probeSize is more than a full disk takes to the end of what a file has of it.
+// probeSize is larger than the free rest that a file may have on a full disk.
 const probeSize = 8 << 10
 
-// add notes that a record was not taken. What is at fault with the record itself, or
-// with too many of them, is not the partition's.
+// add notes that a record was refused. Faults of the record itself, or of a full
+// buffer, do not count.
 func (f *refusing) add(r *kgo.Record, err error) {
 	if r.Topic != chat.TopicRooms || errors.Is(err, kgo.ErrMaxBuffered) || errors.Is(err, kerr.MessageTooLarge) {
 		return
@@ -39,7 +39,7 @@ func (f *refusing) add(r *kgo.Record, err error) {
 	f.some.Store(true)
 }
 
-// remove notes that a record was taken.
+// remove notes that a record was accepted.
 func (f *refusing) remove(r *kgo.Record) {
 	if !f.some.Load() || r.Topic != chat.TopicRooms {
 		return
@@ -50,8 +50,8 @@ func (f *refusing) remove(r *kgo.Record) {
 	f.some.Store(len(f.partitions) > 0)
 }
 
-// probes are hidden events, one for each partition that refused, of all that there
-// are; nobody does anything with them.
+// probes returns hidden events, one for each partition that refused. No function
+// handles them.
 func (f *refusing) probes(partitions int) []*kgo.Record {
 	if !f.some.Load() {
 		return nil
@@ -67,7 +67,7 @@ func (f *refusing) probes(partitions int) []*kgo.Record {
 	return records
 }
 
-// streamIn is a stream of ours in a partition.
+// streamIn returns a stream of ours in a partition.
 func streamIn(partition int32, partitions int) chat.StreamID {
 	for n := 0; ; n++ {
 		if stream := chat.StreamID(fmt.Sprint("log-", n)); partitionOf(stream, partitions) == partition {

@@ -16,9 +16,9 @@ import (
 	"knatter.dev/chat"
 )
 
-// SASL is how a client proves who it is: by PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512.
-// password is called for each connection, so that it may change while the client
-// runs. Errors: Invalid for another mechanism.
+// SASL returns a mechanism by which a client authenticates: PLAIN, SCRAM-SHA-256 or
+// SCRAM-SHA-512. It calls password for each connection, so that the password may change
+// while the client runs. Errors: Invalid for any other mechanism.
 func SASL(mechanism, user string, password func() (string, error)) (sasl.Mechanism, error) {
 	asScram := func(context.Context) (scram.Auth, error) {
 		pass, err := password()
@@ -35,28 +35,28 @@ func SASL(mechanism, user string, password func() (string, error)) (sasl.Mechani
 			return plain.Auth{User: user, Pass: pass}, err
 		}), nil
 	}
-	return nil, chat.Errorf(chat.Invalid, "%q is no SASL mechanism: PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", mechanism)
+	return nil, chat.Errorf(chat.Invalid, "unknown SASL mechanism %q: want PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512", mechanism)
 }
 
-// TLS is how a client knows the brokers, and they it: by the authorities whose
-// certificates are in the file ca, or the system's if it is "", and by the
-// certificate and key in the files cert and key, or none if both are "". These two
-// are read for each connection, so that they may be renewed while the client runs.
-// Errors: Invalid.
+// TLS returns a client's configuration for TLS. Brokers are verified by the authorities
+// in the file ca, or the system's if ca is "". The client authenticates by the
+// certificate and key in the files cert and key, or not at all if both are "". These
+// two files are read for each connection, so that they may be renewed while the client
+// runs. Errors: Invalid.
 func TLS(ca, cert, key string) (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS12}
 	if ca != "" {
 		pem, err := os.ReadFile(ca)
 		if err != nil {
-			return nil, chat.Errorf(chat.Invalid, "certificates of authorities: %w", err)
+			return nil, chat.Errorf(chat.Invalid, "CA certificates: %w", err)
 		}
 		c.RootCAs = x509.NewCertPool()
 		if !c.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, chat.Errorf(chat.Invalid, "%s holds no certificate", ca)
+			return nil, chat.Errorf(chat.Invalid, "%s has no certificate", ca)
 		}
 	}
 	if (cert == "") != (key == "") {
-		return nil, chat.Errorf(chat.Invalid, "a client's certificate and its key come together")
+		return nil, chat.Errorf(chat.Invalid, "a client certificate needs its key, and a key its certificate")
 	}
 	if cert != "" {
 		load := func() (*tls.Certificate, error) {
@@ -64,14 +64,14 @@ func TLS(ca, cert, key string) (*tls.Config, error) {
 			return &pair, err
 		}
 		if _, err := load(); err != nil {
-			return nil, chat.Errorf(chat.Invalid, "client's certificate: %w", err)
+			return nil, chat.Errorf(chat.Invalid, "client certificate: %w", err)
 		}
 		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return load() }
 	}
 	return c, nil
 }
 
-// refused are the brokers' answers that no repetition mends.
+// refused are answers of brokers that retrying does not change.
 var refused = []error{
 	kerr.SaslAuthenticationFailed,
 	kerr.UnsupportedSaslMechanism,
@@ -80,9 +80,9 @@ var refused = []error{
 	kerr.GroupAuthorizationFailed,
 }
 
-// startFailure is as failure, for the start of a process: there a certificate or a
-// password that isn't taken is a mistake of who configured it, and said so. Later
-// it is Unavailable, as what is being handled is not at fault.
+// startFailure is like failure, for the start of a process. At that time a refused
+// certificate or password is a configuration mistake, and reported as one. Later it is
+// Unavailable, since it is not the fault of the event being handled.
 func startFailure(what string, err error) error {
 	for _, r := range refused {
 		if errors.Is(err, r) {
@@ -90,7 +90,7 @@ func startFailure(what string, err error) error {
 		}
 	}
 	var unknown *tls.CertificateVerificationError
-	var alert *net.OpError // how crypto/tls tells what the other side objects to
+	var alert *net.OpError // how crypto/tls reports an alert of the other side
 	if errors.As(err, &unknown) || errors.As(err, &alert) && alert.Op == "remote error" {
 		return chat.Errorf(chat.Invalid, "%s: no TLS connection: %w", what, err)
 	}

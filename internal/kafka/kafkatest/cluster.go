@@ -1,5 +1,5 @@
-// Package kafkatest runs a real broker, franz-go's kfake, inside a test; or gives
-// it one that runs already.
+// Package kafkatest runs a real broker, franz-go's kfake, inside a test, or gives the
+// test one that is already running.
 package kafkatest
 
 import (
@@ -11,8 +11,8 @@ import (
 	"knatter.dev/chat/internal/kafka"
 )
 
-// Start runs a broker with all topics, until the test ends. If KNATTER_TEST_BROKERS
-// names brokers, the test gets those, with the topics made anew.
+// Start runs a broker with all topics until the test ends. If KNATTER_TEST_BROKERS
+// names brokers, the test gets those instead, with newly created topics.
 func Start(t testing.TB) kafka.Config {
 	t.Helper()
 	c := Empty(t)
@@ -22,7 +22,7 @@ func Start(t testing.TB) kafka.Config {
 	return c
 }
 
-// Empty is as Start, without topics.
+// Empty is like [Start], without topics.
 func Empty(t testing.TB) kafka.Config {
 	t.Helper()
 	if c, ok := external(t); ok {

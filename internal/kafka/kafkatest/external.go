@@ -19,14 +19,14 @@ import (
 	"knatter.dev/chat/internal/open"
 )
 
-// marker is a topic that says that the log is there for tests: whoever has a chat
-// on these brokers doesn't lose it by an environment variable.
+// marker is the topic that marks brokers as being for tests, so that nobody loses a
+// chat to an environment variable.
 const marker = "knatter.tests"
 
-// external are the brokers that KNATTER_TEST_BROKERS names, if it does, to be
-// reached as the other variables of [open.LogConfig] say. The test has them to
-// itself until it ends, also among those of other packages, and finds no topics
-// and groups there.
+// external returns the brokers that KNATTER_TEST_BROKERS names, if it is set,
+// configured by the other variables of [open.LogConfig]. The test has the brokers to
+// itself until it ends, also among tests of other packages, and finds no topics and
+// groups on them.
 func external(t testing.TB) (kafka.Config, bool) {
 	t.Helper()
 	brokers := os.Getenv("KNATTER_TEST_BROKERS")
@@ -51,7 +51,7 @@ func external(t testing.TB) (kafka.Config, bool) {
 	return c, true
 }
 
-// alone waits until no other test has the brokers.
+// alone waits until no other test uses the brokers.
 func alone(t testing.TB) {
 	t.Helper()
 	lock, err := os.Create(filepath.Join(os.TempDir(), "knatter-test-brokers.lock"))
@@ -64,7 +64,7 @@ func alone(t testing.TB) {
 	}
 }
 
-// clean deletes what tests before have left.
+// clean deletes what earlier tests have left.
 func clean(t testing.TB, c kafka.Config) {
 	t.Helper()
 	client, err := kgo.NewClient(c.Options()...)
@@ -113,8 +113,8 @@ func clean(t testing.TB, c kafka.Config) {
 	}
 }
 
-// disband deletes the group; one whose members have not been seen to leave still has
-// them until their time is up.
+// disband deletes a group. A group whose members have not left properly keeps them
+// until their session times out.
 func disband(t testing.TB, admin *kadm.Client, group string) {
 	t.Helper()
 	for {
@@ -129,7 +129,7 @@ func disband(t testing.TB, admin *kadm.Client, group string) {
 	}
 }
 
-// gone waits until no broker knows the topics any more.
+// gone waits until no broker knows the topics any longer.
 func gone(t testing.TB, client *kgo.Client, topics []string) {
 	t.Helper()
 	for _, broker := range client.DiscoveredBrokers() {
