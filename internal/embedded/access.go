@@ -15,25 +15,24 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/plain"
 )
 
-// Whoever is on the machine can connect to the log's port, not only who started
-// us. So there are two kinds of clients: who knows the log's secret may do anything,
-// and everybody else is a guest, who reads. What a guest may do is kfake's to decide, by
-// ACLs; it asks everybody to log in, so the connection of each client begins with
-// the log-in of a guest, of which the client sees nothing (conn.go), and a client that
-// knows the secret logs in over it.
+// Every user of the machine can connect to the log's port. So there are two kinds of
+// clients: those that know the log's secret may do anything, and all others are guests,
+// who read. kfake decides by ACLs what guests may do. It requires every client to log
+// in, so the connection of each client begins with the log-in of a guest, which the
+// client does not see (conn.go). A client that knows the secret logs in over that.
 
-// User is the one who may do anything, with the log's secret as password.
+// User is the user who may do anything. The password is the log's secret.
 const User = "knatter"
 
 const (
-	guest     = ""               // how guests are logged in
-	principal = "User:ANONYMOUS" // and who kfake takes that for
+	guest     = ""               // the name with which guests are logged in
+	principal = "User:ANONYMOUS" // and the principal that kfake makes of it
 
-	// ownGroups begin the names of groups that are closed to guests: of our
-	// functions, and of other programs that want to be left alone.
+	// ownGroups are prefixes of the names of groups that are closed to guests: the
+	// groups of our functions, and those of other programs that want to be left alone.
 	ownGroups = "knatter-"
 
-	topics = "chat." // begin the names of topics that guests read
+	topics = "chat." // prefix of the topics that guests may read
 
 	// A connection may log in again only within what it was logged in for; never mind
 	// how long that is.
@@ -50,7 +49,7 @@ var unserved = []kmsg.Key{
 	kmsg.DescribeShareGroupOffsets, kmsg.AlterShareGroupOffsets, kmsg.DeleteShareGroupOffsets,
 }
 
-// access are the options that say who may do what.
+// access returns the options that control access.
 func (b *Broker) access() []kfake.Opt {
 	versions := kversion.Tip()
 	for _, key := range unserved {
@@ -71,8 +70,8 @@ func (b *Broker) access() []kfake.Opt {
 	return opts
 }
 
-// grant lets guests read. It is asked for as other clients would: kfake takes ACLs as
-// options only where it begins a new directory.
+// grant lets guests read. It sends the request that other clients would: kfake takes
+// ACLs as options only for a new directory.
 func (b *Broker) grant() error {
 	if b.private {
 		return nil
@@ -101,7 +100,7 @@ func (b *Broker) grant() error {
 	return err
 }
 
-// reading is an ACL about what guests read.
+// reading returns an ACL for what guests read.
 func reading(of kmsg.ACLResourceType, name string, pattern kmsg.ACLResourcePatternType, permission kmsg.ACLPermissionType) kmsg.CreateACLsRequestCreation {
 	return kmsg.CreateACLsRequestCreation{
 		ResourceType: of, ResourceName: name, ResourcePatternType: pattern,
@@ -112,7 +111,7 @@ func reading(of kmsg.ACLResourceType, name string, pattern kmsg.ACLResourcePatte
 // Secret is the password of [User].
 func (b *Broker) Secret() string { return b.secret }
 
-// SASL is how our own clients log in.
+// SASL returns the mechanism by which our own clients log in.
 func (b *Broker) SASL() sasl.Mechanism {
 	return plain.Auth{User: User, Pass: b.secret}.AsMechanism()
 }

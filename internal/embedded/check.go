@@ -21,20 +21,19 @@ import (
 	"knatter.dev/chat/internal/sealed"
 )
 
-// check goes through a directory of data: the log in it, and what is noted beside.
+// check inspects a data directory: the log in it, and what is noted beside the log.
 type check struct {
 	data     string // the directory
-	log      string // of it
+	log      string // the log's directory
 	known    bool   // the ledger was there
 	count    uint64 // of its documents
 	places   Places
 	problems []damage.Problem
 }
 
-// Check looks whether the log in a directory, and what is noted of it in the one
-// around it, is as it was written, without
-// changing anything. All problems that it finds can be mended, some at a loss. Nothing
-// may have the log open.
+// Check checks that the log in a directory, and the notes about it in the surrounding
+// one, are as they were written. It changes nothing. All problems that it finds can be
+// repaired, some with a loss. No process may have the log open.
 //
 // Errors: those of reading.
 func Check(dir string) ([]damage.Problem, error) {
@@ -59,11 +58,11 @@ func Check(dir string) ([]damage.Problem, error) {
 	return c.problems, nil
 }
 
-// Prepare mends what loses nothing, and removes what the log makes anew or what
-// means nothing after a restart, so that damage in it doesn't matter. What it mended
-// is logged. The log must be locked.
+// Prepare repairs what can be repaired without a loss, and removes what the log
+// recreates, or what means nothing after a restart, so that damage there does not
+// matter. It logs its repairs. The caller must hold the lock of the log.
 //
-// Errors: Unavailable, naming the file, when mending would lose something.
+// Errors: Unavailable, naming the file, if a repair would lose something.
 func Prepare(dir string) error {
 	problems, err := Check(dir)
 	if err != nil {
@@ -89,7 +88,8 @@ func Prepare(dir string) error {
 	return nil
 }
 
-// derived files hold what the segments say too, or what clients of before knew.
+// derived files repeat what the segments say, or hold what clients of earlier processes
+// knew.
 var derived = []string{
 	"partitions/*/snapshot.json", "pids.log", "seq_windows.json", "session_state.json",
 	"acls.json", "sasl.json", "quotas.json", "broker_configs.json",
@@ -99,7 +99,7 @@ func (c *check) found(file, what, loss string, mend func() error) {
 	c.problems = append(c.problems, damage.Problem{File: file, What: what, Loss: loss, Mend: mend})
 }
 
-// readPlaces reads the ledger, and from the groups' file what was handled since.
+// readPlaces reads the ledger, and from the groups' file what has been handled since.
 func (c *check) readPlaces() error {
 	path := filepath.Join(c.data, ledgerName)
 	f, err := os.Open(path)
@@ -116,8 +116,7 @@ func (c *check) readPlaces() error {
 	return nil
 }
 
-// gone is about a log that is not there. Whoever has handled all of it needs it no
-// more.
+// gone checks a log that is missing. If everything in it was handled, nobody needs it.
 func (c *check) gone() {
 	var lost []string
 	for p, end := range c.places.Ends {
@@ -137,8 +136,8 @@ func (c *check) gone() {
 	})
 }
 
-// loss says what is lost if a partition of the rooms has not the events of a range
-// of offsets, which is nothing if they were handled.
+// loss says what is lost if a partition of chat.rooms lacks the events of a range of
+// offsets: nothing, if they were handled.
 func (c *check) loss(partition int, from, to int64) string {
 	from = max(from, at(c.places.Handled, partition))
 	if from >= to {
@@ -147,7 +146,7 @@ func (c *check) loss(partition int, from, to int64) string {
 	return fmt.Sprintf("%d events, at offsets %d to %d of partition %d of %s", to-from, from, to-1, partition, chat.TopicRooms)
 }
 
-// meta checks the file by which kfake knows that there is a log.
+// meta checks the file by which kfake recognizes a log.
 func (c *check) meta() error {
 	path := filepath.Join(c.log, "meta.json")
 	data, err := os.ReadFile(path)
@@ -159,13 +158,13 @@ func (c *check) meta() error {
 		Version int
 	}
 	if string(data) == current || json.Unmarshal(data, &meta) == nil && meta.Version > 1 && meta.Version < 100 {
-		return nil // a newer version is for kfake to refuse
+		return nil // kfake itself refuses newer versions
 	}
 	c.found(path, state(data), "", func() error { return replace(path, []byte(current)) })
 	return nil
 }
 
-// state says what is wrong with a file that holds data.
+// state says what is wrong with a data file.
 func state(data []byte) string {
 	if data == nil {
 		return "it is missing"
@@ -173,14 +172,15 @@ func state(data []byte) string {
 	return "it is damaged"
 }
 
-// groups checks the file of what was committed: entries of a length, a checksum, a
-// version and JSON. What comes after a damaged one is not read, so the groups go on
-// from where they were at that time, and later commits must not be written behind it.
+// groups checks the file of committed offsets. Its entries have a length, a checksum, a
+// version and JSON. kfake does not read what follows a damaged entry, so the groups
+// would resume from where they were then, and later commits must not be written after
+// it.
 func (c *check) groups() error {
 	path := filepath.Join(c.log, "groups.log")
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // they begin at the start
+		return nil // the groups begin at the start
 	} else if err != nil {
 		return err
 	}
@@ -213,7 +213,7 @@ func (c *check) groups() error {
 	return nil
 }
 
-// topics checks the list of topics against the copy of it.
+// topics checks the list of topics against its copy.
 func (c *check) topics() error {
 	path := filepath.Join(c.log, "topics.json")
 	data, err := os.ReadFile(path)
@@ -261,7 +261,7 @@ type topicEntry struct {
 	Configs    map[string]string
 }
 
-// topicList reads a list of topics, and whether it is one.
+// topicList reads a list of topics, and reports whether it is valid.
 func topicList(data []byte) (map[string]topicEntry, bool) {
 	var list struct {
 		Version int
@@ -277,7 +277,7 @@ func topicList(data []byte) (map[string]topicEntry, bool) {
 	return byName, true
 }
 
-// includes reports whether a list has all topics of another one, as they are there.
+// includes reports whether a list has all topics of another one, unchanged.
 func includes(all, some map[string]topicEntry) bool {
 	for name, t := range some {
 		has := all[name]
@@ -290,8 +290,8 @@ func includes(all, some map[string]topicEntry) bool {
 
 const topicsCopy = "log.topics"
 
-// KeepTopics keeps a copy of the list of topics, from which it can be put back. It
-// is called when the topics are as they should be.
+// KeepTopics keeps a copy of the list of topics, from which the list can be restored.
+// It is called when the topics are as they should be.
 func KeepTopics(dir string) error {
 	document, err := os.ReadFile(filepath.Join(dir, "topics.json"))
 	if err != nil {
@@ -305,7 +305,7 @@ func KeepTopics(dir string) error {
 	return replace(path, copied)
 }
 
-// partitionOf reads the name of a partition's directory.
+// partitionOf parses the name of a partition's directory.
 func partitionOf(name string) (topic string, partition int, ok bool) {
 	dash := strings.LastIndexByte(name, '-')
 	if dash < 0 {
@@ -319,7 +319,7 @@ func partitionOf(name string) (topic string, partition int, ok bool) {
 	return topic, partition, err == nil && partition >= 0
 }
 
-// partitions checks the segments of all partitions that there are or should be.
+// partitions checks the segments of all partitions that exist or should exist.
 func (c *check) partitions() error {
 	root := filepath.Join(c.log, "partitions")
 	dirs, err := os.ReadDir(root)
@@ -340,7 +340,7 @@ func (c *check) partitions() error {
 	for _, name := range slices.Compact(names) {
 		topic, partition, ok := partitionOf(name)
 		if !ok {
-			continue // topics has said so
+			continue // topics has reported it
 		}
 		p := partitionCheck{check: c, dir: filepath.Join(root, name), topic: topic, partition: partition}
 		if err := p.run(); err != nil {
@@ -350,7 +350,7 @@ func (c *check) partitions() error {
 	return nil
 }
 
-// end is up to where a partition must reach, and whether that is known.
+// end returns the offset that a partition must reach, and reports whether it is known.
 func (c *check) end(topic string, partition int) (int64, bool) {
 	switch topic {
 	case chat.TopicRooms:
@@ -361,11 +361,11 @@ func (c *check) end(topic string, partition int) (int64, bool) {
 	return 0, false
 }
 
-// ClusterID is what the embedded log calls itself.
+// ClusterID is the cluster ID of the embedded log.
 const ClusterID = "knatter"
 
-// groupEntry is the first entry in the groups' file, and its size with its head, 0
-// if it is damaged or there is none.
+// groupEntry returns the first entry in the groups' file and its size including its
+// head, which is 0 if the entry is damaged or missing.
 func groupEntry(data []byte) (entry []byte, size int) {
 	const head, version = 8, 2
 	if len(data) < head+version {
@@ -382,7 +382,7 @@ func groupEntry(data []byte) (entry []byte, size int) {
 	return covered[version:], int(head + length)
 }
 
-// Used reports whether there has been a log in a directory of data.
+// Used reports whether a data directory has, or had, a log.
 func Used(data string) bool {
 	_, err := os.Stat(filepath.Join(data, ledgerName))
 	return err == nil

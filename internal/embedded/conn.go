@@ -31,30 +31,30 @@ func (l *listener) Accept() (net.Conn, error) {
 	return newConn(c.(*listen.Conn), l.b), nil
 }
 
-// conn is a client's connection as kfake has it. It watches the requests go by, and
-// holds back the answers to appends, and those that bring events, until they are
-// synced. kfake answers one request of a connection before it turns to the next, each
-// by one Write.
+// conn is a client's connection, as kfake sees it. It observes the requests, and holds
+// back answers to appends, and answers with events, until what they are about is
+// synced. kfake answers one request of a connection before it reads the next, each with
+// one Write.
 //
-// Until its client has shown the log's secret it is a guest's.
+// A connection is a guest's until its client has shown the log's secret.
 type conn struct {
 	*listen.Conn
 	b    *Broker
 	once sync.Once
 
-	// Used by the reading goroutine alone.
+	// Used by the reading goroutine only.
 	head  scanner // of the requests
-	ahead []byte  // that kfake has yet to read
+	ahead []byte  // not yet read by kfake
 	login login
 
 	mu   sync.Mutex
-	held []held // requests that have yet to be answered, in order
+	held []held // unanswered requests, in order
 }
 
 // held is a request whose answer may have to wait for a sync.
 type held struct {
 	correlation int32
-	fetch       int16 // the version of a fetch; -1 of an append
+	fetch       int16 // version of a fetch; -1 for an append
 }
 
 func newConn(c *listen.Conn, b *Broker) *conn {
@@ -69,7 +69,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	if len(c.ahead) == 0 && !c.login.done.Load() {
 		if err := c.readGuest(); err != nil {
 			if !errors.Is(err, io.EOF) && !errors.Is(err, net.ErrClosed) {
-				slog.Debug("a client of the log is turned away", slog.Any("error", err))
+				slog.Debug("refused a client of the log", slog.Any("error", err))
 			}
 			return 0, err
 		}
@@ -86,7 +86,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// readGuest reads one request ahead.
+// readGuest reads ahead by one request.
 func (c *conn) readGuest() error {
 	var size [4]byte
 	if _, err := io.ReadFull(c.Conn, size[:]); err != nil {
@@ -104,7 +104,7 @@ func (c *conn) readGuest() error {
 	if _, err := io.ReadFull(c.Conn, request); err != nil {
 		return err
 	}
-	c.SetIdle(false) // who makes room for others is who asked for nothing for longest
+	c.SetIdle(false) // the connection that is idle longest makes room for others
 	c.SetIdle(true)
 	if err := c.login.note(request); err != nil {
 		return err
@@ -120,10 +120,10 @@ func (c *conn) readGuest() error {
 	return nil
 }
 
-// pass is told of each request before kfake has it.
+// pass sees each request before kfake does.
 func (c *conn) pass(request []byte) error {
 	if len(request) < 2 || kmsg.RequestForKey(int16(binary.BigEndian.Uint16(request))) == nil {
-		return errors.New("no request that there is") // which kfake does not survive
+		return errors.New("not a valid request") // which kfake does not survive
 	}
 	if c.b.syncer == nil {
 		return nil
@@ -154,26 +154,26 @@ func (c *conn) Write(p []byte) (int, error) {
 	}
 	if c.waits(p) {
 		if err := c.b.syncer.wait(); err != nil {
-			return 0, err // kfake drops the connection: who appended was not told that it is done
+			return 0, err // kfake closes the connection, so the append stays unacknowledged
 		}
 	}
 	return c.Conn.Write(p)
 }
 
-// Close implements net.Conn. kfake closes the connection of a client that it doesn't
-// let in; that client is told why.
+// Close implements net.Conn. kfake closes the connection of a client that it refuses;
+// the client gets the reason.
 func (c *conn) Close() error {
 	c.once.Do(func() {
 		if a := c.login.next(); (a.kind == step || a.kind == lastStep) && !c.b.stopped() {
 			_ = c.SetWriteDeadline(time.Now().Add(time.Second))
-			_, _ = c.Conn.Write(a.refusal()) // it may have gone
+			_, _ = c.Conn.Write(a.refusal()) // the client may be gone
 		}
 	})
 	return c.Conn.Close()
 }
 
-// waits reports whether an answer has to wait for a sync: that to an append, and one
-// with events. Nobody follows what a power cut may take.
+// waits reports whether an answer has to wait for a sync: an answer to an append, or
+// one with events. Nobody may see what a power cut could take back.
 func (c *conn) waits(answer []byte) bool {
 	if len(answer) < 8 {
 		return false
@@ -185,22 +185,22 @@ func (c *conn) waits(answer []byte) bool {
 	if at >= 0 {
 		fetch = c.held[at].fetch
 	}
-	c.held = c.held[at+1:] // those before will not be answered
+	c.held = c.held[at+1:] // earlier ones get no answer
 	c.mu.Unlock()
 	return at >= 0 && (fetch < 0 || c.b.free.brings(answer[8:], fetch))
 }
 
-// maxRequest is how many bytes a request may have, as Kafka has it.
+// maxRequest is the maximum size of a request in bytes, as in Kafka.
 const maxRequest = 100 << 20
 
-// headBytes are enough of a request for its first topic's name.
+// headBytes is enough of a request to include its first topic's name.
 const headBytes = 512
 
-// scanner finds the beginning of each request in a stream of them, at its end.
+// scanner finds the beginning of each request in a stream of requests.
 type scanner struct {
 	size    [4]byte
-	sized   int    // bytes of size that have come
-	left    int    // bytes of the request that have yet to come
+	sized   int    // bytes of the size field read so far
+	left    int    // bytes of the request still to come
 	request []byte // its beginning
 }
 
@@ -235,14 +235,14 @@ func (s *scanner) scan(p []byte, each func(request []byte) error) error {
 	return nil
 }
 
-// free knows what needs no sync.
+// free decides what needs no sync.
 type free struct {
-	ids atomic.Pointer[map[[16]byte]bool] // of the passing topics
+	ids atomic.Pointer[map[[16]byte]bool] // of the transient topics
 }
 
-// durable reports whether a request is an append whose answer has to wait for a sync:
-// any, unless it is to one topic alone, and that is a passing one; and the request's
-// correlation id. An append that wants no answer is none.
+// durable reports whether a request is an append whose answer has to wait for a sync,
+// and returns the request's correlation id. That is any append that wants an answer,
+// except one to a transient topic alone.
 func (f *free) durable(request []byte) (correlation int32, ok bool) {
 	r := kbin.Reader{Src: request}
 	key, version := r.Int16(), r.Int16()
@@ -267,7 +267,7 @@ func (f *free) durable(request []byte) (correlation int32, ok bool) {
 		return correlation, false
 	}
 	ids := f.ids.Load()
-	if version < 13 || ids == nil { // topics by name: not our clients
+	if version < 13 || ids == nil { // topics by name, which our clients do not use
 		return correlation, true
 	}
 	topics := r.CompactArrayLen()
@@ -275,8 +275,8 @@ func (f *free) durable(request []byte) (correlation int32, ok bool) {
 	return correlation, topics != 1 || !r.Ok() || !(*ids)[id]
 }
 
-// brings reports whether an answer to a fetch has records of a topic that does not
-// pass.
+// brings reports whether an answer to a fetch has records of a topic that is not
+// transient.
 func (f *free) brings(answer []byte, version int16) bool {
 	fetched := kmsg.FetchResponse{Version: version}
 	if fetched.IsFlexible() {

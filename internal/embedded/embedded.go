@@ -1,14 +1,14 @@
-// Package embedded is the log inside a process: franz-go's kfake, and what a log
-// that people rely on needs beside it: who may use its directory, whether what is in
-// it is whole, and that what it acknowledges stays.
+// Package embedded runs the log inside a process. It is franz-go's kfake, and what a
+// log that people rely on needs in addition: it controls who may use its directory,
+// checks that the files are whole, and keeps what it has acknowledged.
 //
-// kfake writes an event to a file before it acknowledges it, which the end of the
-// process doesn't undo, but a power cut does. It can sync each batch, in the one
-// goroutine that does everything: at 2,000 messages/s of 2 KB the median until
-// receipt went from 22 to 408 ms. So the syncing is done here, between kfake and
-// its clients: an answer to an append is held back until the files that it was
-// written to are synced, and so is one that brings events to who follows the log. What gathers meanwhile, of all connections, shares the
-// next round.
+// kfake writes an event to a file before it acknowledges it. That survives the end of
+// the process, but not a power cut. kfake can sync each batch, in the one goroutine
+// that does everything: at 2,000 messages/s of 2 KB, the median time until receipt went
+// from 22 to 408 ms. So the syncing is done here, between kfake and its clients: an
+// answer to an append is held back until the files that it was written to are synced,
+// and so is an answer that has events for a consumer. Whatever gathers meanwhile, on
+// all connections, shares the next round.
 package embedded
 
 import (
@@ -26,17 +26,17 @@ import (
 	"knatter.dev/chat/internal/listen"
 )
 
-// Options say how the log is kept. The zero value is in memory.
+// Options configure the log. The zero value keeps it in memory.
 type Options struct {
 	Dir    string // "" for memory
-	Keep   int64  // bytes of each partition of chat.rooms, 0 for all; what persist and index have yet to read is kept too
-	NoSync bool   // acknowledge what a power cut would lose
+	Keep   int64  // bytes to keep of each partition of chat.rooms, 0 for all; what persist and index have yet to read is always kept
+	NoSync bool   // acknowledge events that a power cut could lose
 
-	// Private is a log that nobody reads without its secret; else everybody on the
-	// machine may. Nobody writes without it.
+	// Private denies reading to clients without the log's secret. Otherwise everybody
+	// on the machine may read. Writing always takes the secret.
 	Private bool
 
-	sync func(*os.File) error // instead of the file's own, for tests
+	sync func(*os.File) error // replaces the file's own Sync in tests
 }
 
 // Broker is the embedded log.
@@ -54,11 +54,11 @@ type Broker struct {
 	guests  *guests
 }
 
-// passing are the topics that nobody reads after a restart, so what is
-// acknowledged of them needs no sync.
+// passing are the transient topics: nobody reads them after a restart, so what is
+// acknowledged in them needs no sync.
 var passing = []string{chat.TopicSignals, chat.TopicDeliveries}
 
-// Start starts the log. It is to be stopped by Close.
+// Start starts the log. The caller must call Close.
 func Start(o Options) (*Broker, error) {
 	opts := []kfake.Opt{
 		kfake.NumBrokers(1),
@@ -71,7 +71,7 @@ func Start(o Options) (*Broker, error) {
 		if b.lock, err = Lock(o.Dir); err != nil {
 			return nil, err
 		}
-		// kfake makes files that everybody may read, with the secret in one of them.
+		// kfake makes files readable by everybody, one of them with the secret.
 		err := os.Chmod(o.Dir, 0o700)
 		if err == nil {
 			err = Prepare(o.Dir)
@@ -93,7 +93,7 @@ func Start(o Options) (*Broker, error) {
 	}
 	if err := b.grant(); err != nil {
 		b.cluster.Close()
-		return nil, errors.Join(fmt.Errorf("embedded log: what readers may do: %w", err), b.release())
+		return nil, errors.Join(fmt.Errorf("embedded log: access of readers: %w", err), b.release())
 	}
 	if o.Keep > 0 {
 		t := &trimmer{b: b, keep: o.Keep, marks: make(map[int32]*marks)}
@@ -102,7 +102,7 @@ func Start(o Options) (*Broker, error) {
 	return b, nil
 }
 
-// release lets go of the directory.
+// release unlocks the directory.
 func (b *Broker) release() (err error) {
 	if b.syncer != nil {
 		err = b.syncer.close()
@@ -124,8 +124,9 @@ func (b *Broker) listen(network, address string) (net.Listener, error) {
 	return &listener{Listener: listen.New(ln, connections()), b: b}, nil
 }
 
-// connections are as many as our own clients need, and some: guests make room for
-// others, so they never keep anybody out. Each of our own is two files.
+// connections is the maximum number of connections: as many as our own clients need,
+// and some more. Guests make room for others, so they never keep anybody out. Each
+// connection of our own takes two files.
 func connections() listen.Limits {
 	total := maxConnections
 	if all := listen.Defaults().Total; all > 0 {
@@ -148,8 +149,8 @@ func (b *Broker) stopped() bool {
 	}
 }
 
-// Settle is to be called when the topics are there: it makes that they are there
-// after a power cut too. What is appended before waits for a sync of everything.
+// Settle must be called when the topics exist. It makes sure that they survive a power
+// cut. Until then every append waits for a sync of everything.
 func (b *Broker) Settle() (err error) {
 	if b.dir != "" {
 		if err := KeepTopics(b.dir); err != nil {
@@ -172,20 +173,19 @@ func (b *Broker) Settle() (err error) {
 	return b.syncer.settle()
 }
 
-// Addrs are the addresses of the log, host:port.
+// Addrs returns the addresses of the log, as host:port.
 func (b *Broker) Addrs() []string { return b.cluster.ListenAddrs() }
 
-// Acked notes that an event was acknowledged: the next start makes sure that the log
-// still has it.
+// Acked notes that an event was acknowledged. The next start checks that the log still
+// has it.
 func (b *Broker) Acked(partition int32, offset int64) {
-	if b.ledger != nil && b.syncer != nil { // what is not synced may be lost: that is what --no-sync says
+	if b.ledger != nil && b.syncer != nil { // with --no-sync, events may be lost
 		b.ledger.Acked(partition, offset)
 	}
 }
 
-// Err tells why nothing can be acknowledged any more, until a new start: a sync
-// has failed, and after that nobody can say what is on the disk. Errors:
-// Unavailable.
+// Err returns the reason why nothing can be acknowledged until a restart: a sync has
+// failed, after which nobody knows what is on the disk. Errors: Unavailable.
 func (b *Broker) Err() error {
 	if b.syncer == nil {
 		return nil
@@ -193,10 +193,10 @@ func (b *Broker) Err() error {
 	return b.syncer.failure()
 }
 
-// Close stops the log. What it has was synced.
+// Close stops the log. Everything in it is synced before.
 func (b *Broker) Close() error {
 	close(b.stop)
-	b.running.Wait() // kfake has no answers after its end
+	b.running.Wait() // after its end kfake answers nothing
 	if b.ledger != nil {
 		b.ledger.Stop()
 	}
@@ -204,7 +204,7 @@ func (b *Broker) Close() error {
 	return b.release()
 }
 
-// Trim drops what a partition of chat.rooms has below an offset.
+// Trim drops the records of a partition of chat.rooms below an offset.
 func (b *Broker) Trim(partition int32, offset int64) error {
 	return b.cluster.DeleteRecords(chat.TopicRooms, partition, offset)
 }

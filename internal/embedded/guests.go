@@ -14,15 +14,15 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// What guests may ask for, all together; their connections take turns.
+// Limits of what all guests together may request. Their connections take turns.
 const (
 	guestRequest  = 64 << 10         // bytes
 	guestAnswer   = 1 << 20          // bytes of events; one batch of them may be larger
 	guestWait     = 30 * time.Second // for events to come
-	guestRate     = 500              // requests a second, but for logging in
-	guestTurn     = time.Second      // for a request's turn to come
-	guestGroups   = 64               // that they join or commit to
-	guestMetadata = 128              // bytes, with an offset that is committed
+	guestRate     = 500              // requests a second, without those for logging in
+	guestTurn     = time.Second      // maximum wait for a request's turn
+	guestGroups   = 64               // groups that they join or commit to
+	guestMetadata = 128              // bytes committed with an offset
 )
 
 type guests struct {
@@ -36,8 +36,8 @@ func newGuests() *guests {
 	return &guests{rate: rate.NewLimiter(guestRate, guestRate), groups: make(map[string]bool)}
 }
 
-// turn waits until one more request may be handled, or until stop. Errors: when that
-// would take too long.
+// turn waits until one more request may be handled, or stop is closed. Errors: when the
+// wait would be too long.
 func (g *guests) turn(stop <-chan struct{}) error {
 	r := g.rate.Reserve()
 	delay := r.Delay()
@@ -54,8 +54,9 @@ func (g *guests) turn(stop <-chan struct{}) error {
 	return nil
 }
 
-// admit returns a request as kfake may have it, when it may: what would cost too much
-// is made less where the protocol leaves that to the broker. Errors: when it may not.
+// admit returns the request to pass to kfake. It reduces what would cost too much,
+// where the protocol leaves that to the broker. Errors: when the request is not
+// allowed.
 func (g *guests) admit(request []byte, stop <-chan struct{}) ([]byte, error) {
 	h, err := readHeader(request)
 	if err != nil {
@@ -103,24 +104,24 @@ func (g *guests) admit(request []byte, stop <-chan struct{}) ([]byte, error) {
 			return nil, err
 		}
 		return request, g.join(r.Group)
-	case *kmsg.ProduceRequest: // will be refused, but who wants no answer isn't told
+	case *kmsg.ProduceRequest: // would be refused, but without an answer the client would not learn that
 		if _, durable := new(free).durable(request); !durable {
-			return nil, errors.New("appends without an answer")
+			return nil, errors.New("append without an answer")
 		}
 	case *kmsg.SASLAuthenticateRequest:
 		if err := r.ReadFrom(body); err != nil {
 			return nil, err
 		}
-		// kfake takes "" for the password of whom it doesn't know.
+		// For an unknown user, kfake would compare the password with "".
 		if bytes.HasSuffix(r.SASLAuthBytes, []byte{0}) {
-			return nil, errors.New("logs in without a password")
+			return nil, errors.New("log-in without a password")
 		}
 	}
 	return request, nil
 }
 
-// join counts a group that a guest uses. Our own are closed to it, so they don't
-// count.
+// join counts a group that a guest uses. Our own groups are closed to guests, so they
+// do not count.
 func (g *guests) join(group string) error {
 	if strings.HasPrefix(group, ownGroups) {
 		return nil
@@ -128,7 +129,7 @@ func (g *guests) join(group string) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !g.groups[group] && len(g.groups) >= guestGroups {
-		return fmt.Errorf("readers without the log's secret have %d groups already", guestGroups)
+		return fmt.Errorf("clients without the log's secret already use %d groups", guestGroups)
 	}
 	g.groups[group] = true
 	return nil
@@ -136,20 +137,20 @@ func (g *guests) join(group string) error {
 
 // header is the beginning of a request.
 type header struct {
-	request     kmsg.Request // of its kind and version, otherwise empty
+	request     kmsg.Request // of the right kind and version, otherwise empty
 	correlation int32
-	body        []byte // what follows
+	body        []byte // the rest
 }
 
-// readHeader reads the beginning of a request. Errors: when kfake could not, which
-// does not survive a kind of request that it doesn't know.
+// readHeader parses the beginning of a request. Errors: if kfake could not read it,
+// since kfake panics on kinds of requests that it does not know.
 func readHeader(request []byte) (h header, err error) {
 	r := kbin.Reader{Src: request}
 	key, version := r.Int16(), r.Int16()
 	h.correlation = r.Int32()
 	r.NullableString() // the client's id
 	if h.request = kmsg.RequestForKey(key); h.request == nil {
-		return h, fmt.Errorf("no such request: %d", key)
+		return h, fmt.Errorf("unknown request: %d", key)
 	}
 	h.request.SetVersion(version)
 	if h.request.IsFlexible() {

@@ -15,14 +15,14 @@ import (
 	"knatter.dev/chat/internal/sealed"
 )
 
-// Places are how far the partitions of the log's rooms are.
+// Places says how far the partitions of chat.rooms are.
 type Places struct {
-	Ends    []int64 `json:"ends"`    // after the last event that was acknowledged
-	Handled []int64 `json:"handled"` // up to where the stores have all
-	Dead    int64   `json:"dead"`    // after the last dead letter
+	Ends    []int64 `json:"ends"`    // offsets after the last acknowledged event
+	Handled []int64 `json:"handled"` // offsets below which the stores have everything
+	Dead    int64   `json:"dead"`    // offset after the last dead letter
 }
 
-// LookAt tells how far a log is that runs.
+// LookAt returns the places of a running log.
 func LookAt(cluster *kfake.Cluster) Places {
 	var places Places
 	for _, p := range cluster.PartitionInfos(chat.TopicRooms) {
@@ -44,7 +44,7 @@ func LookAt(cluster *kfake.Cluster) Places {
 	return places
 }
 
-// at is the element of a partition, or 0.
+// at returns the element of a partition, or 0.
 func at(of []int64, partition int) int64 {
 	if partition < len(of) {
 		return of[partition]
@@ -52,7 +52,7 @@ func at(of []int64, partition int) int64 {
 	return 0
 }
 
-// raise sets the element of a partition, if it is lower.
+// raise sets the element of a partition if it is lower.
 func raise(of *[]int64, partition int, to int64) {
 	for len(*of) <= partition {
 		*of = append(*of, 0)
@@ -66,10 +66,10 @@ const (
 	placesPause = time.Second
 )
 
-// Ledger notes beside the log, in a file of its own, how far it is: without, nobody
-// could tell a log that has lost its end from one that never had it. It is not
-// synced; what it says was true when it was written, so after a power cut the log
-// has at least that.
+// Ledger records, in a file beside the log, how far the log is. Without it nobody could
+// distinguish a log that has lost its end from one that never had it. The file is not
+// synced. What it says was true when it was written, so after a power cut the log has
+// at least that.
 type Ledger struct {
 	f      *os.File
 	slots  *sealed.File
@@ -79,13 +79,13 @@ type Ledger struct {
 	wake   chan struct{}
 	mu     sync.Mutex
 	places Places
-	dirty  bool // since it was written
-	unseen bool // acknowledged since look was asked
+	dirty  bool // changed since it was written
+	unseen bool // events were acknowledged since the last call of look
 }
 
-// OpenLedger begins the ledger of a log that has started. look tells how far the
-// log is and what was handled; it is asked at the beginning, at the end, and each
-// second in which something was acknowledged.
+// OpenLedger opens the ledger of a log that has started. It calls look for how far the
+// log is and what was handled: at the beginning, at the end, and once in each second in
+// which something was acknowledged.
 func OpenLedger(dir string, look func() Places) (*Ledger, error) {
 	places := look()
 	f, err := os.OpenFile(filepath.Join(dir, ledgerName), os.O_CREATE|os.O_RDWR, 0o600)
@@ -134,7 +134,7 @@ func (l *Ledger) run(ctx context.Context) {
 			l.ask()
 		}
 		if err := l.write(); err != nil {
-			slog.Warn("the log's ledger cannot be written", slog.Any("error", err))
+			slog.Warn("writing the log's ledger failed", slog.Any("error", err))
 		}
 		select {
 		case <-ctx.Done():
@@ -143,7 +143,7 @@ func (l *Ledger) run(ctx context.Context) {
 	}
 }
 
-// ask brings the places up to date.
+// ask updates the places.
 func (l *Ledger) ask() {
 	l.mu.Lock()
 	unseen := l.unseen
@@ -163,7 +163,7 @@ func (l *Ledger) ask() {
 	l.dirty, l.unseen = true, l.unseen || behind
 }
 
-// write writes the places, if they have changed.
+// write writes the places if they have changed.
 func (l *Ledger) write() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -175,20 +175,20 @@ func (l *Ledger) write() error {
 	return err
 }
 
-// Stop ends what Acked began, and takes the places as they are at the end. The log
-// must still be running.
+// Stop ends the goroutine of the ledger, and reads the places a last time. The log must
+// still be running.
 func (l *Ledger) Stop() {
 	l.stop()
 	<-l.ended
 	l.places, l.dirty = l.look(), true
 }
 
-// Close writes what Stop has taken. The log must be on the disk by now.
+// Close writes the places as of Stop. By now the log must be on the disk.
 func (l *Ledger) Close() error {
 	return errors.Join(l.write(), l.f.Sync(), l.f.Close())
 }
 
-// savePlaces writes the places that a check has changed.
+// savePlaces writes places that a check has changed.
 func (c *check) savePlaces() error {
 	f, err := os.OpenFile(filepath.Join(c.data, ledgerName), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {

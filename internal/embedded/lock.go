@@ -10,9 +10,9 @@ import (
 	"knatter.dev/chat"
 )
 
-// Lock keeps other processes from the log in a directory, which it creates if need
-// be, until it is closed or the process ends. Two brokers that append to the same
-// files would overwrite each other's records.
+// Lock locks the directory of a log, which it creates if needed, until the result is
+// closed or the process ends. Two brokers that append to the same files would overwrite
+// each other's records.
 //
 // Errors: Unavailable, naming the directory.
 func Lock(dir string) (io.Closer, error) {

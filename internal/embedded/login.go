@@ -10,14 +10,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// login follows how the client of a connection logs in: first as a guest, without
-// knowing it, and then perhaps with the log's secret.
+// login tracks how the client of a connection logs in: first as a guest, unnoticed by
+// the client, and then perhaps with the log's secret.
 type login struct {
-	done  atomic.Bool // it is no guest any more
-	steps int         // that are left of the log-in that has begun; used by the reading goroutine alone
+	done  atomic.Bool // not a guest any longer
+	steps int         // steps left of the current log-in; used by the reading goroutine only
 
 	mu    sync.Mutex
-	asked []ask // what a guest has yet to be answered, in order
+	asked []ask // a guest's unanswered requests, in order
 }
 
 // ask is a request of a guest.
@@ -31,12 +31,12 @@ type askKind int
 
 const (
 	anything askKind = iota
-	ours             // of which the client knows nothing
+	ours             // sent by us; the client does not know of it
 	step             // of a log-in
 	lastStep
 )
 
-// welcome are the requests that log in a guest.
+// welcome returns the requests that log in a guest.
 func (l *login) welcome() []byte {
 	l.asked = []ask{{kind: ours}, {kind: ours}}
 	handshake := kmsg.NewPtrSASLHandshakeRequest()
@@ -48,10 +48,10 @@ func (l *login) welcome() []byte {
 	return slices.Concat(f.AppendRequest(nil, handshake, 0), f.AppendRequest(nil, auth, 0))
 }
 
-// steps are how many times a client speaks to log in.
+// steps is the number of messages in which a client logs in.
 var steps = map[string]int{"PLAIN": 1, "SCRAM-SHA-256": 2, "SCRAM-SHA-512": 2}
 
-// note notes a guest's request that will be answered.
+// note notes a guest's request that will get an answer.
 func (l *login) note(request []byte) error {
 	h, err := readHeader(request)
 	if err != nil {
@@ -77,7 +77,7 @@ func (l *login) note(request []byte) error {
 	return nil
 }
 
-// next is what a guest is answered next.
+// next returns the kind of the guest's next answer.
 func (l *login) next() (a ask) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -88,7 +88,7 @@ func (l *login) next() (a ask) {
 	return a
 }
 
-// accepted reports whether the answer to a log-in says that it was right.
+// accepted reports whether the answer to a log-in means success.
 func (a ask) accepted(answer []byte) bool {
 	const sizeAndCorrelation = 8
 	resp := a.answer()
@@ -102,7 +102,7 @@ func (a ask) accepted(answer []byte) bool {
 	return resp.ReadFrom(body) == nil && resp.ErrorCode == 0
 }
 
-// refusal is the answer to a log-in that was wrong.
+// refusal returns the answer to a failed log-in.
 func (a ask) refusal() []byte {
 	resp := a.answer()
 	resp.ErrorCode = kerr.SaslAuthenticationFailed.Code

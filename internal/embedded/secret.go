@@ -12,14 +12,14 @@ import (
 	"strings"
 )
 
-// SecretFile is where in the directory of data the log's secret is. It is a password
-// and nothing else, so that other programs can be pointed to the file.
+// SecretFile is the name of the file with the log's secret in the data directory. It
+// holds the password and nothing else, so that other programs can read it directly.
 const SecretFile = "log.secret"
 
 const secretBytes = 32
 
-// secretOf has the secret of the log in a directory. It is made when there is none, and
-// anew when others could read it. "" is a log in memory.
+// secretOf returns the secret of the log in a directory. It creates one if there is
+// none, and replaces one that others could read. For a log in memory it returns "".
 func secretOf(dir string) (string, error) {
 	if dir == "" {
 		return newSecret(), nil
@@ -31,13 +31,13 @@ func secretOf(dir string) (string, error) {
 	case err != nil:
 		return "", err
 	case runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0:
-		slog.Warn("others could read the log's secret, so it gets a new one", slog.String("file", path))
+		slog.Warn("replaced the log's secret, which others could read", slog.String("file", path))
 	default:
 		data, err := os.ReadFile(path)
 		if secret, ok := readSecret(data); ok || err != nil {
 			return secret, err
 		}
-		slog.Warn("the log's secret was damaged, so it gets a new one", slog.String("file", path))
+		slog.Warn("replaced the log's secret, which was damaged", slog.String("file", path))
 	}
 	secret := newSecret()
 	return secret, replace(path, []byte(secret+"\n"))
@@ -49,8 +49,8 @@ func newSecret() string {
 	return base64.RawURLEncoding.EncodeToString(secret)
 }
 
-// readSecret reads what is in a secret's file, and whether it is one. What is too
-// short to be one, or empty, must not let anybody in.
+// readSecret reads a secret from its file, and reports whether it is valid. A secret
+// that is empty or too short must not admit anybody.
 func readSecret(data []byte) (string, bool) {
 	secret := strings.TrimRight(string(data), "\r\n")
 	decoded, err := base64.RawURLEncoding.DecodeString(secret)
@@ -62,7 +62,7 @@ func (c *check) secret() error {
 	path := filepath.Join(c.data, SecretFile)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil // the next start makes one
+		return nil // the next start creates one
 	} else if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ const (
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// batch is a whole batch of records in a segment.
+// batch is a complete batch of records in a segment.
 type batch struct {
 	pos, size int
 	first     int64 // offset, as it says
@@ -66,8 +66,8 @@ func nextBatch(data []byte, pos int) (batch, bool) {
 	return batch{}, false
 }
 
-// batches are the whole batches of a segment, in order. One whose length alone is
-// damaged ends where the next one begins.
+// batches returns the complete batches of a segment, in order. A batch of which only
+// the length is damaged ends where the next one begins.
 func batches(data []byte) (found []batch) {
 	for pos := 0; pos < len(data); {
 		b, ok := batchAt(data, pos, 0)
@@ -95,14 +95,14 @@ func appendBatch(dst, data []byte, b batch, first int64) []byte {
 	head := dst[at:]
 	binary.BigEndian.PutUint64(head, uint64(first))
 	binary.BigEndian.PutUint32(head[atLength:], uint32(b.size-lengthFrom))
-	binary.BigEndian.PutUint32(head[atEpoch:], 0) // there is one broker: it always leads
+	binary.BigEndian.PutUint32(head[atEpoch:], 0) // the only broker always leads
 	head[atMagic] = currentFormat
 	return dst
 }
 
-// appendFiller appends batches that stand for lost offsets, so that those after them keep
-// theirs. Each holds one hidden event, the last of them, as partitions begin with:
-// who follows the log passes over it.
+// appendFiller appends batches in place of lost offsets, so that later offsets remain.
+// Each has one hidden event, the last of its offsets, of the kind that partitions begin
+// with. Consumers of the log skip it.
 func appendFiller(dst []byte, from, to int64) []byte {
 	for ; to-from > math.MaxInt32; from += math.MaxInt32 {
 		dst = appendFiller(dst, from, from+math.MaxInt32)

@@ -20,22 +20,22 @@ import (
 	"knatter.dev/chat"
 )
 
-// syncer syncs the log's files in rounds: whoever waits gets the next one, which
-// syncs each partition's newest segment once, whatever was appended to it.
+// syncer syncs the log's files in rounds. Every waiter waits for the next round, which
+// syncs the newest segment of each partition once, however much was appended to it.
 //
-// Segments alone count. The index beside each is made of them when it is missing,
-// and where the groups are in the log the store knows better.
+// Only segments are synced. Indexes are recreated if they are missing, and the stores
+// know better than the groups' file what was handled.
 type syncer struct {
-	dir    string // of the log
+	dir    string // the log's directory
 	sync   func(*os.File) error
-	wake   chan struct{} // somebody waits
-	ended  chan struct{} // the goroutine has
+	wake   chan struct{} // signals that somebody waits
+	ended  chan struct{} // closed when the goroutine has ended
 	parts  map[string]*partition
-	parent *os.File // the partitions' directory; used by the goroutine alone, as parts
+	parent *os.File // the partitions' directory; like parts, used by the goroutine only
 
 	mu      sync.Mutex
 	waiting []chan<- error
-	err     error // of the sync that failed, after which nothing is acknowledged
+	err     error // of a failed sync, after which nothing is acknowledged
 	closed  bool
 }
 
@@ -53,8 +53,8 @@ func newSyncer(dir string, sync func(*os.File) error) *syncer {
 	return s
 }
 
-// wait returns when everything that was written before the call is synced.
-// Errors: Unavailable, when that is not known; then nothing will be any more.
+// wait returns when everything that was written before the call is synced. Errors:
+// Unavailable if that is unknown; then it remains so.
 func (s *syncer) wait() error {
 	done := make(chan error, 1)
 	s.mu.Lock()
@@ -97,16 +97,16 @@ func (s *syncer) run() {
 	}
 }
 
-// fail keeps the first error: after a failed sync the system may have forgotten
-// what it could not write, and would tell the next one that all is well.
+// fail keeps the first error. After a failed sync the system may have dropped what it
+// could not write, and the next sync would succeed nevertheless.
 func (s *syncer) fail(err error) error {
 	if err == nil {
 		return nil
 	}
-	slog.Error("the log cannot be synced, restart the process", slog.String("dir", s.dir), slog.Any("error", err))
+	slog.Error("syncing the log failed; restart the process", slog.String("dir", s.dir), slog.Any("error", err))
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.err = cmp.Or(s.err, chat.Errorf(chat.Unavailable, "the log in %s cannot be synced: %w", s.dir, err))
+	s.err = cmp.Or(s.err, chat.Errorf(chat.Unavailable, "syncing the log in %s: %w", s.dir, err))
 	return s.err
 }
 
@@ -131,7 +131,7 @@ func (s *syncer) syncDir(dir string) error {
 	return errors.Join(s.sync(d), d.Close())
 }
 
-// close syncs what there is and stops the syncer. The log must be closed.
+// close syncs the rest and stops the syncer. The log must be closed.
 func (s *syncer) close() error {
 	err := s.settle()
 	s.mu.Lock()
@@ -160,11 +160,11 @@ func (s *syncer) round() error {
 	return g.Wait()
 }
 
-// find looks which partitions there are.
+// find finds the partitions.
 func (s *syncer) find() (err error) {
 	if s.parent == nil {
 		if s.parent, err = os.Open(filepath.Join(s.dir, "partitions")); errors.Is(err, fs.ErrNotExist) {
-			return nil // nothing was appended yet
+			return nil // nothing appended yet
 		} else if err != nil {
 			return err
 		}
@@ -206,7 +206,7 @@ func list(d *os.File) ([]string, error) {
 	return d.Readdirnames(0)
 }
 
-// partition is what is synced of one partition.
+// partition tracks what is synced of one partition.
 type partition struct {
 	dir    string
 	open   *os.File // dir
@@ -215,8 +215,8 @@ type partition struct {
 	synced int64    // bytes of it
 }
 
-// round syncs what has come since the last one: the rest of the newest segment, and
-// those that were begun since, with the directory that has to name them.
+// round syncs what was written since the last round: the rest of the newest segment,
+// and segments begun since, with the directory that names them.
 func (p *partition) round(sync func(*os.File) error) (err error) {
 	if p.open == nil {
 		if p.open, err = os.Open(p.dir); errors.Is(err, fs.ErrNotExist) {
@@ -237,7 +237,7 @@ func (p *partition) round(sync func(*os.File) error) (err error) {
 	for _, base := range segmentsAfter(names, p.base) {
 		next, err := os.Open(filepath.Join(p.dir, strconv.FormatInt(base, 10)+".dat"))
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // trimmed away meanwhile
+			continue // trimmed meanwhile
 		} else if err != nil {
 			return err
 		}
@@ -253,8 +253,8 @@ func (p *partition) round(sync func(*os.File) error) (err error) {
 	return nil
 }
 
-// rest syncs what the newest segment has got since the last sync. A segment is
-// written by appending alone.
+// rest syncs what was appended to the newest segment since the last sync. Segments are
+// only ever appended to.
 func (p *partition) rest(sync func(*os.File) error) error {
 	if p.active == nil {
 		return nil
@@ -273,7 +273,7 @@ func (p *partition) rest(sync func(*os.File) error) error {
 	return nil
 }
 
-// segmentsAfter are the first offsets of the segments after one, in order.
+// segmentsAfter returns the first offsets of the segments after one, in order.
 func segmentsAfter(names []string, base int64) []int64 {
 	var bases []int64
 	for _, name := range names {

@@ -14,22 +14,22 @@ import (
 // trimEvery is how often the log is trimmed.
 const trimEvery = time.Second
 
-// fineness is how many parts of what is kept are told apart.
+// fineness is the number of steps into which the kept size is divided.
 const fineness = 64
 
-// trimmer keeps chat.rooms small. kfake would do it by itself, whoever has yet to
-// read what it drops.
+// trimmer limits the size of chat.rooms. kfake could do that itself, but would drop
+// records that a function has yet to read.
 type trimmer struct {
 	b     *Broker
 	keep  int64 // bytes of each partition
 	marks map[int32]*marks
 }
 
-// marks remember how many bytes a partition had been given up to some offsets.
+// marks records how many bytes a partition had received at some offsets.
 type marks struct {
 	all   []mark // rising
-	given int64  // bytes in all, at the last look
-	size  int64  // bytes that there were, at the last look
+	given int64  // bytes received in all, as last seen
+	size  int64  // bytes on disk, as last seen
 }
 
 type mark struct {
@@ -63,7 +63,7 @@ func (t *trimmer) trim() {
 			continue
 		}
 		if err := t.b.cluster.DeleteRecords(chat.TopicRooms, p.Partition, to); err != nil {
-			slog.Warn("the log cannot be trimmed", slog.Int("partition", int(p.Partition)), slog.Any("error", err))
+			slog.Warn("trimming the log failed", slog.Int("partition", int(p.Partition)), slog.Any("error", err))
 			continue
 		}
 		if p := t.b.cluster.PartitionInfo(chat.TopicRooms, p.Partition); p != nil {
@@ -72,8 +72,8 @@ func (t *trimmer) trim() {
 	}
 }
 
-// read is the offset of a partition that all have read below whose stores are made of
-// the log: what they have yet to read is held back.
+// read returns the offset below which all functions whose stores are projections of the
+// log have read a partition. What they have yet to read is kept.
 func (t *trimmer) read(partition int32) int64 {
 	least := int64(math.MaxInt64)
 	for _, f := range chat.EventFunctions {
@@ -89,7 +89,7 @@ func (t *trimmer) read(partition int32) int64 {
 	return least
 }
 
-// marksOf are the marks of a partition as its files tell them.
+// marksOf returns the marks of a partition according to its files.
 func (b *Broker) marksOf(partition int32) *marks {
 	m := new(marks)
 	if b.dir == "" {
@@ -117,8 +117,8 @@ func (b *Broker) marksOf(partition int32) *marks {
 	return m
 }
 
-// look takes in where a partition ends and how many bytes it has, and returns the
-// highest offset that is known to have at least what is kept behind it.
+// look updates the marks with a partition's end and size, and returns the highest
+// offset that is known to have at least the kept size after it.
 func (m *marks) look(end, size, keep int64) int64 {
 	m.given += max(size-m.size, 0)
 	m.size = size
