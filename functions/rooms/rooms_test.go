@@ -139,8 +139,8 @@ func (x *fixture) logged(stream chat.StreamID) (list []string) {
 	for _, e := range events {
 		var d struct {
 			chat.MemberData
-			Name    string
-			Changed any
+			Name    string `json:"name"`
+			Changed any    `json:"changed"`
 		}
 		if err := e.Decode(&d); err != nil {
 			x.Fatal(err)
