@@ -3,6 +3,7 @@ package chat
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Kind says what sort of failure an error is. It decides the HTTP status, the
@@ -30,6 +31,8 @@ type Error struct {
 	Reason string // which of the kind's, for programs, as in nickname-too-long; empty where the kind says it all
 	Detail string // for people; never holds message text or tokens
 	Err    error  // the cause, for logs; may be nil
+
+	After time.Duration // when the same may do, where that is known; for TooMany
 }
 
 // Errorf returns an *Error of the kind; format and args are as in fmt.Errorf,

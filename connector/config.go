@@ -11,6 +11,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/auth"
+	"knatter.dev/chat/internal/projection"
 )
 
 // LeastHeartbeat is the shortest time between pings: whether one is due is looked at as
@@ -83,6 +84,8 @@ type Log interface {
 	// stream, and calls done once: with nil when it is acknowledged and
 	// e.Sequence is set, or with the reason, Unavailable. It never blocks.
 	AppendAsync(ctx context.Context, e *chat.Event, done func(error))
+	// Tail is as in [chat.Log].
+	Tail(ctx context.Context, stream chat.StreamID) ([]chat.Event, error)
 	// End is the least sequence that an event of the stream could get that is logged
 	// after the call. Errors: Unavailable.
 	End(ctx context.Context, stream chat.StreamID) (chat.Sequence, error)
@@ -116,7 +119,7 @@ type Parts struct {
 	Signals   Signals
 	Follow    Follow
 	Deliverer chat.Deliverer // by which readiness is proved; nil: the log's Ready alone
-	Rooms     chat.RoomStore
+	Rooms     projection.Rooms
 	Store     func(context.Context) error // whether the stores can be read and written; nil for always
 	Accounts  Accounts                    // for nicknames of now; nil: as the tokens have them
 	Verifier  *auth.Verifier

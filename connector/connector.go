@@ -92,7 +92,15 @@ func New(cfg Config, parts Parts) (*Connector, error) {
 	c.prober = &prober{deliver: parts.Deliverer, log: parts.Log, self: cfg.Ordinal}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.hub = hub.New(c.ctx, c.log, cfg.Ordinal, c.logger)
-	c.publisher = &publisher{log: parts.Log, members: c.members, sent: newSent(), draining: c.draining.Load, frameBytes: cfg.FrameBytes}
+	rules := &rules{
+		hub: c.hub, log: parts.Log, store: parts.Rooms, slow: slow{functions: parts.Functions}, logger: c.logger,
+		rooms: make(map[chat.RoomID]*roomRules),
+	}
+	c.functions = maps.Clone(c.functions)
+	if f := c.functions["rooms"]; f != nil {
+		c.functions["rooms"] = changes{f, rules}
+	}
+	c.publisher = &publisher{log: parts.Log, members: c.members, rules: rules, sent: newSent(), draining: c.draining.Load, frameBytes: cfg.FrameBytes}
 	var err error
 	c.edge, err = edge.New(c.ctx, edge.Config{
 		Origins:               cfg.Origins,
@@ -102,7 +110,7 @@ func New(cfg Config, parts Parts) (*Connector, error) {
 		BodyBytes:             cfg.BodyBytes,
 		BodyTimeout:           cfg.BodyTimeout,
 		FunctionTimeout:       cfg.FunctionTimeout,
-	}, edge.Parts{Functions: parts.Functions, Web: parts.Web, Logger: c.logger})
+	}, edge.Parts{Functions: c.functions, Web: parts.Web, Logger: c.logger})
 	if err != nil {
 		c.cancel()
 		return nil, err
@@ -198,6 +206,7 @@ func (c *Connector) followDeliveries() {
 // client has.
 func (c *Connector) lost() {
 	c.hub.Lost()
+	c.publisher.rules.drop(true)
 	for _, s := range c.list() {
 		s.close(CloseDraining, "resume")
 	}
@@ -251,6 +260,8 @@ func (c *Connector) sweeps() {
 			c.members.departed.sweep()
 			if now.Sub(streams) >= streamSweepEvery {
 				streams = now
+				c.publisher.rules.drop(false)
+				c.publisher.rules.slow.sweep()
 				c.hub.Sweep()
 			}
 		}

@@ -67,7 +67,8 @@ func (in *inlet) publish(ctx *fasthttp.RequestCtx, r *http.Request, user chat.Us
 			return err
 		}
 	}
-	if err := in.publisher.appendAll(r.Context(), events, user); err != nil {
+	token, _ := auth.Bearer(r.Header.Get("Authorization"))
+	if err := in.publisher.appendAll(r.Context(), events, author{user: user, token: token}); err != nil {
 		return err
 	}
 	acks := make([]ackData, len(events))

@@ -15,8 +15,9 @@ type ackData struct {
 
 // publish logs a room event and answers when it is acknowledged.
 func (s *session) publish(e chat.Event) {
-	user, member := s.user(), s.subs.follows(e.Room)
-	if err := s.c.publisher.prepare(s.c.ctx, &e, user, member); err != nil {
+	by := s.author(e.Room)
+	user := by.user
+	if err := s.c.publisher.prepare(s.c.ctx, &e, by); err != nil {
 		s.refuse(e.ID, err)
 		return
 	}
@@ -25,11 +26,13 @@ func (s *session) publish(e chat.Event) {
 		return
 	}
 	if s.c.draining.Load() {
+		s.c.publisher.rules.slow.release(user, &e)
 		s.refused(e.ID, "", chat.Errorf(chat.Unavailable, "draining"))
 		return
 	}
 	s.pause(s.c.shares.room(e.Room, len(e.Data)))
 	if err := s.c.publisher.sent.note(user, &e); err != nil {
+		s.c.publisher.rules.slow.release(user, &e)
 		s.refuse(e.ID, err)
 		return
 	}
@@ -45,6 +48,14 @@ func (s *session) publish(e chat.Event) {
 		}
 		s.answered()
 	})
+}
+
+// author is the session's user as the sender of what is about a room.
+func (s *session) author(room chat.RoomID) author {
+	follows := s.subs.follows(room)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return author{user: s.claims.User, token: s.token, member: follows}
 }
 
 // acknowledge sends an ack. There is one for every event, so its data is put

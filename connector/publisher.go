@@ -12,28 +12,31 @@ import (
 type publisher struct {
 	log        Log
 	members    *members
+	rules      *rules
 	sent       *sent
 	draining   func() bool
 	frameBytes int
 }
 
 // prepare checks a client's event and stamps what is not the client's to say.
-// member is true when the user is known to be in the room. The event has a
-// sequence afterwards if it was acknowledged before: then it is not to be logged
-// again, whatever has happened since. Errors: Invalid, Forbidden, Conflict,
-// TooLarge, Unavailable.
-func (p *publisher) prepare(ctx context.Context, e *chat.Event, user chat.UserID, member bool) error {
-	if err := p.stamp(e, user); err != nil {
+// The event has a sequence afterwards if it was acknowledged before: then it is not to
+// be logged again, whatever has happened since. Errors: Invalid, Forbidden, Conflict,
+// TooLarge, TooMany, Unavailable.
+func (p *publisher) prepare(ctx context.Context, e *chat.Event, by author) error {
+	if err := p.stamp(e, by.user); err != nil {
 		return err
 	}
-	sequence, err := p.sent.known(user, e)
+	sequence, err := p.sent.known(by.user, e)
 	if err != nil {
 		return err
 	}
 	if e.Sequence = sequence; sequence != 0 {
 		return nil
 	}
-	return p.permit(ctx, e, user, member)
+	if err := p.permit(ctx, e, by); err != nil {
+		return err
+	}
+	return p.rules.check(ctx, e, by)
 }
 
 // stamp checks what a client's event says, and says what is not the client's to say.
@@ -54,13 +57,13 @@ func (p *publisher) stamp(e *chat.Event, user chat.UserID) error {
 	return nil
 }
 
-// permit refuses an event of who is not a member of its room. member is true when the
-// user is known to be one. Errors: Forbidden, Unavailable.
-func (p *publisher) permit(ctx context.Context, e *chat.Event, user chat.UserID, member bool) error {
-	if member {
+// permit refuses an event of who is not a member of its room. Errors: Forbidden,
+// Unavailable.
+func (p *publisher) permit(ctx context.Context, e *chat.Event, by author) error {
+	if by.member {
 		return nil
 	}
-	m, err := p.members.Membership(ctx, e.Room, user)
+	m, err := p.members.Membership(ctx, e.Room, by.user)
 	if err != nil && chat.KindOf(err) != chat.NotFound {
 		return chat.Errorf(chat.Unavailable, "membership: %w", err)
 	}
@@ -72,13 +75,19 @@ func (p *publisher) permit(ctx context.Context, e *chat.Event, user chat.UserID,
 
 // appendAll logs a user's events in their order, and gives them their sequences; when one
 // is against the rules none is logged. Errors: as prepare, Unavailable.
-func (p *publisher) appendAll(ctx context.Context, events []chat.Event, user chat.UserID) error {
+func (p *publisher) appendAll(ctx context.Context, events []chat.Event, by author) (err error) {
 	fresh := make([]*chat.Event, 0, len(events))
+	logging := false
+	defer func() {
+		if err != nil && !logging {
+			p.rules.slow.release(by.user, fresh...)
+		}
+	}()
 	for i := range events {
 		if events[i].Type.Signal() {
 			return chat.Errorf(chat.Invalid, "signals are sent over a socket")
 		}
-		if err := p.prepare(ctx, &events[i], user, false); err != nil {
+		if err := p.prepare(ctx, &events[i], by); err != nil {
 			return err
 		}
 		if events[i].Sequence == 0 {
@@ -88,14 +97,15 @@ func (p *publisher) appendAll(ctx context.Context, events []chat.Event, user cha
 	if p.draining() {
 		return chat.Errorf(chat.Unavailable, "draining")
 	}
-	if err := p.sent.note(user, fresh...); err != nil {
+	if err := p.sent.note(by.user, fresh...); err != nil {
 		return err
 	}
+	logging = true
 	if err := p.log.Append(ctx, fresh...); err != nil {
 		return err
 	}
 	for _, e := range fresh {
-		e.Sequence = p.sent.acked(user, e)
+		e.Sequence = p.sent.acked(by.user, e)
 	}
 	return nil
 }

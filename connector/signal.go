@@ -15,10 +15,10 @@ const (
 // signal passes a signal of the client's on. It is not acknowledged, and who is over the
 // rate hears nothing of it.
 func (s *session) signal(e chat.Event) {
-	user, member := s.user(), s.subs.follows(e.Room)
-	err := s.c.publisher.stamp(&e, user)
+	by := s.author(e.Room)
+	err := s.c.publisher.stamp(&e, by.user)
 	if err == nil {
-		err = s.c.publisher.permit(s.c.ctx, &e, user, member)
+		err = s.c.publisher.permit(s.c.ctx, &e, by)
 	}
 	if err != nil {
 		s.refuse(e.ID, err)

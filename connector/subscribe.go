@@ -346,6 +346,7 @@ func (f *subscriptions) onOwn(d *hub.Delivery) {
 		return
 	}
 	if d.Type.Member() {
+		f.s.c.publisher.rules.changed(e.Room, f.s.user())
 		f.task(func() { f.review(e.Room) })
 		return
 	}

@@ -27,6 +27,9 @@ func New(baseURL string) *Client {
 	return &Client{BaseURL: strings.TrimRight(baseURL, "/"), HTTP: &http.Client{Timeout: 30 * time.Second}}
 }
 
+// problems begins the types of the server's problems.
+const problems = "https://knatter.dev/problems/"
+
 // User is a person as others see them. Email is only known of oneself.
 type User struct {
 	ID       chat.UserID `json:"id"`
@@ -134,11 +137,21 @@ func unavailable(ctx context.Context, err error) error {
 // problem is the error of a problem document (RFC 9457).
 func problem(status int, body []byte) error {
 	var p struct {
-		Title  string `json:"title"`
-		Detail string `json:"detail"`
+		Type   string  `json:"type"`
+		Title  string  `json:"title"`
+		Detail string  `json:"detail"`
+		After  float64 `json:"retryAfter"`
 	}
 	_ = json.Unmarshal(body, &p) // a proxy's page instead of a problem: the status says enough
-	return chat.Errorf(kindOf(status), "%s", cmp.Or(p.Detail, p.Title, http.StatusText(status), "unknown status"))
+	e := &chat.Error{
+		Kind:   kindOf(status),
+		Detail: cmp.Or(p.Detail, p.Title, http.StatusText(status), "unknown status"),
+		After:  time.Duration(p.After * float64(time.Second)),
+	}
+	if rest, ok := strings.CutPrefix(p.Type, problems); ok {
+		_, e.Reason, _ = strings.Cut(rest, "/")
+	}
+	return e
 }
 
 // kindOf is the kind that the server gives a status for.
@@ -171,6 +184,9 @@ func kindOf(status int) chat.Kind {
 func passing(err error) bool {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return false
+	}
+	if e, ok := errors.AsType[*chat.Error](err); ok && e.After > 0 {
+		return false // slow mode: when to send it again is the user's to say
 	}
 	return !chat.KindOf(err).Never()
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strconv"
 
 	"github.com/valyala/fasthttp"
 
@@ -33,6 +34,9 @@ func problem(ctx *fasthttp.RequestCtx, logger *slog.Logger, err error) {
 	}
 	if p.Status == http.StatusUnauthorized {
 		ctx.Response.Header.Set("WWW-Authenticate", "Bearer")
+	}
+	if p.RetryAfter > 0 {
+		ctx.Response.Header.Set("Retry-After", strconv.Itoa(p.RetryAfter))
 	}
 	if err := write(ctx, "application/problem+json", p.Status, p); err != nil {
 		logger.Error("answer", "error", err)

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"math"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"knatter.dev/chat"
@@ -20,6 +22,8 @@ type Problem struct {
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail,omitempty"`
+
+	RetryAfter int `json:"retryAfter,omitempty"` // in seconds
 }
 
 // problems has the stable type URIs. They are names, not addresses to fetch. An error's
@@ -61,6 +65,7 @@ func ProblemOf(err error) Problem {
 		if e.Reason != "" {
 			p.Type += "/" + e.Reason
 		}
+		p.RetryAfter = int(math.Ceil(e.After.Seconds()))
 	}
 	return p
 }
@@ -74,6 +79,9 @@ func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	if p.Status == http.StatusUnauthorized && w.Header().Get("WWW-Authenticate") == "" {
 		w.Header().Set("WWW-Authenticate", "Bearer") // required with each 401 (RFC 9110)
+	}
+	if p.RetryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(p.RetryAfter))
 	}
 	write(w, "application/problem+json", p.Status, p)
 }

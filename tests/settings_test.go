@@ -1,0 +1,205 @@
+package tests
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"knatter.dev/chat"
+	"knatter.dev/chat/connector/client"
+)
+
+// Changes changes a room's settings.
+func (p *Person) Changes(room chat.RoomID, change client.RoomChange) client.Room {
+	p.t.Helper()
+	r, err := p.ChangeRoom(p.t.Context(), room, change)
+	if err != nil {
+		p.t.Fatalf("%s cannot change the room: %v", p.User.Nickname, err)
+	}
+	return r
+}
+
+// Posts sends a message over HTTP.
+func (p *Person) Posts(room chat.RoomID, id, text string) error {
+	_, err := p.Post(p.t.Context(), chat.Event{ID: id, Source: "/x", Type: chat.MessagePosted, Room: room, Data: []byte(`{"text":"` + text + `"}`)})
+	return err
+}
+
+// Edits, React and Says are what somebody does in a room.
+func (w *Wire) Edits(room chat.RoomID, message chat.Sequence, text string) string {
+	w.t.Helper()
+	return w.Sends(chat.MessageEdited, room, map[string]any{"message": message, "text": text})
+}
+
+// Reacts adds a reaction.
+func (w *Wire) Reacts(room chat.RoomID, message chat.Sequence) string {
+	w.t.Helper()
+	return w.Sends(chat.ReactionAdded, room, map[string]any{"message": message, "emoji": "👍"})
+}
+
+// IsForbidden wants an event refused with 403, whatever else comes before.
+func (w *Wire) IsForbidden(id string) {
+	w.t.Helper()
+	if r := w.refusal(); r.Event != id || r.Status != http.StatusForbidden {
+		w.t.Errorf("%s is answered by %+v, want 403", id, r)
+	}
+}
+
+// IsTooEarly wants an event refused by slow mode, for up to so many seconds.
+func (w *Wire) IsTooEarly(id string, seconds int) {
+	w.t.Helper()
+	if r := w.refusal(); r.Event != id || r.Status != http.StatusTooManyRequests || r.RetryAfter <= seconds-100 || r.RetryAfter > seconds {
+		w.t.Errorf("%s is answered by %+v, want 429 and to try again after %d s", id, r, seconds)
+	}
+}
+
+func (w *Wire) refusal() (r struct {
+	refusal
+	RetryAfter int `json:"retryAfter"`
+}) {
+	w.t.Helper()
+	for {
+		e := w.Next()
+		switch e.Type {
+		case chat.Refused:
+			if err := e.Decode(&r); err != nil {
+				w.t.Fatal(err)
+			}
+			return r
+		case chat.Ack:
+			w.t.Fatalf("not refused: %s", e.Data)
+		}
+	}
+}
+
+// withModerator is a room with an owner, a moderator and a plain member.
+func withModerator(t *testing.T) (alice, mod, bob *Person, room chat.RoomID) {
+	t.Helper()
+	alice, bob = common(t).two(t)
+	mod = common(t).someone(t, "mod")
+	room = alice.Creates("Rules")
+	bob.Joins(room)
+	mod.Joins(room)
+	if _, err := alice.SetRole(t.Context(), room, mod.User.ID, chat.Moderator); err != nil {
+		t.Fatal(err)
+	}
+	return alice, mod, bob, room
+}
+
+// ways are sockets of a person: one that follows the room and one that does not.
+func ways(p *Person, room chat.RoomID) []*Wire {
+	p.t.Helper()
+	follows := p.Wire()
+	follows.Follows(room, "")
+	follows.Gets(chat.RoomSubscribed)
+	return []*Wire{follows, p.Wire()}
+}
+
+// What the settings say holds from the answer on, for who has written before too.
+func TestOnlyModeratorsPost(t *testing.T) {
+	t.Parallel()
+	alice, mod, bob, room := withModerator(t)
+	sockets := ways(bob, room)
+	var last chat.Sequence
+	for round := range 10 {
+		for _, w := range sockets {
+			last = w.GetsAck(w.Says(room, "before"))
+		}
+		moderators, everyone := chat.PostModerators, chat.PostEveryone
+		if r := alice.Changes(room, client.RoomChange{Posting: &moderators}); r.Posting != moderators {
+			t.Fatalf("%+v", r)
+		}
+		for _, w := range sockets {
+			w.IsForbidden(w.Says(room, "refused"))
+			w.IsForbidden(w.Edits(room, last, "refused"))
+			w.GetsAck(w.Sends(chat.ReadAdvanced, room, chat.ReadData{UpTo: last}))
+			if round == 0 {
+				w.GetsAck(w.Reacts(room, last))
+			}
+		}
+		wantKind(t, "over HTTP", bob.Posts(room, "refused", "refused"), chat.Forbidden)
+		mod.Sends(room, "a moderator's")
+		alice.Sends(room, "an owner's")
+		alice.Changes(room, client.RoomChange{Posting: &everyone})
+	}
+}
+
+func TestMuted(t *testing.T) {
+	t.Parallel()
+	alice, mod, bob, room := withModerator(t)
+	sockets := ways(bob, room)
+	mutes := func(p *Person, until time.Time) {
+		t.Helper()
+		m, err := p.Mute(t.Context(), room, bob.User.ID, until)
+		if err != nil || (m.MutedUntil != nil) != until.After(time.Now()) {
+			t.Fatalf("%+v, %v", m, err)
+		}
+	}
+	for _, p := range []*Person{alice, mod} {
+		var last chat.Sequence
+		for _, w := range sockets {
+			last = w.GetsAck(w.Says(room, "before"))
+		}
+		mutes(p, time.Now().Add(time.Hour))
+		for _, w := range sockets {
+			w.IsForbidden(w.Says(room, "refused"))
+			w.IsForbidden(w.Edits(room, last, "refused"))
+			w.IsForbidden(w.Reacts(room, last))
+			w.GetsAck(w.Sends(chat.ReadAdvanced, room, chat.ReadData{UpTo: last}))
+		}
+		wantKind(t, "over HTTP", bob.Posts(room, "refused", "refused"), chat.Forbidden)
+		mutes(p, time.Time{})
+		for _, w := range sockets {
+			w.GetsAck(w.Says(room, "after"))
+		}
+	}
+	mutes(mod, time.Now().Add(time.Second))
+	sockets[0].IsForbidden(sockets[0].Says(room, "refused"))
+	time.Sleep(1100 * time.Millisecond) // mutes end by themselves
+	sockets[0].GetsAck(sockets[0].Says(room, "after"))
+	_, err := bob.Mute(t.Context(), room, mod.User.ID, time.Now().Add(time.Hour))
+	wantKind(t, "a plain member mutes", err, chat.Forbidden)
+}
+
+// Slow mode counts what a user sends by whatever way.
+func TestSlowMode(t *testing.T) {
+	t.Parallel()
+	alice, mod, bob, room := withModerator(t)
+	sockets := ways(bob, room)
+	sockets[0].GetsAck(sockets[0].Says(room, "one"))
+	sockets[0].GetsAck(sockets[0].Says(room, "two"))
+	seconds := 3600
+	alice.Changes(room, client.RoomChange{SlowMode: &seconds})
+	refused := func() {
+		t.Helper()
+		for _, w := range sockets {
+			w.IsTooEarly(w.Says(room, "too early"), seconds)
+		}
+		err := bob.Posts(room, "too early", "too early")
+		wantKind(t, "over HTTP", err, chat.TooMany)
+	}
+	refused() // what was said before counts too
+	none := 0
+	alice.Changes(room, client.RoomChange{SlowMode: &none})
+	if err := bob.Posts(room, "posted", "by another way"); err != nil {
+		t.Fatal(err)
+	}
+	alice.Changes(room, client.RoomChange{SlowMode: &seconds})
+	refused()
+	if err := bob.Posts(room, "posted", "by another way"); err != nil {
+		t.Errorf("the same again: %v", err)
+	}
+	for range 2 {
+		mod.Sends(room, "a moderator's")
+		alice.Sends(room, "an owner's")
+	}
+	carol := common(t).someone(t, "carol")
+	carol.Joins(room)
+	for i, w := range ways(carol, room) {
+		if id := w.Says(room, "carol's"); i == 0 {
+			w.GetsAck(id)
+		} else {
+			w.IsTooEarly(id, seconds)
+		}
+	}
+}
