@@ -1,6 +1,8 @@
 package chat_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"knatter.dev/chat"
@@ -86,5 +88,33 @@ func BenchmarkHeaders(b *testing.B) {
 		if len(e.Headers()) == 0 {
 			b.Fatal("no headers")
 		}
+	}
+}
+
+// BenchmarkPage is what a page of large messages costs its readers.
+func BenchmarkPage(b *testing.B) {
+	for name, text := range map[string]string{"korean": strings.Repeat("회의록을 공유해 주세요 ", 500), "ascii": strings.Repeat("message ", 2000), "emoji": strings.Repeat("🍜", 4000)} {
+		e, err := chat.NewEvent("0193a8e0-0000-7000-8000-000000000000", "alice", chat.MessagePosted, "room", chat.Posted{Text: text})
+		if err != nil {
+			b.Fatal(err)
+		}
+		e.Sequence = 7
+		page := chat.AppendBatch(nil, slices.Repeat([]chat.Event{e}, 64))
+		b.Run("decode/"+name, func(b *testing.B) {
+			b.SetBytes(int64(len(page)))
+			for b.Loop() {
+				if _, err := chat.DecodeBatch(page); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run("split/"+name, func(b *testing.B) {
+			b.SetBytes(int64(len(page)))
+			for b.Loop() {
+				if _, err := chat.SplitBatch(page); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

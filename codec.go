@@ -10,7 +10,7 @@ import (
 )
 
 // DecodeFrame reads one structured-mode JSON event, as connectors deliver it and as
-// stores keep it. Unknown attributes are kept.
+// stores keep it. Unknown attributes are kept. Nothing of the event lies in b.
 //
 // The SDK's reader is not used: it panics on some input (a number as
 // data_base64), stops at an empty member name, and quotes what it cannot read,

@@ -2,6 +2,7 @@ package chat
 
 import (
 	"bytes"
+	"encoding/binary"
 	"slices"
 	"strconv"
 	"strings"
@@ -232,12 +233,24 @@ var ordinary = func() (table [256]bool) {
 	return table
 }()
 
+// eightOrdinary is ordinary of eight bytes at once.
+func eightOrdinary(b []byte) bool {
+	const ones, high = 0x0101010101010101, 0x8080808080808080
+	w := binary.LittleEndian.Uint64(b)
+	quote, backslash := w^'"'*ones, w^'\\'*ones
+	special := (w-0x20*ones)&^w | (quote-ones)&^quote | (backslash-ones)&^backslash | (w&^high+(0x80-0x6f)*ones)&w
+	return special&high == 0
+}
+
 // text reads a string, and returns the index after it.
 func (s *scanner) text(i int) (next int, ok bool) {
 	for i++; i < len(s.b); {
 		c := s.b[i]
 		if ordinary[c] {
 			i++
+			for i+8 <= len(s.b) && eightOrdinary(s.b[i:]) {
+				i += 8
+			}
 			continue
 		}
 		switch {
@@ -249,9 +262,16 @@ func (s *scanner) text(i int) (next int, ok bool) {
 			}
 		case c < 0x20:
 			return i, false
-		default:
-			r, n := utf8.DecodeRune(s.b[i:])
-			s.character(r)
+		default: // the beginning of a character of three bytes or four
+			n := 3
+			if c >= 0xf0 {
+				n = 4
+			}
+			// Few others have their endings.
+			if last := s.b[i+n-2 : i+n]; last[0] == 0xbf && last[1] >= 0xbe || s.b[i+1] == 0xb7 {
+				r, _ := utf8.DecodeRune(s.b[i:])
+				s.character(r)
+			}
 			i += n
 		}
 	}

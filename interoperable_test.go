@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -58,6 +59,21 @@ func TestCheckJSONOfManyNames(t *testing.T) {
 	b.WriteString("}")
 	if err := CheckJSON([]byte(b.String())); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// Strings are read eight bytes at a time where all of them are ordinary.
+func TestCheckJSONOfEveryCharacter(t *testing.T) {
+	for r := rune(0); r <= unicode.MaxRune; r++ {
+		if !utf8.ValidRune(r) || r == '"' || r == '\\' || r > 0xffff && r&0xffff > 0x100 && r&0xffff < 0xff00 {
+			continue // no character, one that ends or escapes, or one as others are
+		}
+		around := "0123456789"[:r%11] // it stands anywhere in the eight bytes
+		quoted := []byte(`"` + around + string(r) + around + `"`)
+		want := map[bool]Kind{r < 0x20: Malformed, noncharacter(r): Invalid}[true]
+		if err := CheckJSON(quoted); (err != nil) != (r < 0x20 || noncharacter(r)) || err != nil && KindOf(err) != want {
+			t.Errorf("%q: %v", quoted, err)
+		}
 	}
 }
 

@@ -64,11 +64,7 @@ func valueEnd(b []byte, i int) int {
 	for depth := 0; ; i++ {
 		switch b[i] {
 		case '"':
-			for i++; b[i] != '"'; i++ {
-				if b[i] == '\\' {
-					i++
-				}
-			}
+			i = stringEnd(b, i)
 			if depth == 0 {
 				return i + 1
 			}
@@ -86,6 +82,21 @@ func valueEnd(b []byte, i int) int {
 				return i
 			}
 		}
+	}
+}
+
+// stringEnd is the index of the quote that ends the string that begins at i.
+func stringEnd(b []byte, i int) int {
+	i++
+	for quote := i; ; {
+		if quote <= i {
+			quote = i + bytes.IndexByte(b[i:], '"')
+		}
+		backslash := bytes.IndexByte(b[i:quote], '\\')
+		if backslash < 0 {
+			return quote
+		}
+		i += backslash + 2
 	}
 }
 

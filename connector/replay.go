@@ -2,7 +2,6 @@ package connector
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -113,8 +112,7 @@ func (f *subscriptions) replayPage(m *missing, limit int) (n int, more bool, err
 	}
 	m.after = last.Sequence
 	n = len(frames)
-	for i, frame := range frames {
-		frames[i] = nil // it is in the queue now
+	for _, frame := range frames {
 		if !f.s.out.PushWait(socket.Frame(socket.Text, frame), f.s.done) {
 			return n, false, nil
 		}
@@ -124,7 +122,7 @@ func (f *subscriptions) replayPage(m *missing, limit int) (n int, more bool, err
 
 // readMissed asks history for a page, which bounds how many it makes at once and how much
 // of them for one user.
-func (f *subscriptions) readMissed(m *missing, limit int) (frames []json.RawMessage, more bool, err error) {
+func (f *subscriptions) readMissed(m *missing, limit int) (frames [][]byte, more bool, err error) {
 	ctx, cancel := context.WithTimeout(f.s.c.ctx, replayTimeout)
 	defer cancel()
 	f.s.mu.Lock()
@@ -134,7 +132,7 @@ func (f *subscriptions) readMissed(m *missing, limit int) (frames []json.RawMess
 }
 
 // missed asks the history function for a room's events.
-func missed(ctx context.Context, functions edge.Functions, m *missing, token string, limit int) (frames []json.RawMessage, more bool, err error) {
+func missed(ctx context.Context, functions edge.Functions, m *missing, token string, limit int) (frames [][]byte, more bool, err error) {
 	query := url.Values{
 		"after":  {m.after.String()},
 		"before": {(m.upTo + 1).String()},
@@ -155,7 +153,7 @@ func missed(ctx context.Context, functions edge.Functions, m *missing, token str
 	}
 	body, err := edge.ReadAll(resp)
 	if err == nil {
-		err = json.Unmarshal(body, &frames)
+		frames, err = chat.SplitBatch(body)
 	}
 	if err != nil {
 		return nil, false, chat.Errorf(chat.Unavailable, "history: %w", err)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"runtime"
 	"strconv"
 
 	"knatter.dev/chat"
@@ -23,9 +24,11 @@ const (
 	maxBytes                     = 1 << 20
 )
 
-// pagesAtOnce is how many pages are being put together at once, each of which takes
-// some megabytes and some ten milliseconds of a processor if it is large; others wait.
-const pagesAtOnce = 4
+// pagesElsewhere is how many pages are being put together at once where the store is a
+// server of its own, each of which takes some megabytes if it is large; others wait. Where
+// it is in this process, a page takes some milliseconds of a processor, and there are as
+// many at once as there are processors: more would keep each other from being done.
+const pagesElsewhere = 4
 
 // headerMore says whether there is more in the direction of the request: a batch
 // of CloudEvents has no place for it.
@@ -57,7 +60,10 @@ type Function struct {
 func New(d function.Deps) *Function {
 	f := &Function{
 		events: d.Events, rooms: d.Rooms, log: d.Log, verifier: d.Verifier, elsewhere: d.Elsewhere,
-		pages: make(chan struct{}, pagesAtOnce),
+		pages: make(chan struct{}, runtime.NumCPU()),
+	}
+	if d.Elsewhere {
+		f.pages = make(chan struct{}, pagesElsewhere)
 	}
 	f.Handler = serve.Routes(map[string]func(http.ResponseWriter, *http.Request) error{
 		"GET /v1/rooms/{room}/messages": f.listMessages,

@@ -313,7 +313,7 @@ func (r *eventRows) frame() ([]byte, error) {
 }
 
 func (r *eventRows) event(frame []byte) (chat.Event, error) {
-	e, err := chat.DecodeFrame(slices.Clone(frame))
+	e, err := chat.DecodeFrame(frame)
 	if err != nil {
 		return chat.Event{}, damaged(r.it.Key())
 	}

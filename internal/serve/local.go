@@ -2,7 +2,6 @@ package serve
 
 import (
 	"bytes"
-	"io"
 	"net/http"
 	"strconv"
 )
@@ -31,11 +30,29 @@ func (l Local) RoundTrip(r *http.Request) (*http.Response, error) {
 		ProtoMajor:    1,
 		ProtoMinor:    1,
 		Header:        w.header,
-		Body:          io.NopCloser(&w.body),
+		Body:          newLocalBody(w.body.Bytes()),
 		ContentLength: int64(w.body.Len()),
 		Request:       r,
 	}, nil
 }
+
+// localBody is the body of an answer, all of which is there.
+type localBody struct {
+	bytes.Reader
+	all []byte
+}
+
+func newLocalBody(all []byte) *localBody {
+	b := &localBody{all: all}
+	b.Reset(all)
+	return b
+}
+
+// All is the whole body, for who need not have a copy.
+func (b *localBody) All() []byte { return b.all }
+
+// Close implements io.Closer.
+func (b *localBody) Close() error { return nil }
 
 type answer struct {
 	header http.Header

@@ -115,6 +115,9 @@ func TestLocal(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer res.Body.Close()
+	if whole, ok := res.Body.(interface{ All() []byte }); !ok || string(whole.All()) != "hello" {
+		t.Errorf("the connector has to copy the body")
+	}
 	b, err := io.ReadAll(res.Body)
 	if err != nil || string(b) != "hello" || res.ContentLength != 5 {
 		t.Errorf("got %q of %d bytes, %v", b, res.ContentLength, err)
