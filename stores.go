@@ -34,9 +34,10 @@ type EventStore interface {
 	// counting at the range's limit.
 	Unread(ctx context.Context, room RoomID, user UserID, r Range) (int, error)
 
-	// Scan calls f with every stored message, in batches, by room and sequence:
-	// for rebuilding what was made of them. It stops with f's error.
-	Scan(ctx context.Context, f func(messages []Event) error) error
+	// Scan calls f with every stored event that [Index] handles, in batches: first the
+	// messages, by room and sequence, then what was changed of them. It is for rebuilding
+	// what was made of them, and stops with f's error.
+	Scan(ctx context.Context, f func(events []Event) error) error
 }
 
 // Range selects events of one room.
@@ -155,9 +156,13 @@ type RouteChange struct {
 
 // SearchIndex is the inverted index over messages: a projection of the log.
 type SearchIndex interface {
-	// Put indexes messages, durably when it returns. It is idempotent, and of
-	// messages of one room with the same Source and ID only the one with the
-	// lowest Sequence stays, as in [EventStore].
+	// Put indexes what events say of messages, durably when it returns. In whatever
+	// order and however often documents are put, an edit before what it edits too, the
+	// index is the same in the end. Of documents of one room with the same Source and ID
+	// only the one with the lowest Sequence counts, as in [EventStore].
+	//
+	// A message has the terms of the highest of its edits, of which only those by its own
+	// user count, and of its own the [Lasting] ones. One that is deleted has none.
 	Put(ctx context.Context, docs []Document) error
 
 	// Search returns the newest matches in the rooms, newest first by (Time,
@@ -183,22 +188,30 @@ type SearchIndex interface {
 	Dump(ctx context.Context, f func(room RoomID, term string, hit Hit) error) error
 }
 
-// Document is a message as the index takes it.
+// Document is what one event says of a message, as the index takes it: that there is
+// one, or what happened to another.
 type Document struct {
 	Room     RoomID
-	Sequence Sequence
+	Sequence Sequence // the event's
 	Source   string
 	ID       string
 	Time     time.Time
+	About    Sequence // of an edit or a deletion: the message, which is before it; else 0
+	Deleted  bool     // the event deletes that message
 	Terms    []string // distinct
 	Origin   *Origin  // nil where it is not known
 	Analysis int      // the version of what made the terms
 }
 
-// Query selects messages: in Rooms, every word matches, within the bounds.
+// Lasting begins the terms of a message that its edits leave as they are. In those of an
+// edit they do not count.
+const Lasting = "\x02"
+
+// Query selects messages: in Rooms, from the sender, every word matches, within the
+// bounds.
 type Query struct {
 	Rooms  []RoomID
-	Words  []Word // at least one
+	Words  []Word // at least one, if there is no sender
 	From   UserID // sender; "" for any
 	After  time.Time
 	Before time.Time // exclusive; zero means no bound

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"golang.org/x/sync/errgroup"
@@ -39,6 +40,11 @@ func TestReindex(t *testing.T) {
 				if err := p.log.Append(t.Context(), &e); err != nil {
 					t.Fatal(err)
 				}
+				// Some are edited, some of those again, and some are deleted.
+				about := chat.About{Message: e.Sequence}
+				changed(t, p, i%3 == 0, room, chat.MessageEdited, chat.Edited{About: about, Text: fmt.Sprint("고친 회의록 ", i)})
+				changed(t, p, i%6 == 0, room, chat.MessageEdited, chat.Edited{About: about, Text: fmt.Sprint("다시 고친 회의록 ", i)})
+				changed(t, p, i%5 == 0, room, chat.MessageDeleted, about)
 			}
 		}
 	})
@@ -74,6 +80,21 @@ func TestReindex(t *testing.T) {
 			t.Errorf("the index has %d postings where it had %d", len(after), len(before))
 		}
 	})
+}
+
+// changed logs what happened to a message, if anything did.
+func changed(t *testing.T, p *parts, really bool, room chat.RoomID, typ chat.Type, data any) {
+	t.Helper()
+	if !really {
+		return
+	}
+	e, err := chat.NewEvent(uuid.NewString(), "alice", typ, room, data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.log.Append(t.Context(), &e); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // An index that an earlier analysis has made is made anew at the start.

@@ -1,5 +1,5 @@
 // Package index is the function that makes messages findable: it follows the log
-// and puts the terms of every message into the search index.
+// and puts the terms of every message into the search index, and of every edit.
 package index
 
 import (
@@ -9,6 +9,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/analysis"
+	"knatter.dev/chat/internal/facts"
 	"knatter.dev/chat/internal/function"
 	"knatter.dev/chat/internal/serve"
 )
@@ -22,8 +23,8 @@ var Spec = function.Spec{
 	Background: func(ctx context.Context, d function.Deps) { keepFresh(ctx, d.Index, d.Events) },
 }
 
-// Function indexes posted messages. It is stateless: what it does twice is in the
-// index once.
+// Function indexes messages, their edits and their deletions. It is stateless: what it
+// does twice is in the index once.
 type Function struct {
 	index chat.SearchIndex
 }
@@ -37,13 +38,13 @@ func New(d function.Deps) *Function { return &Function{index: d.Index} }
 // a process with what delivers messages, those are in more of a hurry.
 const messagesInARow = 4
 
-// HandleEvents implements [chat.Handler]. Errors: Invalid for a message that
-// cannot be read; the index's own.
+// HandleEvents implements [chat.Handler]. Errors: Invalid for an event that cannot be
+// read; the index's own.
 func (f *Function) HandleEvents(ctx context.Context, events []chat.Event) error {
 	docs := make([]chat.Document, 0, len(events))
 	for i := range events {
 		e := &events[i]
-		if e.Stream.Own() || e.Type != chat.MessagePosted {
+		if e.Stream.Own() || !chat.Index.Handles(e.Type) {
 			continue
 		}
 		if len(docs)%messagesInARow == messagesInARow-1 {
@@ -55,7 +56,9 @@ func (f *Function) HandleEvents(ctx context.Context, events []chat.Event) error 
 		if err != nil {
 			return err
 		}
-		docs = append(docs, d)
+		if d.About < d.Sequence { // or it was not there to be changed
+			docs = append(docs, d)
+		}
 	}
 	if len(docs) == 0 {
 		return nil
@@ -66,17 +69,34 @@ func (f *Function) HandleEvents(ctx context.Context, events []chat.Event) error 
 	return nil
 }
 
-// documentOf is a message as it is indexed. Errors: Invalid for one that cannot be
-// read; the document has no terms then.
+// documentOf is what an event says of a message, as it is indexed. Errors: Invalid for
+// one that cannot be read; the document has no terms then.
 func documentOf(e *chat.Event) (chat.Document, error) {
 	d := chat.Document{
 		Room: e.Stream.Room(), Sequence: e.Sequence, Source: e.Source, ID: e.ID, Time: e.Time,
 		Analysis: analysis.Version, Origin: e.Origin,
 	}
-	var posted chat.Posted
-	if err := e.Decode(&posted); err != nil {
-		return d, err
+	switch e.Type {
+	case chat.MessageEdited:
+		var edited chat.Edited
+		if err := e.Decode(&edited); err != nil {
+			return d, err
+		}
+		d.About = edited.Message
+		d.Terms = append(analysis.Terms(edited.Text), facts.OfText(edited.Text, edited.Mentions)...)
+	case chat.MessageDeleted:
+		var deleted chat.About
+		if err := e.Decode(&deleted); err != nil {
+			return d, err
+		}
+		d.About, d.Deleted = deleted.Message, true
+	default:
+		var posted chat.Posted
+		if err := e.Decode(&posted); err != nil {
+			return d, err
+		}
+		d.Terms = append(analysis.Terms(posted.Text), facts.OfText(posted.Text, posted.Mentions)...)
+		d.Terms = append(d.Terms, facts.OfAttachments(posted.Attachments)...)
 	}
-	d.Terms = analysis.Terms(posted.Text)
 	return d, nil
 }

@@ -1,6 +1,7 @@
 package index
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/analysis"
+	"knatter.dev/chat/internal/facts"
 	"knatter.dev/chat/internal/function"
 	"knatter.dev/chat/internal/pebble"
 	"knatter.dev/chat/internal/serve"
@@ -101,6 +103,48 @@ func TestUnreadableMessage(t *testing.T) {
 	}
 }
 
+// TestFollowsChanges: an edited message is found by its new text, a deleted one not at all.
+func TestFollowsChanges(t *testing.T) {
+	index := openIndex(t)
+	f := over(index)
+	events := []chat.Event{
+		logged(t, "a", 1, chat.MessagePosted, chat.Posted{Text: "회의록을 공유해 주세요", Attachments: json.RawMessage(`[{"file":"f","type":"image/png"}]`)}),
+		logged(t, "b", 2, chat.MessagePosted, chat.Posted{Text: "회의에서 만났어요", Mentions: []chat.UserID{"bob"}}),
+		logged(t, "c", 3, chat.MessageEdited, chat.Edited{About: chat.About{Message: 1}, Text: "보고서 https://example.com", Mentions: []chat.UserID{chat.Everyone}}),
+		logged(t, "d", 4, chat.MessageDeleted, chat.About{Message: 2}),
+		logged(t, "e", 5, chat.MessageEdited, chat.Edited{About: chat.About{Message: 5}, Text: "itself"}),
+		logged(t, "f", 6, chat.MessageEdited, chat.Edited{About: chat.About{Message: 1}, Text: "보고서 둘째 https://example.com", Mentions: []chat.UserID{chat.Everyone}}),
+		logged(t, "c", 7, chat.MessageEdited, chat.Edited{About: chat.About{Message: 1}, Text: "보고서 https://example.com"}), // sent again
+	}
+	random := rand.New(rand.NewPCG(3, 4))
+	for range 20 {
+		if err := index.Wipe(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for batch := range slices.Chunk(events, 1+random.IntN(len(events))) {
+			if err := f.HandleEvents(t.Context(), batch); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for query, want := range map[string][]chat.Sequence{"회의록": {}, "회의": {}, "보고서": {1}, "보고서 둘째": {1}, "만나다": {}, "itself": {}} {
+			if got := found(t, index, query); !slices.Equal(got, want) {
+				t.Errorf("%q: found %v, want %v", query, got, want)
+			}
+		}
+		for term, want := range map[string]bool{facts.Kinds["link"]: true, facts.Kinds["image"]: true, facts.Kinds["file"]: true, facts.Mention(chat.Everyone): true, facts.Mention("bob"): false} {
+			hits, _, err := index.Search(t.Context(), chat.Query{Rooms: []chat.RoomID{"room"}, Words: []chat.Word{{Any: [][]string{{term}}}}, Limit: 10})
+			if err != nil || len(hits) > 0 != want {
+				t.Errorf("%q: %v, %v", term, hits, err)
+			}
+		}
+		random.Shuffle(len(events), func(i, j int) { events[i], events[j] = events[j], events[i] })
+	}
+	e := logged(t, "g", 8, chat.MessageDeleted, map[string]any{"message": 1})
+	if err := f.HandleEvents(t.Context(), []chat.Event{e}); err == nil || !chat.KindOf(err).Never() {
+		t.Errorf("a deletion of nothing: %v", err)
+	}
+}
+
 // TestRebuilt: an index built again from the log, in another order and with
 // repetitions, equals the old one, and of a resent message the first is in it.
 func TestRebuilt(t *testing.T) {
@@ -110,13 +154,19 @@ func TestRebuilt(t *testing.T) {
 		text := fmt.Sprintf("메시지 %d: 회의록을 %d번 공유했다", i, i%7)
 		events = append(events, logged(t, fmt.Sprint("id", i-i%2), s, chat.MessagePosted, chat.Posted{Text: text}))
 	}
+	for i := range 10 {
+		about := chat.About{Message: chat.Sequence(1 + 4*i)}
+		events = append(events, logged(t, fmt.Sprint("deleted", i), chat.Sequence(100+i), chat.MessageDeleted, about))
+		about.Message += 2
+		events = append(events, logged(t, fmt.Sprint("edited", i), chat.Sequence(200+i), chat.MessageEdited, chat.Edited{About: about, Text: fmt.Sprint("회의록 ", i)}))
+	}
 	index := openIndex(t)
 	f := over(index)
 	if err := f.HandleEvents(t.Context(), events); err != nil {
 		t.Fatal(err)
 	}
 	want := postings(t, index)
-	if len(want) == 0 || len(found(t, index, "회의록")) != 20 {
+	if len(want) == 0 || len(found(t, index, "회의록")) != 10 {
 		t.Fatalf("%d postings, found %v", len(want), found(t, index, "회의록"))
 	}
 	random := rand.New(rand.NewPCG(1, 2))

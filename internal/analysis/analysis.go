@@ -70,9 +70,10 @@ const (
 	tagLeads  = 'c' // the consonants that begin the first syllables of a Hangul word
 )
 
-// Version is raised by what changes the terms of any text: an index of lower ones is
-// stale (see [chat.SearchIndex]). Documents had none until it was 2.
-const Version = 2
+// Version is raised by what changes the terms of any message: an index of lower ones is
+// stale (see [chat.SearchIndex]). Documents had none until it was 2, and until 3 nothing
+// but the terms of the text.
+const Version = 3
 
 // Terms are the distinct index terms of a message. They are valid UTF-8 without
 // NUL, at most 129 bytes each and at most 16,000.

@@ -35,7 +35,7 @@ func EventStore(t *testing.T, open func(t *testing.T) chat.EventStore) {
 		}
 	})
 
-	t.Run("a scan has every message once", func(t *testing.T) {
+	t.Run("a scan has every message once, and what was changed", func(t *testing.T) {
 		s := open(t)
 		var want, events []chat.Event
 		for i := range 600 {
@@ -45,6 +45,15 @@ func EventStore(t *testing.T, open func(t *testing.T) chat.EventStore) {
 		}
 		events = append(events, logged(chat.MemberJoined, "room-1", "bob", "join", 1000, chat.MemberData{User: "bob", Nickname: "bob", Role: chat.Plain}))
 		events = append(events, message("room-1", "alice", "id-250", 2000)) // resent
+		changes := []chat.Event{
+			logged(chat.MessageEdited, "room-1", "alice", "edit", 3000, chat.Edited{About: chat.About{Message: 2999}, Text: "edited"}),
+			logged(chat.MessageDeleted, "room-1", "alice", "deletion", 4000, chat.About{Message: 2999}),
+		}
+		want = append(want, changes...)
+		events = append(events, changes...)
+		for seq := chat.Sequence(3001); seq < 3600; seq++ {
+			events = append(events, logged(chat.ReactionAdded, "room-1", "bob", fmt.Sprint(seq), seq, chat.Reaction{About: chat.About{Message: 2999}, Emoji: "👍"}))
+		}
 		must(t, s.Put(ctx, events))
 		var got []chat.Event
 		must(t, s.Scan(ctx, func(messages []chat.Event) error {

@@ -209,25 +209,37 @@ const scanBatch = 256
 // can take as long as it wants: first the rest of a room, then the rooms behind it.
 // Errors: f's, Unavailable.
 func (e *Events) Scan(ctx context.Context, f func([]chat.Event) error) error {
+	for _, message := range []bool{true, false} {
+		if err := e.scanAll(ctx, message, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Events) scanAll(ctx context.Context, message bool, f func([]chat.Event) error) error {
 	var room chat.RoomID
 	var after chat.Sequence
 	for rest := false; ; {
-		where := bson.D{above("room", room), {Key: "message", Value: true}}
+		where := bson.D{above("room", room), {Key: "message", Value: message}}
 		if rest {
-			where = bson.D{{Key: "room", Value: room}, {Key: "message", Value: true}, above("sequence", after)}
+			where = bson.D{{Key: "room", Value: room}, {Key: "message", Value: message}, above("sequence", after)}
 		}
-		messages, err := e.scan(ctx, where)
+		events, err := e.scan(ctx, where)
 		if err != nil {
 			return err
 		}
-		if len(messages) > 0 {
-			if err := f(messages); err != nil {
-				return err
-			}
-			last := &messages[len(messages)-1]
+		full := len(events) == scanBatch
+		if len(events) > 0 {
+			last := &events[len(events)-1]
 			room, after = last.Stream.Room(), last.Sequence
 		}
-		full := len(messages) == scanBatch
+		events = slices.DeleteFunc(events, func(e chat.Event) bool { return !chat.Index.Handles(e.Type) })
+		if len(events) > 0 {
+			if err := f(events); err != nil {
+				return err
+			}
+		}
 		if !rest && !full {
 			return nil
 		}

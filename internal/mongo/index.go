@@ -16,8 +16,9 @@ import (
 // index that has an entry for each term of a message. The sender is a term too, so
 // that a search for what one person said is one more word to intersect.
 type Index struct {
-	all   *mongo.Collection
-	marks *marks
+	all     *mongo.Collection
+	changes *mongo.Collection
+	marks   *marks
 }
 
 var _ chat.SearchIndex = (*Index)(nil)
@@ -27,8 +28,12 @@ type document struct {
 	Room     chat.RoomID   `bson:"room"`
 	Sequence chat.Sequence `bson:"sequence"`
 	Time     time.Time     `bson:"time"`
-	Terms    []string      `bson:"terms"` // the sender's is the last one
-	Analysis int           `bson:"analysis"`
+	Terms    []string      `bson:"terms"`    // the sender's is the last one
+	Analysis int           `bson:"analysis"` // of its own terms
+
+	// Of a message that was edited or deleted: the terms that it had, and a count of changes.
+	Own      []string `bson:"own,omitempty"`
+	Revision int64    `bson:"revision,omitempty"`
 }
 
 // senderMark begins the term that is a sender, and no other. It is not NUL, which
@@ -51,17 +56,64 @@ func (x *Index) Put(ctx context.Context, docs []chat.Document) error {
 		if err := indexable(d); err != nil {
 			return err
 		}
-		sender := chat.Event{Source: d.Source}
-		doc := &document{
-			ID: identity(d.Room, d.Source, d.ID), Room: d.Room, Sequence: d.Sequence, Time: d.Time,
-			Terms: append(slices.Clone(d.Terms), senderTerm(sender.User())), Analysis: d.Analysis,
+		event := chat.Event{Source: d.Source}
+		cl := claim{id: identity(d.Room, d.Source, d.ID), room: d.Room, sequence: d.Sequence}
+		if d.About != 0 {
+			cl.doc = newChange(d, string(event.User()))
+		} else {
+			cl.doc = &document{
+				ID: cl.id, Room: d.Room, Sequence: d.Sequence, Time: d.Time,
+				Terms: append(slices.Clone(d.Terms), senderTerm(event.User())), Analysis: d.Analysis,
+			}
 		}
-		c.add(claim{id: doc.ID, room: doc.Room, sequence: doc.Sequence, doc: doc})
+		c.add(cl)
 	}
-	if err := c.put(ctx, x.all); err != nil {
+	if err := x.put(ctx, c.all); err != nil {
 		return err
 	}
 	return x.marks.note(ctx, moved)
+}
+
+// putMessages stores messages. One that was found to have the identity of an earlier
+// change may go while it is put again, which looks as if another had its place.
+func (x *Index) putMessages(ctx context.Context, posted *claims) (err error) {
+	for round := 1; round == 1 || chat.KindOf(err) == chat.Conflict && round <= mergeRounds && rest(ctx, mergePause); round++ {
+		if err = posted.put(ctx, x.all); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// put stores messages and changes, and then what these come to.
+func (x *Index) put(ctx context.Context, all []claim) error {
+	var posted claims
+	var changes []*change
+	for _, cl := range all {
+		if c, ok := cl.doc.(*change); ok {
+			changes = append(changes, c)
+		} else {
+			posted.all = append(posted.all, cl)
+		}
+	}
+	concerned, err := x.putChanges(ctx, changes)
+	if err != nil {
+		return err
+	}
+	if err := x.putMessages(ctx, &posted); err != nil {
+		return err
+	}
+	for some := range slices.Chunk(posted.all, together) {
+		if err := again(ctx, func(bool) error { return x.cross(ctx, some, nil, concerned) }); err != nil {
+			return err
+		}
+	}
+	for some := range slices.Chunk(changes, together) {
+		if err := again(ctx, func(bool) error { return x.cross(ctx, nil, some, concerned) }); err != nil {
+			return err
+		}
+	}
+	return x.settle(ctx, concerned)
 }
 
 func indexable(d *chat.Document) error {
@@ -70,6 +122,8 @@ func indexable(d *chat.Document) error {
 		return chat.Errorf(chat.Invalid, "a document needs a room")
 	case d.Sequence <= 0:
 		return chat.Errorf(chat.Invalid, "a document needs a sequence")
+	case d.About < 0 || d.About >= d.Sequence || d.Deleted && d.About == 0:
+		return chat.Errorf(chat.Invalid, "an edit or a deletion needs a message before it")
 	case strings.ContainsAny(d.Source, "\x00\n") || strings.ContainsAny(d.ID, "\x00\n"):
 		return chat.Errorf(chat.Invalid, "source and id must not contain control characters")
 	}
@@ -94,22 +148,28 @@ func (x *Index) Wipe(ctx context.Context) error {
 	if err := x.marks.forget(ctx); err != nil { // first: what is gone is to be indexed again
 		return err
 	}
-	return x.walk(ctx, func(ctx context.Context, docs []document) error {
-		var ids, rooms bson.A
-		for i := range docs {
-			ids, rooms = append(ids, docs[i].ID), append(rooms, docs[i].Room)
-		}
-		return again(ctx, func(bool) error {
-			_, err := x.all.DeleteMany(ctx, bson.D{among("_id", ids), among("room", rooms)})
-			return err
+	for _, c := range []*mongo.Collection{x.all, x.changes} {
+		err := walk(ctx, c, func(ctx context.Context, docs []document) error {
+			var ids, rooms bson.A
+			for i := range docs {
+				ids, rooms = append(ids, docs[i].ID), append(rooms, docs[i].Room)
+			}
+			return again(ctx, func(bool) error {
+				_, err := c.DeleteMany(ctx, bson.D{among("_id", ids), among("room", rooms)})
+				return err
+			})
 		})
-	})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Dump implements [chat.SearchIndex]: by room, source and id of the message, then
 // by term. Errors: f's, Unavailable.
 func (x *Index) Dump(ctx context.Context, f func(room chat.RoomID, term string, hit chat.Hit) error) error {
-	return x.walk(ctx, func(_ context.Context, docs []document) error {
+	return walk(ctx, x.all, func(_ context.Context, docs []document) error {
 		for i := range docs {
 			d := &docs[i]
 			slices.Sort(d.Terms)
@@ -130,15 +190,15 @@ func (d *document) hit() chat.Hit {
 	return chat.Hit{Room: d.Room, Sequence: d.Sequence, Time: d.Time}
 }
 
-// walk calls f with all documents, by _id. Each batch is a query of its own, so
+// walk calls f with all documents of a collection, by _id. Each batch is a query of its own, so
 // that it can take as long as it wants.
-func (x *Index) walk(ctx context.Context, f func(context.Context, []document) error) error {
+func walk(ctx context.Context, c *mongo.Collection, f func(context.Context, []document) error) error {
 	for last := ""; ; {
 		var docs []document
 		err := func() (err error) {
 			ctx, cancel := context.WithTimeout(ctx, callTimeout)
 			defer cancel()
-			docs, err = find[document](ctx, x.all, bson.D{above("_id", last)}, limited(together).SetSort(ascending("_id")))
+			docs, err = find[document](ctx, c, bson.D{above("_id", last)}, limited(together).SetSort(ascending("_id")))
 			return err
 		}()
 		if err != nil {

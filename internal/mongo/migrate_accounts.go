@@ -27,7 +27,7 @@ func (s *Store) fromLayout3(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.setLayout(ctx, layout3, layout)
+	return s.setLayout(ctx, layout3, layout4)
 }
 
 // convertAccounts converts one page of accounts, in the order of their IDs, and

@@ -59,6 +59,7 @@ func TestRoutes(t *testing.T) {
 
 func TestIndex(t *testing.T) {
 	chattest.SearchIndex(t, func(t *testing.T) chat.SearchIndex { return fresh(t).Index() })
+	chattest.ChangedIndex(t, func(t *testing.T) chat.SearchIndex { return fresh(t).Index() })
 	chattest.RefreshedIndex(t, func(t *testing.T) (chat.SearchIndex, chat.EventStore) {
 		s := fresh(t)
 		return s.Index(), s.Events()

@@ -15,7 +15,10 @@ import (
 
 // layout is the version of the collections, their documents and indexes. A change
 // that another version could not read, or would spoil, raises it.
-const layout = "4"
+const layout = "5"
+
+// Layout 4 knew nothing of edited and deleted messages.
+const layout4 = "4"
 
 // index is an index of a collection besides that of _id.
 type index struct {
@@ -28,7 +31,10 @@ var indexes = []index{
 	{collection: "events", key: ascending("room", "message", "sequence", "sender")},
 	{collection: "events", key: ascending("room", "sequence"), unique: true}, // no event takes another's place
 	{collection: "documents", key: ascending("room", "terms", "time", "sequence")},
+	{collection: "documents", key: ascending("room", "sequence")},
 	{collection: "documents", key: ascending("analysis")},
+	{collection: "changes", key: ascending("room", "message", "rank")},
+	{collection: "changes", key: ascending("analysis")},
 	{collection: "routes", key: ascending("room", "open", "connector")},
 	{collection: "members", key: ascending("room", "user")},
 	{collection: "members", key: ascending("user", "active", "room")},
@@ -61,7 +67,7 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !slices.Contains([]string{layout2, layout3, layout}, found) {
+	if !slices.Contains([]string{layout2, layout3, layout4, layout}, found) {
 		return chat.Errorf(chat.Unavailable, "the data has layout %q, this version reads %q: start it on another database", found, layout)
 	}
 	for _, i := range indexes {
@@ -88,7 +94,13 @@ func (s *Store) prepare(ctx context.Context) error {
 		found = layout3
 	}
 	if found == layout3 {
-		return s.fromLayout3(ctx)
+		if err := s.fromLayout3(ctx); err != nil {
+			return err
+		}
+		found = layout4
+	}
+	if found == layout4 { // had no changes, and of what it had all is as it was
+		return s.setLayout(ctx, layout4, layout)
 	}
 	return nil
 }

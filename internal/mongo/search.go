@@ -75,8 +75,8 @@ func checkQuery(q *chat.Query) error {
 	if q.Limit <= 0 {
 		return chat.Errorf(chat.Invalid, "limit must be positive")
 	}
-	if len(q.Words) == 0 {
-		return chat.Errorf(chat.Invalid, "a query needs a word")
+	if len(q.Words) == 0 && q.From == "" {
+		return chat.Errorf(chat.Invalid, "a query needs a word or a sender")
 	}
 	terms := 0
 	for _, w := range q.Words {
@@ -135,7 +135,7 @@ func alternatives(q *chat.Query) []bson.D {
 		}
 	}
 	follow := [][]string{nil}
-	if len(required) == 0 {
+	if len(required) == 0 && len(either) > 0 {
 		slices.SortStableFunc(either, func(a, b chat.Word) int { return len(a.Any) - len(b.Any) })
 		follow, either = either[0].Any, either[1:]
 	}

@@ -5,7 +5,8 @@
 //
 //	collection  a document is        _id               shard key  indexes besides _id
 //	events      an event             room source id    room       room, message, sequence, sender; room, sequence (unique)
-//	documents   an indexed message   room source id    room       room, terms, time, sequence
+//	documents   an indexed message   room source id    room       room, terms, time, sequence; room, sequence; analysis
+//	changes     its edit or deletion room source id    room       room, message, rank; analysis
 //	routes      a room's connector   room connector    room       room, open, connector
 //	members     a room's member      room user         room       room, user; room, owner; user, active or pending, room
 //	rooms       a room               room              _id
@@ -151,7 +152,7 @@ func (s *Store) use(ctx context.Context, database string) error {
 	s.sessions = &Sessions{all: s.db.Collection("sessions"), exact: s.exact.Collection("sessions")}
 	s.attempts = &Attempts{all: s.db.Collection("attempts", options.Collection().SetWriteConcern(writeconcern.W1()))}
 	s.routes = &Routes{all: s.db.Collection("routes"), exact: s.exact.Collection("routes"), marks: s.marksOf(chat.StoreRoutes)}
-	s.index = &Index{all: s.db.Collection("documents"), marks: s.marksOf(chat.StoreIndex)}
+	s.index = &Index{all: s.db.Collection("documents"), changes: s.db.Collection("changes"), marks: s.marksOf(chat.StoreIndex)}
 	s.progress = &Progress{all: s.db.Collection("progress")}
 	return s.prepare(ctx)
 }

@@ -21,13 +21,13 @@ func (x *Index) Dump(ctx context.Context, f func(room chat.RoomID, term string, 
 	view := x.s.db.NewSnapshot()
 	defer func() { _ = view.Close() }()
 	var parts []*dumped
-	for _, kind := range []byte{kindPosting, kindLatePosting, kindRecent} {
+	for _, kind := range []byte{kindPosting, kindLatePosting, kindRecent, kindEditedPosting} {
 		it, err := view.NewIterWithContext(ctx, &pebble.IterOptions{LowerBound: []byte{kind}, UpperBound: []byte{kind + 1}})
 		if err != nil {
 			return unavailable(err)
 		}
 		defer finish(it, &err)
-		d := &dumped{it: it, recent: kind == kindRecent}
+		d := &dumped{it: it, recent: kind == kindRecent, edits: kind == kindEditedPosting}
 		it.First()
 		if err := d.next(); err != nil {
 			return err
@@ -50,20 +50,21 @@ func (x *Index) Dump(ctx context.Context, f func(room chat.RoomID, term string, 
 			if d.room != room || d.term != term {
 				continue
 			}
-			places = append(places, d.places...)
+			for _, p := range d.places {
+				counts, err := d.counts(view, p)
+				if err != nil {
+					return err
+				}
+				if counts {
+					places = append(places, p)
+				}
+			}
 			if err := d.next(); err != nil {
 				return err
 			}
 		}
 		slices.SortFunc(places, place.compare)
 		for _, p := range places {
-			gone, err := removed(view, room, p.sequence())
-			if err != nil {
-				return err
-			}
-			if gone {
-				continue
-			}
 			if err := f(room, term, p.hit(room)); err != nil {
 				return err
 			}
@@ -71,10 +72,24 @@ func (x *Index) Dump(ctx context.Context, f func(room chat.RoomID, term string, 
 	}
 }
 
+// counts reports whether a posting is one by which the message is found.
+func (d *dumped) counts(view pebble.Reader, p place) (bool, error) {
+	if d.edits {
+		return d.term != editedMark, nil
+	}
+	gone, err := removed(view, d.room, p.sequence())
+	if err != nil || !gone || !lasting(d.term) {
+		return !gone, err
+	}
+	_, edited, err := get(view, postingKey(nil, kindEditedPosting, d.room, editedMark, p))
+	return edited, err
+}
+
 // dumped is one of the places where postings are, read by room and term.
 type dumped struct {
 	it     *pebble.Iterator // at the first row that is not read yet
 	recent bool
+	edits  bool
 	docs   []recentDocument // of room, while their terms are read
 	terms  []inverted
 

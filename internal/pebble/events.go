@@ -331,16 +331,25 @@ func nearest(rows []*eventRows, back bool) *eventRows {
 	return best
 }
 
-// scanBatch is how many messages Scan passes on at once.
+// scanBatch is how many events Scan passes on at once.
 const scanBatch = 256
 
 // Scan implements [chat.EventStore]. Errors: Unavailable.
-func (e *Events) Scan(ctx context.Context, f func([]chat.Event) error) (err error) {
+func (e *Events) Scan(ctx context.Context, f func([]chat.Event) error) error {
 	if err := e.s.enter(ctx); err != nil {
 		return err
 	}
 	defer e.s.leave()
-	it, err := e.s.iterate(ctx, []byte{kindMessage})
+	for _, kind := range []byte{kindMessage, kindEvent} {
+		if err := e.scan(ctx, kind, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Events) scan(ctx context.Context, kind byte, f func([]chat.Event) error) (err error) {
+	it, err := e.s.iterate(ctx, []byte{kind})
 	if err != nil {
 		return err
 	}
@@ -352,16 +361,22 @@ func (e *Events) Scan(ctx context.Context, f func([]chat.Event) error) (err erro
 		if err != nil {
 			return err
 		}
-		message, err := rows.event(frame)
+		event, err := rows.event(frame)
 		if err != nil {
 			return err
 		}
-		if batch = append(batch, message); len(batch) == scanBatch {
+		if !chat.Index.Handles(event.Type) {
+			continue
+		}
+		if batch = append(batch, event); len(batch) == scanBatch {
 			if err := f(batch); err != nil {
 				return err
 			}
 			batch = make([]chat.Event, 0, scanBatch)
 		}
+	}
+	if err := it.Error(); err != nil {
+		return unavailable(err)
 	}
 	if len(batch) > 0 {
 		return f(batch)

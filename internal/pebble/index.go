@@ -18,7 +18,8 @@ import (
 // is one more word to intersect.
 //
 // When an earlier sequence of an indexed message turns up, the later one is marked
-// as removed, which hides its postings.
+// as removed, which hides its postings. So are those of messages that were edited or
+// deleted (changes.go).
 type Index struct {
 	s        *Store
 	mu       sync.Mutex // first places are read, then written
@@ -27,9 +28,18 @@ type Index struct {
 	enough   recents      // to be sealed
 	held     int          // bytes of all recent documents
 	most     int          // of held, above which rooms are sealed with fewer documents
+	awaited  map[message]bool
 
-	view   sync.RWMutex // of recent, which only the holder of mu changes
+	view   sync.RWMutex // of what follows, which only the holder of mu changes
 	recent map[chat.RoomID]*recentRoom
+	edited map[chat.RoomID]bool // rooms that have messages with postings of edits, or had
+}
+
+func newIndex(s *Store) *Index {
+	return &Index{
+		s: s, marks: marks{store: chat.StoreIndex}, enough: enough, most: mostRecent,
+		awaited: make(map[message]bool), recent: make(map[chat.RoomID]*recentRoom), edited: make(map[chat.RoomID]bool),
+	}
 }
 
 var _ chat.SearchIndex = (*Index)(nil)
@@ -86,21 +96,31 @@ func (x *Index) put(ctx context.Context, docs []chat.Document, earliest []claim,
 	b := x.s.db.NewBatch()
 	var key []byte
 	var come, gone []placed
+	var changes []changed
 	for _, cl := range earliest {
 		d := &docs[cl.item]
-		first, ok, err := firstPlace(it, cl.key)
+		first, ok, err := claimedBy(it, cl.key)
 		if err != nil {
 			return nil, errors.Join(err, b.Close())
 		}
-		if ok && first.sequence() <= d.Sequence {
+		switch {
+		case !ok:
+		case first.sequence() <= d.Sequence:
 			continue
-		}
-		if ok {
-			key = recentKey(key[:0], d.Room, first)
+		case first.isChange:
+			changes = append(changes, changed{room: d.Room, id: first.change, goes: true})
+		default:
+			key = recentKey(key[:0], d.Room, first.at)
 			_ = b.Delete(key, nil)
 			key = eventKey(key[:0], kindRemoved, d.Room, first.sequence())
 			_ = b.Set(key, nil, nil)
-			gone = append(gone, placed{room: d.Room, doc: recentDocument{at: first}})
+			gone = append(gone, placed{room: d.Room, doc: recentDocument{at: first.at}})
+		}
+		if d.About != 0 {
+			c := newChange(d)
+			_ = b.Set(cl.key, c.id[:], nil)
+			changes = append(changes, c)
+			continue
 		}
 		n := placed{room: d.Room, doc: newRecent(d)}
 		_ = b.Set(cl.key, n.doc.at[:], nil)
@@ -108,11 +128,16 @@ func (x *Index) put(ctx context.Context, docs []chat.Document, earliest []claim,
 		_ = b.Set(key, n.doc.value, nil)
 		come = append(come, n)
 	}
+	settling, err := x.settle(b, come, gone, changes)
+	if err != nil {
+		return nil, errors.Join(err, b.Close())
+	}
 	x.marks.put(b, moved)
 	lowest := x.lowest(docs)
 	if lowest != int(x.analysis.Load()) {
 		setAnalysis(b, lowest)
 	}
+	settling.announce()
 	if len(gone) > 0 { // or a search could miss both the one that goes and the one that comes
 		x.view.Lock()
 		defer x.view.Unlock()
@@ -121,6 +146,7 @@ func (x *Index) put(ctx context.Context, docs []chat.Document, earliest []claim,
 		return nil, err
 	}
 	x.marks.keep(moved)
+	settling.keep()
 	x.analysis.Store(int64(lowest))
 	if len(gone) == 0 {
 		x.view.Lock()
@@ -138,31 +164,55 @@ func indexable(d *chat.Document) error {
 		return chat.Errorf(chat.Invalid, "a document needs a room")
 	case d.Sequence <= 0:
 		return chat.Errorf(chat.Invalid, "a document needs a sequence")
+	case d.About < 0 || d.About >= d.Sequence || d.Deleted && d.About == 0:
+		return chat.Errorf(chat.Invalid, "an edit or a deletion needs a message before it")
 	case strings.IndexByte(d.Source, 0) >= 0 || strings.IndexByte(d.ID, 0) >= 0:
 		return chat.Errorf(chat.Invalid, "source and id must not contain NUL")
 	}
 	for _, term := range d.Terms {
 		if !validTerm(term) {
-			return chat.Errorf(chat.Invalid, "a term must not be empty nor contain NUL")
+			return chat.Errorf(chat.Invalid, "a term must not be empty, contain NUL, nor begin with U+0001")
 		}
 	}
 	return nil
 }
 
-func validTerm(term string) bool { return term != "" && strings.IndexByte(term, 0) < 0 }
-
-func firstPlace(it *pebble.Iterator, identity []byte) (place, bool, error) {
-	v, ok, err := find(it, identity)
-	if err != nil || !ok {
-		return place{}, false, err
-	}
-	if len(v) != placeLen {
-		return place{}, false, damaged(identity)
-	}
-	return place(v), true, nil
+func validTerm(term string) bool {
+	return term != "" && strings.IndexByte(term, 0) < 0 && !strings.HasPrefix(term, editedMark)
 }
 
-// removed reports whether a message gave way to an earlier one.
+func lasting(term string) bool { return strings.HasPrefix(term, chat.Lasting) }
+
+// claimed is what the row of an identity says: where the message is, or which change.
+type claimed struct {
+	at       place
+	change   changeID
+	isChange bool
+}
+
+func (c *claimed) sequence() chat.Sequence {
+	if c.isChange {
+		return c.change.sequence()
+	}
+	return c.at.sequence()
+}
+
+func claimedBy(it *pebble.Iterator, identity []byte) (claimed, bool, error) {
+	v, ok, err := find(it, identity)
+	if err != nil || !ok {
+		return claimed{}, false, err
+	}
+	switch len(v) {
+	case placeLen:
+		return claimed{at: place(v)}, true, nil
+	case changeLen:
+		return claimed{change: changeID(v), isChange: true}, true, nil
+	}
+	return claimed{}, false, damaged(identity)
+}
+
+// removed reports whether the postings of a message do not count: it gave way to an
+// earlier one, or was edited or deleted.
 func removed(r pebble.Reader, room chat.RoomID, s chat.Sequence) (bool, error) {
 	_, closer, err := r.Get(eventKey(nil, kindRemoved, room, s))
 	if errors.Is(err, pebble.ErrNotFound) {
@@ -183,7 +233,7 @@ func (x *Index) Wipe(ctx context.Context) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	b := x.s.db.NewBatch()
-	for _, kind := range []byte{kindRecent, kindNewest, kindPosting, kindSender, kindLatePosting, kindLateSender, kindDocument, kindRemoved, kindAnalysis} {
+	for _, kind := range []byte{kindRecent, kindNewest, kindPosting, kindSender, kindLatePosting, kindLateSender, kindDocument, kindRemoved, kindAnalysis, kindChange, kindAwaited, kindEditedPosting, kindEditedSender} {
 		_ = b.DeleteRange([]byte{kind}, []byte{kind + 1}, nil)
 	}
 	prefix := appendName(nil, kindProgress, x.marks.store)
@@ -195,6 +245,8 @@ func (x *Index) Wipe(ctx context.Context) error {
 	}
 	x.marks.at = nil
 	clear(x.recent)
+	clear(x.edited)
+	clear(x.awaited)
 	x.held = 0
 	x.analysis.Store(noAnalysis)
 	return nil

@@ -26,6 +26,7 @@ func TestSealedIndex(t *testing.T) {
 	for _, n := range []int{1, 2, 5} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			chattest.SearchIndex(t, func(t *testing.T) chat.SearchIndex { return sealing(t, n) })
+			chattest.ChangedIndex(t, func(t *testing.T) chat.SearchIndex { return sealing(t, n) })
 		})
 	}
 }

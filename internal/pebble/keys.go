@@ -40,12 +40,18 @@ import (
 //	w room NUL connector4                sequence8 open1: route
 //
 //	q room NUL place13                   recent document: sender NUL, each term NUL
-//	h room                               place13 of the newest document with postings
+//	h room                               place13 of the newest document with postings, the highest sequence8 of one
 //	t room NUL term NUL place13          postings: see appendNewer
 //	u room NUL user NUL place13          postings for the messages' sender
 //	T, U                                 as t and u, one posting each: documents that came late
-//	D id NUL room NUL source             place13 under which the message is indexed
-//	x room NUL sequence8                 message that was indexed and gave way to an earlier one
+//	D id NUL room NUL source             place13 under which the message is indexed, or what follows a change's room
+//	x room NUL sequence8                 message whose postings do not count: it gave way to an earlier one, or (1) changed
+//	g room NUL message8 0                place13, sender: where a message is that was edited
+//	g room NUL message8 1 sequence8      edit: as a recent document
+//	g room NUL message8 2 sequence8      deletion
+//	j room NUL message8                  message that was edited and is not there yet
+//	v room NUL term NUL place13          postings of edited messages, one each
+//	z room NUL user NUL place13          the same of their senders
 //	A                                    lowest Analysis of the documents, in decimal
 //
 // place13 is ^time6 ^sequence7, so that going forward is going from new to old.
@@ -86,10 +92,15 @@ const (
 	kindDocument byte = 'D'
 	kindRemoved  byte = 'x'
 	kindAnalysis byte = 'A'
+
+	kindChange        byte = 'g'
+	kindAwaited       byte = 'j'
+	kindEditedPosting byte = 'v'
+	kindEditedSender  byte = 'z'
 )
 
 // schema is the version of the layout above.
-const schema = "5"
+const schema = "6"
 
 // comparer orders keys by their bytes. Its Split takes the trailing number off
 // the rows that are read in its order, so that the bloom filters tell whether a
@@ -110,9 +121,9 @@ func split(key []byte) int {
 	}
 	names := 0
 	switch key[0] {
-	case kindMessage, kindEvent, kindRoute, kindRemoved, kindRecent:
+	case kindMessage, kindEvent, kindRoute, kindRemoved, kindRecent, kindChange, kindAwaited:
 		names = 1
-	case kindPosting, kindSender, kindLatePosting, kindLateSender:
+	case kindPosting, kindSender, kindLatePosting, kindLateSender, kindEditedPosting, kindEditedSender:
 		names = 2
 	default:
 		return len(key)

@@ -21,7 +21,9 @@ func TestComparer(t *testing.T) {
 		nameKey(kindRoom, chat.RoomID("room")), pairKey(kindMember, chat.RoomID("room"), chat.UserID("a")),
 		postingKey(nil, kindPosting, "room", "term", at), postingKey(nil, kindPosting, "room", "term", place{}),
 		postingKey(nil, kindPosting, "room", "te", at.next()), postingKey(nil, kindSender, "roo", "a", placeAt(0, 0)),
-		eventKey(nil, kindRemoved, "room", 9),
+		eventKey(nil, kindRemoved, "room", 9), eventKey(nil, kindAwaited, "room", 9),
+		placeKey(message{"room", 9}), append(placeKey(message{"room", 9}), 1, 2, 3, 4, 5, 6, 7, 8),
+		postingKey(nil, kindEditedPosting, "room", "term", at), postingKey(nil, kindEditedSender, "room", "a", at),
 	}
 	var keys [][]byte
 	for _, key := range whole {

@@ -40,6 +40,6 @@ func (s *Store) fromSchema4(ctx context.Context) (err error) {
 			_ = b.Set(nameKey(kindEmail, key), user, nil)
 		}
 	}
-	_ = b.Set([]byte{kindSchema}, []byte(schema), nil)
+	_ = b.Set([]byte{kindSchema}, []byte(schema5), nil)
 	return s.commit(b, pebble.Sync)
 }

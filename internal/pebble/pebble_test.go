@@ -60,6 +60,7 @@ func TestRoutes(t *testing.T) {
 
 func TestIndex(t *testing.T) {
 	chattest.SearchIndex(t, func(t *testing.T) chat.SearchIndex { return memory(t).Index() })
+	chattest.ChangedIndex(t, func(t *testing.T) chat.SearchIndex { return memory(t).Index() })
 	chattest.RefreshedIndex(t, func(t *testing.T) (chat.SearchIndex, chat.EventStore) {
 		s := memory(t)
 		return s.Index(), s.Events()

@@ -278,17 +278,13 @@ func (r *recentRoom) find(at place) (int, bool) {
 // come between the places of a row, and is kept apart in rows of its own.
 func (x *Index) seal(room chat.RoomID) error {
 	r := x.recent[room]
-	newestKey := nameKey(kindNewest, room)
-	newest, sealed, err := x.s.get(newestKey)
+	newest, highest, sealed, err := x.sealedUpTo(room)
 	if err != nil {
 		return err
 	}
-	if sealed && len(newest) != placeLen {
-		return damaged(newestKey)
-	}
 	late := 0 // up to here
 	if sealed {
-		late, _ = r.find(place(newest))
+		late, _ = r.find(newest)
 	}
 	b := x.s.db.NewBatch()
 	for i := range r.docs[:late] {
@@ -299,10 +295,12 @@ func (x *Index) seal(room chat.RoomID) error {
 	for i := range r.docs {
 		key = recentKey(key[:0], room, r.docs[i].at)
 		_ = b.Delete(key, nil)
+		highest = max(highest, r.docs[i].at.sequence())
 	}
 	if late < len(r.docs) {
-		_ = b.Set(newestKey, r.docs[len(r.docs)-1].at[:], nil)
+		newest = r.docs[len(r.docs)-1].at
 	}
+	_ = b.Set(nameKey(kindNewest, room), appendSequence(newest[:], highest), nil)
 	if err := x.s.commit(b, pebble.NoSync); err != nil {
 		return err
 	}
@@ -312,6 +310,21 @@ func (x *Index) seal(room chat.RoomID) error {
 	delete(x.recent, room)
 	x.held -= r.bytes
 	return nil
+}
+
+// sealedUpTo is the newest place of a room that has postings, the highest sequence of
+// one, and whether there is any.
+func (x *Index) sealedUpTo(room chat.RoomID) (newest place, highest chat.Sequence, sealed bool, err error) {
+	key := nameKey(kindNewest, room)
+	value, sealed, err := x.s.get(key)
+	if err != nil || !sealed {
+		return newest, 0, false, err
+	}
+	if len(value) != placeLen+8 {
+		return newest, 0, false, damaged(key)
+	}
+	highest, _ = sequence(value[placeLen:])
+	return place(value), highest, true, nil
 }
 
 // rowsInARow are made before others get their turn.

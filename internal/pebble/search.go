@@ -33,7 +33,7 @@ func (x *Index) Search(ctx context.Context, q chat.Query) (hits []chat.Hit, more
 	defer x.s.leave()
 	among := distinct(q.Rooms)
 	s := &search{ctx: ctx, q: &q}
-	s.recent, s.view = x.look(among)
+	s.recent, s.edited, s.view = x.look(among)
 	defer s.close(&err)
 	root, err := s.plan()
 	if err != nil {
@@ -90,8 +90,8 @@ func checkQuery(q *chat.Query) error {
 	if q.Limit <= 0 {
 		return chat.Errorf(chat.Invalid, "limit must be positive")
 	}
-	if len(q.Words) == 0 {
-		return chat.Errorf(chat.Invalid, "a query needs a word")
+	if len(q.Words) == 0 && q.From == "" {
+		return chat.Errorf(chat.Invalid, "a query needs a word or a sender")
 	}
 	terms := 0
 	for _, w := range q.Words {
@@ -139,67 +139,26 @@ type search struct {
 
 	view      *pebble.Snapshot
 	recent    map[chat.RoomID][]recentDocument
+	edited    map[chat.RoomID]bool
 	iterators []*pebble.Iterator
 	err       error // of an iterator or the context; ends the search
 }
 
-// look is the index as it is now: the rooms' recent documents and the database.
-func (x *Index) look(rooms []chat.RoomID) (map[chat.RoomID][]recentDocument, *pebble.Snapshot) {
+// look is the index as it is now: the rooms' recent documents, those that have edited
+// messages, and the database.
+func (x *Index) look(rooms []chat.RoomID) (recent map[chat.RoomID][]recentDocument, edited map[chat.RoomID]bool, view *pebble.Snapshot) {
 	x.view.RLock()
 	defer x.view.RUnlock()
-	recent := make(map[chat.RoomID][]recentDocument)
+	recent, edited = make(map[chat.RoomID][]recentDocument), make(map[chat.RoomID]bool)
 	for _, room := range rooms {
 		if r := x.recent[room]; r != nil {
 			recent[room] = r.docs
 		}
-	}
-	return recent, x.s.db.NewSnapshot() // not sooner: what is sealed meanwhile would be missed
-}
-
-// plan makes the query a tree: every word, any of its alternatives, all of the
-// alternative's terms, and the sender.
-func (s *search) plan() (matcher, error) {
-	var root all
-	if s.q.From != "" {
-		sender, err := s.term(kindSender, string(s.q.From))
-		if err != nil {
-			return nil, err
+		if x.edited[room] {
+			edited[room] = true
 		}
-		root = append(root, sender)
 	}
-	for _, w := range s.q.Words {
-		var alternatives anyOf
-		for _, terms := range w.Any {
-			var alternative all
-			for _, text := range terms {
-				t, err := s.term(kindPosting, text)
-				if err != nil {
-					return nil, err
-				}
-				alternative = append(alternative, t)
-			}
-			alternatives = append(alternatives, alternative.simple())
-		}
-		root = append(root, alternatives.simple())
-	}
-	return root.simple(), nil
-}
-
-func (s *search) term(kind byte, text string) (*term, error) {
-	t := &term{s: s, kind: kind, text: text, needle: newNeedle(kind, text)}
-	late := kindLatePosting
-	if kind == kindSender {
-		late = kindLateSender
-	}
-	for i, kind := range []byte{kind, late} {
-		it, err := s.iterator(nil) // the lowest level's filters for postings are too large to be cached
-		if err != nil {
-			return nil, err
-		}
-		t.rows[i] = rows{it: it, kind: kind}
-	}
-	s.terms = append(s.terms, t)
-	return t, nil
+	return recent, edited, x.s.db.NewSnapshot() // not sooner: what is sealed meanwhile would be missed
 }
 
 // iterator opens one for the search, which its close closes. All see the index in
@@ -262,7 +221,23 @@ func milliCeil(t time.Time) int64 {
 }
 
 // first finds the newest match of a room from one place to another.
-func (s *search) first(m matcher, room chat.RoomID, from, last place) (place, bool, error) {
+func (s *search) first(p plan, room chat.RoomID, from, last place) (place, bool, error) {
+	own, ok, err := s.firstOwn(p.own, room, from, last)
+	if err != nil || !s.edited[room] {
+		return own, ok, err
+	}
+	edited, found := p.edits.seek(room, from)
+	if s.err != nil {
+		return own, false, unavailable(s.err)
+	}
+	if found && edited.compare(last) <= 0 && (!ok || edited.compare(own) < 0) {
+		return edited, true, nil
+	}
+	return own, ok, nil
+}
+
+// firstOwn is as first, by messages' own postings that count.
+func (s *search) firstOwn(m matcher, room chat.RoomID, from, last place) (place, bool, error) {
 	for {
 		at, ok := m.seek(room, from)
 		if s.err != nil {
@@ -300,9 +275,10 @@ type term struct {
 	s      *search
 	kind   byte
 	text   string
+	edits  bool
 	needle needle
 
-	rows   [2]rows // postings, and those of documents that came late
+	rows   []rows // postings, and those of documents that came late
 	room   chat.RoomID
 	recent []recentDocument // of the room, those that may still match
 	begun  bool
@@ -313,7 +289,10 @@ type term struct {
 
 func (t *term) seek(room chat.RoomID, from place) (place, bool) {
 	if t.room != room || t.begun && from.compare(t.sought) < 0 {
-		t.room, t.begun, t.recent = room, false, t.s.recent[room]
+		t.room, t.begun = room, false
+		if !t.edits {
+			t.recent = t.s.recent[room]
+		}
 		for i := range t.rows {
 			t.rows[i].begin(room, t.text)
 		}

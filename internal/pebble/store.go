@@ -119,7 +119,7 @@ func open(dir string, opts ...Option) (*Store, error) {
 	s.sessions = &Sessions{s: s}
 	s.attempts = &Attempts{s: s}
 	s.routes = &Routes{s: s, marks: marks{store: chat.StoreRoutes}, open: make(map[chat.StreamID][]int)}
-	s.index = &Index{s: s, marks: marks{store: chat.StoreIndex}, enough: enough, most: mostRecent, recent: make(map[chat.RoomID]*recentRoom)}
+	s.index = newIndex(s)
 	s.progress = &Progress{s: s}
 	err = s.verify()
 	if err == nil {
@@ -133,6 +133,9 @@ func open(dir string, opts ...Option) (*Store, error) {
 	}
 	if err == nil {
 		err = s.index.load()
+	}
+	if err == nil {
+		err = s.index.loadChanges()
 	}
 	if err == nil {
 		err = s.routes.load()
