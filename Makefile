@@ -123,7 +123,7 @@ bench: ## the benchmarks, with allocations
 	go test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: load
-load: ## measure under load: PROFILE=seed, spike, small, big, max, idle, storm or steady
+load: ## measure under load: PROFILE=seed, lively, spike, small, big, max, idle, storm or steady
 	go run ./tests/load -profile $(PROFILE) -stages
 
 .PHONY: hostile

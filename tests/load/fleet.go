@@ -27,7 +27,8 @@ type fleet struct {
 
 	mu      sync.Mutex
 	seconds map[int64]*tallied
-	phases  map[string]*tallied
+	phases  map[string]*[kinds]tallied
+	rooms   map[chat.RoomID]known
 	done    int
 	checks  checks // of those that are done
 	details []string
@@ -53,7 +54,7 @@ type tallied struct {
 // launch starts workers for the users, of whom whole rooms go to each.
 func launch(addresses []string, users []user, rooms []chat.RoomID, p profile, connects float64, seed uint64) (*fleet, error) {
 	f := &fleet{
-		seconds: make(map[int64]*tallied), phases: make(map[string]*tallied),
+		seconds: make(map[int64]*tallied), phases: make(map[string]*[kinds]tallied), rooms: make(map[chat.RoomID]known),
 		sockets: make(map[*process]int), resumed: make(map[*process]int64),
 	}
 	count := max((len(users)+socketsPerWorker-1)/socketsPerWorker, 1)
@@ -61,7 +62,7 @@ func launch(addresses []string, users []user, rooms []chat.RoomID, p profile, co
 		count = min(count, len(rooms))
 	}
 	for n := range count {
-		pl := plan{Addresses: addresses, TextBytes: p.textBytes, Connects: connects / float64(count), Seed: seed + uint64(n)}
+		pl := plan{Addresses: addresses, TextBytes: p.textBytes, Life: p.life, Connects: connects / float64(count), Seed: seed + uint64(n)}
 		if count > 1 {
 			pl.Source = fmt.Sprintf("127.0.0.%d", n+2)
 		}
@@ -152,11 +153,17 @@ func (f *fleet) take(w *process, a *account) error {
 	case "phase":
 		o := f.phases[a.Phase]
 		if o == nil {
-			o = &tallied{ack: newHistogram(), receipt: newHistogram()}
+			o = new([kinds]tallied)
+			for k := range o {
+				o[k] = tallied{ack: newHistogram(), receipt: newHistogram()}
+			}
 			f.phases[a.Phase] = o
 		}
-		o.counts.add(a.Counts)
-		return errors.Join(merge(o.ack, a.Ack), merge(o.receipt, a.Receipt))
+		of := &o[a.What]
+		of.counts.add(a.Counts)
+		return errors.Join(merge(of.ack, a.Ack), merge(of.receipt, a.Receipt))
+	case "room":
+		f.rooms[a.Room.Room] = *a.Room
 	case "done":
 		f.done++
 		f.checks.add(a.Checks)

@@ -109,6 +109,7 @@ func accepted(b []byte) (int, error) {
 // each frame would cost more than all else here. One in a thousand is decoded.
 type arrived struct {
 	typ      []byte
+	kind     kind   // of an event of the load, kinds of any other
 	id       []byte // of the event; of an ack or an error the event that it is about
 	sequence int64
 }
@@ -118,8 +119,13 @@ var (
 	keyID       = []byte(`"id":"`)
 	keySequence = []byte(`"sequence":"`)
 	keyEvent    = []byte(`"event":"`)
+	keyMessage  = []byte(`"message":"`)
+	keyText     = []byte(`"text":"`)
+	keyEmoji    = []byte(`"emoji":"`)
+	keyUser     = []byte(`"source":"/users/`)
+	keyUpTo     = []byte(`"upTo":"`)
+	gone        = []byte(`"status":404`)
 
-	typePosted     = []byte("message.posted")
 	typeAck        = []byte("ack")
 	typeRefused    = []byte("error")
 	typeOpened     = []byte("session.opened")
@@ -141,52 +147,65 @@ func member(b, key []byte) []byte {
 }
 
 func cutFrame(b []byte) arrived {
-	a := arrived{typ: member(b, keyType)}
+	a := arrived{typ: member(b, keyType), kind: kinds}
 	switch {
 	case bytes.Equal(a.typ, typeAck), bytes.Equal(a.typ, typeRefused):
 		a.id = member(b, keyEvent)
-	case bytes.Equal(a.typ, typePosted):
-		a.id = member(b, keyID)
-		a.sequence, _ = strconv.ParseInt(string(member(b, keySequence)), 10, 64)
+		a.sequence = sequenceOf(member(b, keySequence))
+		return a
+	}
+	for k := range kinds {
+		if string(a.typ) == types[k] {
+			a.kind = k
+			a.id = member(b, keyID)
+			a.sequence = sequenceOf(member(b, keySequence))
+		}
 	}
 	return a
 }
 
-// verify decodes a frame in full and compares it with what was cut out of it.
+func sequenceOf(b []byte) int64 {
+	n, _ := strconv.ParseInt(string(b), 10, 64)
+	return n
+}
+
+// verify decodes a frame in full and compares it with what was cut out of it. Its data
+// is what its type is to have.
 func verify(b []byte, a arrived, room chat.RoomID) error {
 	e, err := chat.DecodeFrame(b)
 	if err != nil {
 		return err
 	}
-	var data chat.Posted
-	if err := e.Decode(&data); err != nil {
+	if err := chat.CheckLogged(&e); err != nil {
 		return err
 	}
-	if e.ID != string(a.id) || int64(e.Sequence) != a.sequence || e.Room != room || e.User() == "" || data.Text == "" {
+	if e.ID != string(a.id) || int64(e.Sequence) != a.sequence || e.Room != room || e.User() == "" || e.Type.Short() != types[a.kind] {
 		return fmt.Errorf("event %s of room %s is not as it was sent", e.ID, e.Room)
 	}
 	return nil
 }
 
-// ident is what a message's id says: who sent it, the how many-eth of that sender
-// it is (from 1), and when it was due, in nanoseconds of the shared clock. So a
+// ident is what an event's id says: who sent it, the how many-eth of that sender's
+// series it is (from 1), and when it was due, in nanoseconds of the shared clock. So a
 // receiver needs nothing else to check it. It is written as a UUID of version 7, which is
 // what clients are advised to send: what would be chance there is the rest of a
-// millisecond, 20 bits, the sender, 24, and the number, 30.
+// millisecond, 20 bits, the sender, 24, the series, 2, and the number, 28.
 type ident struct {
 	sender, n uint32
+	series    series
 	due       int64
 }
 
 const (
 	senderBits = 24
 	numberBits = 30
+	seriesBits = 28 // below those of the series
 )
 
 func (i ident) append(b []byte) []byte {
 	var u uuid.UUID
 	milli, nano := uint64(i.due/1e6), uint64(i.due%1e6)
-	low := (nano&0xff)<<(senderBits+numberBits) | uint64(i.sender)<<numberBits | uint64(i.n)
+	low := (nano&0xff)<<(senderBits+numberBits) | uint64(i.sender)<<numberBits | uint64(i.series)<<seriesBits | uint64(i.n)
 	binary.BigEndian.PutUint64(u[:], milli<<16|7<<12|nano>>8)
 	binary.BigEndian.PutUint64(u[8:], 1<<63|low)
 	return append(b, u.String()...)
@@ -201,7 +220,8 @@ func parseIdent(b []byte) (ident, bool) {
 	milli, nano := int64(high>>16), int64(high&0xfff<<8|low>>(senderBits+numberBits)&0xff)
 	return ident{
 		sender: uint32(low >> numberBits & (1<<senderBits - 1)),
-		n:      uint32(low & (1<<numberBits - 1)),
+		series: series(low >> seriesBits & 3),
+		n:      uint32(low & (1<<seriesBits - 1)),
 		due:    milli*1e6 + nano,
 	}, nano < 1e6
 }

@@ -80,7 +80,7 @@ func FuzzNext(f *testing.F) {
 }
 
 func TestIdent(t *testing.T) {
-	for _, want := range []ident{{}, {1, 2, 3}, {1<<senderBits - 1, 1<<numberBits - 1, 1<<62 + 12345}} {
+	for _, want := range []ident{{}, {1, 2, marks, 3}, {1<<senderBits - 1, 1<<seriesBits - 1, 3, 1<<62 + 12345}} {
 		b := want.append(nil)
 		if u, err := uuid.ParseBytes(b); err != nil || u.Version() != 7 || u.Variant() != uuid.RFC4122 {
 			t.Errorf("%s is no UUID of version 7: %v", b, err)
@@ -109,7 +109,7 @@ func TestCutFrameAgreesWithTheCodec(t *testing.T) {
 		e.Sequence, e.Time = 42, time.Now()
 		b := e.AppendFrame(nil)
 		a := cutFrame(b)
-		if string(a.typ) != string(typePosted) {
+		if a.kind != posted {
 			t.Errorf("%q: type %q", text, a.typ)
 		}
 		if err := verify(b, a, "room"); err != nil {

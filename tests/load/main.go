@@ -155,11 +155,11 @@ func measure(args []string) (err error) {
 			return err
 		}
 	}
-	r := &run{profile: p, target: t, live: os.Stdout, connects: c.connects, result: describe(p, c, args)}
+	r := &run{profile: p, users: users, rooms: rooms, target: t, live: os.Stdout, connects: c.connects, result: describe(p, c, args)}
 	if c.stages {
 		r.stages = new(stages)
 	}
-	if err := r.play(ctx, users, rooms, c.seed); err != nil {
+	if err := r.play(ctx, c.seed); err != nil {
 		return err
 	}
 	var cpu []byte
@@ -268,7 +268,7 @@ func save(dir string, r *report.Result, cpu []byte, strict bool) error {
 }
 
 func faults(c report.Checks) uint64 {
-	return c.Lost + c.Doubled + c.Disordered + c.Unexpected + c.Refused + c.Unacked
+	return c.Lost + c.Doubled + c.Disordered + c.Unexpected + c.Refused + c.Unacked + c.Differing
 }
 
 // compare prints how two results differ and writes a page about it.

@@ -17,6 +17,7 @@ type plan struct {
 	Tokens    []string      `json:"tokens"`    // one socket each
 	Rooms     []chat.RoomID `json:"rooms"`     // user i is in room i % len(Rooms); none: sockets only log in
 	TextBytes int           `json:"textBytes"`
+	Life      life          `json:"life"`
 	Connects  float64       `json:"connects"` // sockets opened a second
 	Seed      uint64        `json:"seed"`
 }
@@ -44,21 +45,32 @@ type cut struct {
 
 // account is what a worker says: every second, and about each phase at the end.
 type account struct {
-	Kind     string   `json:"kind"` // connected, second, phase, done, failed
+	Kind     string   `json:"kind"` // connected, second, phase, room, done, failed
 	Error    string   `json:"error,omitempty"`
 	Second   int64    `json:"second,omitempty"` // of the shared clock
 	Sockets  int      `json:"sockets"`
 	Phase    string   `json:"phase,omitempty"`
+	What     kind     `json:"what,omitempty"` // kind of the events of the phase
 	Counts   counts   `json:"counts"`
 	Ack      []byte   `json:"ack,omitempty"`     // histogram of microseconds
 	Receipt  []byte   `json:"receipt,omitempty"` // histogram of microseconds
 	Checks   checks   `json:"checks"`
 	Resumed  int64    `json:"resumed,omitempty"` // ns from the last cut to the last socket being live
 	Problems []string `json:"problems,omitempty"`
+	Room     *known   `json:"room,omitempty"`
+}
+
+// known is what the receivers of a room know of it at the end.
+type known struct {
+	Room     chat.RoomID `json:"room"`
+	Messages []state     `json:"messages"` // the last ones, oldest first
+	Marks    []int64     `json:"marks"`    // read marks, in the order of the members
 }
 
 type counts struct {
 	Due, Sent, Acked, Refused, Received, Expected uint64
+	Overtaken                                     uint64 // refused as the message had been recalled meanwhile
+	Others                                        uint64 // received, of the other kinds of events
 }
 
 func (c *counts) add(o counts) {
@@ -68,11 +80,14 @@ func (c *counts) add(o counts) {
 	c.Refused += o.Refused
 	c.Received += o.Received
 	c.Expected += o.Expected
+	c.Overtaken += o.Overtaken
+	c.Others += o.Others
 }
 
 type checks struct {
 	Lost, Doubled, Disordered, Unexpected, Unacked, Disconnects uint64
 	Resent                                                      uint64 // dropped by the receiver, as clients do
+	Differing                                                   uint64 // receivers who do not know what others know
 }
 
 func (c *checks) add(o checks) {
@@ -83,6 +98,7 @@ func (c *checks) add(o checks) {
 	c.Unacked += o.Unacked
 	c.Disconnects += o.Disconnects
 	c.Resent += o.Resent
+	c.Differing += o.Differing
 }
 
 // newHistogram holds 1 µs to 5 minutes with three digits.

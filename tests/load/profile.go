@@ -13,6 +13,7 @@ type profile struct {
 	users       int
 	rooms       int // the users are spread evenly; 0 when nobody talks
 	textBytes   int // of a message's text; 0 for a usual sentence
+	life        life
 	steps       []step
 	storms      int           // times that all sockets are cut and come back
 	climb       float64       // messages/s to add to the last step again and again until it fails
@@ -21,6 +22,16 @@ type profile struct {
 	perSocket   int           // target of resident bytes a socket of the server; 0 for none
 	sustained   float64       // target of messages/s that are sustained
 }
+
+// life is what goes on around the messages. Rooms must be small for it: of a reaction
+// no more than ten users are shown by name.
+type life struct {
+	Reactions, Edits, Recalls float64 // for each message
+	Typing                    bool    // who writes a message says so before
+	Reads                     bool    // members mark what they have read
+}
+
+func (l *life) any() bool { return *l != life{} }
 
 // step is one rate for some time.
 type step struct {
@@ -85,6 +96,13 @@ var profiles = []profile{
 		users: 5000, rooms: 500,
 		steps:  []step{{"calm", 1000, 15 * time.Second, false}, {"storm", 1000, time.Minute, true}},
 		storms: 3, p99: time.Second, lagDrain: 5 * time.Second,
+	},
+	{
+		name: "lively", about: "5,000 users in 500 rooms of 10: 2,500 messages/s, for each 100 of them 30 reactions, 5 edits, 2 recalls; read marks, typing",
+		users: 5000, rooms: 500,
+		life:  life{Reactions: 0.3, Edits: 0.05, Recalls: 0.02, Typing: true, Reads: true},
+		steps: []step{{"warm-up", 500, 5 * time.Second, false}, {"2500/s", 2500, time.Minute, true}},
+		p99:   250 * time.Millisecond, lagDrain: 5 * time.Second,
 	},
 }
 

@@ -26,6 +26,8 @@ const (
 // run is one run of a profile.
 type run struct {
 	profile  profile
+	users    []user
+	rooms    []chat.RoomID
 	target   *target
 	fleet    *fleet
 	meter    *meter
@@ -45,7 +47,7 @@ type run struct {
 
 // play runs the whole profile. When ctx ends it stops sending, and what was
 // measured until then is the result.
-func (r *run) play(ctx context.Context, users []user, rooms []chat.RoomID, seed uint64) (err error) {
+func (r *run) play(ctx context.Context, seed uint64) (err error) {
 	time.Sleep(settle) // what making the rooms has left to do is not to be measured
 	r.meter = newMeter(r.target.pids)
 	r.idle = r.meter.read()
@@ -54,7 +56,7 @@ func (r *run) play(ctx context.Context, users []user, rooms []chat.RoomID, seed 
 			return err
 		}
 	}
-	if r.fleet, err = launch(r.target.addresses, users, rooms, r.profile, r.connects, seed); err != nil {
+	if r.fleet, err = launch(r.target.addresses, r.users, r.rooms, r.profile, r.connects, seed); err != nil {
 		return err
 	}
 	for i, w := range r.fleet.workers {
@@ -237,13 +239,13 @@ func (r *run) sample() {
 	s, sockets := r.fleet.at(second)
 	row := report.Second{
 		T: float64(second+1) - float64(r.start)/1e9, Phase: r.phase,
-		Due: s.counts.Due, Sent: s.counts.Sent, Acked: s.counts.Acked, Refused: s.counts.Refused, Received: s.counts.Received,
+		Due: s.counts.Due, Sent: s.counts.Sent, Acked: s.counts.Acked, Refused: s.counts.Refused, Received: s.counts.Received, Others: s.counts.Others,
 		Ack: percentiles(s.ack), Receipt: percentiles(s.receipt),
 		Processes: r.meter.read(), Lag: maps.Clone(r.lag), Sockets: sockets,
 	}
 	r.result.Series = append(r.result.Series, row)
-	_, _ = fmt.Fprintf(r.live, "%4.0f s  %-10s %6d sockets  due %5d/s  acked %5d/s  received %6d/s  receipt p50 %6.1f p99 %6.1f max %6.1f ms  cores %4.2f+%4.2f  lag %.0f\n",
-		row.T, row.Phase, sockets, row.Due, row.Acked, row.Received, row.Receipt.P50, row.Receipt.P99, row.Receipt.Max,
+	_, _ = fmt.Fprintf(r.live, "%4.0f s  %-10s %6d sockets  due %5d/s  acked %5d/s  received %6d+%d/s  receipt p50 %6.1f p99 %6.1f max %6.1f ms  cores %4.2f+%4.2f  lag %.0f\n",
+		row.T, row.Phase, sockets, row.Due, row.Acked, row.Received, row.Others, row.Receipt.P50, row.Receipt.P99, row.Receipt.Max,
 		cores(row.Processes, false), cores(row.Processes, true), behind(row.Lag))
 }
 
@@ -280,8 +282,26 @@ func (r *run) finish(ctx context.Context) error {
 		time.Sleep(time.Second)
 		r.sample()
 	}
+	if r.profile.life.any() {
+		if err := r.compare(ctx); err != nil {
+			return err
+		}
+	}
 	r.result.Seconds = float64(now()-r.start) / 1e9
 	r.fill(drained)
+	return nil
+}
+
+// compare loads all rooms anew and compares them with what their receivers know.
+func (r *run) compare(ctx context.Context) error {
+	differing, details, err := newPeople(r.target.addresses[0]).fresh(ctx, r.users, r.rooms, r.fleet.rooms)
+	if err != nil {
+		return fmt.Errorf("loading rooms anew: %w", err)
+	}
+	r.fleet.mu.Lock()
+	defer r.fleet.mu.Unlock()
+	r.fleet.checks.Differing += differing
+	r.fleet.details = append(r.fleet.details, details...)
 	return nil
 }
 
@@ -291,13 +311,14 @@ func (r *run) fill(drained time.Duration) {
 	defer f.mu.Unlock()
 	for i := range r.result.Phases {
 		p := &r.result.Phases[i]
-		o := f.phases[p.Name]
-		if o == nil {
+		if f.phases[p.Name] == nil {
 			continue
 		}
+		o := &f.phases[p.Name][posted]
 		p.Due, p.Sent, p.Acked, p.Refused = o.counts.Due, o.counts.Sent, o.counts.Acked, o.counts.Refused
 		p.Received, p.Expected = o.counts.Received, o.counts.Expected
 		p.Ack, p.Receipt = latency(o.ack), latency(o.receipt)
+		p.Others = around(f.phases[p.Name])
 	}
 	if n := len(r.result.Phases); n > 0 && r.profile.climb == 0 {
 		r.result.Phases[n-1].LagDrainSeconds = drained.Seconds()
@@ -305,8 +326,12 @@ func (r *run) fill(drained time.Duration) {
 	c := &r.result.Checks
 	c.Lost, c.Doubled, c.Disordered, c.Unexpected = f.checks.Lost, f.checks.Doubled, f.checks.Disordered, f.checks.Unexpected
 	c.Unacked, c.Disconnects, c.Details = f.checks.Unacked, f.checks.Disconnects, f.details
+	c.Differing = f.checks.Differing
 	for _, p := range r.result.Phases {
 		c.Refused += p.Refused
+		for _, o := range p.Others {
+			c.Refused += o.Refused
+		}
 	}
 	if f.checks.Resent > 0 {
 		r.result.Notes = append(r.result.Notes, fmt.Sprintf("%d copies of messages that were sent again after a cut were dropped by their receivers, as clients do.", f.checks.Resent))
@@ -315,6 +340,21 @@ func (r *run) fill(drained time.Duration) {
 		r.result.Notes = append(r.result.Notes, fmt.Sprintf("Storm %d: all sessions live again %.2f s after they were cut.", i+1, d.Seconds()))
 	}
 	r.judge(drained)
+}
+
+// around are the figures of a phase's events that are not messages.
+func around(of *[kinds]tallied) (list []report.Other) {
+	for k := posted + 1; k < kinds; k++ {
+		o := &of[k]
+		if o.counts == (counts{}) {
+			continue
+		}
+		list = append(list, report.Other{
+			Name: kindNames[k], Sent: o.counts.Sent, Acked: o.counts.Acked, Refused: o.counts.Refused, Overtaken: o.counts.Overtaken,
+			Received: o.counts.Received, Expected: o.counts.Expected, Ack: latency(o.ack), Receipt: latency(o.receipt),
+		})
+	}
+	return list
 }
 
 func percentiles(h *hdrhistogram.Histogram) report.Percentiles {
@@ -347,6 +387,10 @@ func (r *run) judge(drained time.Duration) {
 	if r.profile.climb == 0 {
 		n := faults(r.result.Checks)
 		add("every receiver has every message once and in order", "0 faults", fmt.Sprint(n, " faults"), n == 0)
+	}
+	if r.profile.life.any() {
+		n := r.result.Checks.Differing
+		add("every receiver knows what a fresh load of the room shows", "0 differ", fmt.Sprint(n, " differ"), n == 0)
 	}
 	var p99, worst float64
 	for _, p := range r.result.Phases {

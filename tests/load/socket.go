@@ -21,10 +21,17 @@ type socket struct {
 
 	waiting []int64   // dues of messages to be sent when it is live
 	unacked []message // sent, not acknowledged
-	n       uint32    // messages sent so far
-	acked   uint32
+	n       uint32    // messages, and events about them, sent so far
+	acked   uint32    // of them
 	refused uint32
 	resent  uint32 // the highest n that was sent again
+
+	reading bool   // a read mark is to be sent soon
+	seen    int64  // sequence of the last message posted
+	marks   uint32 // read marks sent so far
+	logged  uint32 // of them; the others were overtaken
+	mark    int64  // sequence of the last one that is acknowledged
+	typed   uint32 // times that typing was said
 }
 
 type stage uint8
@@ -37,11 +44,14 @@ const (
 	live
 )
 
+// message is an event that waits for its answer.
 type message struct {
+	kind  kind
 	n     uint32
 	due   int64
 	phase int
 	frame []byte
+	about *subject // nil if it is about no message
 }
 
 // dial begins to connect. Errors are the system's, about addresses or limits.

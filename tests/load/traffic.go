@@ -11,27 +11,17 @@ import (
 func (w *worker) text(i int, b []byte, t int64) {
 	s := &w.sockets[i]
 	a := cutFrame(b)
-	switch string(a.typ) {
-	case string(typePosted):
+	if a.kind < kinds {
 		w.arrived(i, a, b, t)
+		return
+	}
+	switch string(a.typ) {
 	case string(typeAck):
 		if m, ok := w.answered(i, a.id); ok {
-			record(w.ack, t-max(m.due, s.since))
-			record(w.phases[m.phase].ack, t-max(m.due, s.since))
-			s.acked++
-			expected := uint64(len(w.got[i]))
-			w.counts.Acked++
-			w.counts.Expected += expected
-			w.phases[m.phase].counts.Acked++
-			w.phases[m.phase].counts.Expected += expected
+			w.acked(i, &m, a.sequence, t)
 		}
 	case string(typeRefused):
-		w.problem("refused: %.300s", b)
-		if m, ok := w.answered(i, a.id); ok {
-			s.refused++
-			w.counts.Refused++
-			w.phases[m.phase].counts.Refused++
-		}
+		w.refused(i, a, b)
 	case string(typeOpened):
 		if len(w.plan.Rooms) == 0 {
 			w.alive(i, t)
@@ -50,14 +40,53 @@ func (w *worker) text(i int, b []byte, t int64) {
 	}
 }
 
-// answered takes the message that an ack or an error is about off the list.
+// acked counts an ack.
+func (w *worker) acked(i int, m *message, sequence, t int64) {
+	s := &w.sockets[i]
+	f := &w.phases[m.phase].figures[m.kind]
+	f.counts.Acked++
+	record(f.ack, t-max(m.due, s.since))
+	expected := uint64(len(w.got[i]))
+	if m.kind != marked {
+		s.acked++
+	} else if !s.acknowledged(sequence) {
+		expected = 0
+	}
+	f.counts.Expected += expected
+	if m.kind == posted {
+		record(w.ack, t-max(m.due, s.since))
+		w.counts.Acked++
+		w.counts.Expected += expected
+	}
+}
+
+// refused counts an error. It is none that a message was recalled before an event about
+// it arrived.
+func (w *worker) refused(i int, a arrived, b []byte) {
+	m, ok := w.answered(i, a.id)
+	if ok && m.about != nil && m.about.recalled && bytes.Contains(b, gone) {
+		w.phases[m.phase].figures[m.kind].counts.Overtaken++
+		return
+	}
+	w.problem("refused: %.300s", b)
+	if !ok {
+		return
+	}
+	w.sockets[i].refused++
+	w.phases[m.phase].figures[m.kind].counts.Refused++
+	if m.kind == posted {
+		w.counts.Refused++
+	}
+}
+
+// answered takes the event that an ack or an error is about off the list.
 func (w *worker) answered(i int, id []byte) (message, bool) {
 	s := &w.sockets[i]
 	key, ok := parseIdent(id)
 	if !ok {
 		return message{}, false
 	}
-	at := slices.IndexFunc(s.unacked, func(m message) bool { return m.n == key.n })
+	at := slices.IndexFunc(s.unacked, func(m message) bool { return m.n == key.n && m.kind.series() == key.series })
 	if at < 0 {
 		return message{}, false
 	}
@@ -74,6 +103,7 @@ func (w *worker) alive(i int, t int64) {
 	if w.lives == len(w.sockets) && w.cutAt > 0 && w.resumed == 0 {
 		w.resumed = t - w.cutAt
 	}
+	s.unacked = slices.DeleteFunc(s.unacked, func(m message) bool { return m.kind == marked }) // there will be later ones
 	for _, m := range s.unacked {
 		s.resent = max(s.resent, m.n)
 		w.write(i, m.frame)
@@ -84,13 +114,17 @@ func (w *worker) alive(i int, t int64) {
 	s.waiting = nil
 }
 
-// arrived checks a message that a receiver got.
+// arrived checks an event that a receiver got.
 func (w *worker) arrived(i int, a arrived, b []byte, t int64) {
 	s := &w.sockets[i]
 	id, ok := parseIdent(a.id)
 	rooms := len(w.plan.Rooms)
-	if !ok || int(id.sender) >= len(w.sockets) || int(id.sender)%rooms != i%rooms {
+	if !ok || id.series != a.kind.series() || int(id.sender) >= len(w.sockets) || int(id.sender)%rooms != i%rooms {
 		w.checks.Unexpected++
+		return
+	}
+	if a.kind == typing {
+		w.signalled(i, id, t)
 		return
 	}
 	if a.sequence <= s.last {
@@ -98,40 +132,71 @@ func (w *worker) arrived(i int, a arrived, b []byte, t int64) {
 		w.problem("sequence %d after %d in room %s", a.sequence, s.last, w.room(i))
 	}
 	s.last = max(s.last, a.sequence)
+	sender := &w.sockets[id.sender]
 	from := &w.got[i][int(id.sender)/rooms]
+	tally, resent := &from.said, sender.resent
+	if a.kind == marked {
+		tally, resent = &from.marks, 0
+	}
 	switch {
-	case id.n > from.last:
-		from.last = id.n
-		from.count++
-	case id.n <= w.sockets[id.sender].resent:
+	case id.n > tally.last:
+		tally.last = id.n
+		tally.count++
+	case id.n <= resent:
 		w.checks.Resent++
 		return
-	case from.count < from.last:
+	case tally.count < tally.last:
 		w.checks.Disordered++
-		from.count++
+		tally.count++
 	default:
 		w.checks.Doubled++
 		return
 	}
-	sender := &w.sockets[id.sender]
 	latency := t - max(id.due, s.since)
-	if id.n <= sender.resent {
+	if id.n <= resent {
 		latency = min(latency, t-sender.since)
 	}
-	record(w.receipt, latency)
-	w.counts.Received++
-	if p := w.phaseOf(id.due); p != nil {
-		p.counts.Received++
-		record(p.receipt, latency)
-	}
-	if w.received++; w.received%verifyEach == 0 {
+	w.received(a.kind, id.due, latency)
+	if w.arrivals++; w.arrivals%verifyEach == 0 {
 		if err := verify(b, a, w.room(i)); err != nil {
 			w.checks.Unexpected++
 			w.problem("%v", err)
 		}
 	}
+	if w.plan.Life.any() {
+		w.learn(i, a, b, id.sender, from, t)
+	}
 }
 
+// received counts an event that a receiver got.
+func (w *worker) received(k kind, due, latency int64) {
+	if k == posted {
+		record(w.receipt, latency)
+		w.counts.Received++
+	} else {
+		w.counts.Others++
+	}
+	if p := w.phaseOf(due); p != nil {
+		f := &p.figures[k]
+		f.counts.Received++
+		record(f.receipt, latency)
+	}
+}
+
+// learn notes what an event says, for its receiver, and for what is to be sent.
+func (w *worker) learn(i int, a arrived, b []byte, sender uint32, from *heard, t int64) {
+	switch a.kind {
+	case marked:
+		from.mark = sequenceOf(member(b, keyUpTo))
+		return
+	case posted:
+		w.rooms[i%len(w.rooms)].posted(a.sequence, sender)
+		w.saw(i, a.sequence, t)
+	}
+	w.folded[i].add(a.kind, a.sequence, b)
+}
+
+// phaseOf is the phase in which something was due.
 func (w *worker) phaseOf(due int64) *phase {
 	for i := len(w.phases) - 1; i >= 0; i-- {
 		if due >= w.phases[i].From {
@@ -141,14 +206,37 @@ func (w *worker) phaseOf(due int64) *phase {
 	return nil
 }
 
-// send posts the messages that are due. Who writes is chosen by chance; so is,
-// within the rate, the moment.
+// send sends what is due.
 func (w *worker) send(t int64) {
+	w.schedule(t)
+	for l, ok := take(&w.soon, t); ok; l, ok = take(&w.soon, t) {
+		if s := &w.sockets[l.socket]; s.stage != live {
+			s.waiting = append(s.waiting, l.at)
+			continue
+		}
+		w.post(l.socket, l.at)
+	}
+	for l, ok := take(&w.marks, t); ok; l, ok = take(&w.marks, t) {
+		w.mark(l.socket, t)
+	}
+}
+
+// ahead is how long before it posts a message a user is chosen for it.
+func (w *worker) ahead() int64 {
+	if w.plan.Life.Typing {
+		return int64(typingAhead)
+	}
+	return 0
+}
+
+// schedule says which messages are due. Who writes is chosen by chance; so is, within
+// the rate, the moment.
+func (w *worker) schedule(t int64) {
 	if w.current < 0 {
 		return
 	}
 	p := &w.phases[w.current]
-	for w.nextDue <= float64(t) {
+	for w.nextDue <= float64(t+w.ahead()) {
 		if int64(w.nextDue) >= p.To {
 			w.current = -1
 			return
@@ -159,42 +247,70 @@ func (w *worker) send(t int64) {
 		}
 		due := int64(w.nextDue)
 		w.nextDue += w.rnd.ExpFloat64() * 1e9 / p.Rate
-		p.counts.Due++
+		p.figures[posted].counts.Due++
 		w.counts.Due++
 		i := w.rnd.IntN(len(w.sockets))
-		if s := &w.sockets[i]; s.stage != live {
-			s.waiting = append(s.waiting, due)
-			continue
+		if w.plan.Life.Typing {
+			w.types(i, t)
 		}
-		w.post(i, due)
+		w.soon = append(w.soon, later{i, due})
 	}
 }
 
 func (w *worker) post(i int, due int64) {
+	data := append(w.data[:0], `{"text":"`...)
+	data = append(data, w.writer.text(w.plan.TextBytes)...) // there is nothing in it to escape
+	w.data = append(data, `"}`...)
+	w.publish(i, posted, nil, due)
+	w.accompany(due)
+}
+
+// publish sends an event, with w.data as its data.
+func (w *worker) publish(i int, k kind, about *subject, due int64) {
 	s := &w.sockets[i]
-	s.n++
+	id := ident{sender: uint32(i), series: k.series(), due: due}
+	n := [...]*uint32{said: &s.n, marks: &s.marks, signals: &s.typed}[id.series]
+	*n++
+	id.n = *n
 	b := w.frame[:0]
 	b = append(b, `{"specversion":"1.0","id":"`...)
-	b = ident{sender: uint32(i), n: s.n, due: due}.append(b)
-	b = append(b, `","source":"/load","type":"dev.knatter.message.posted","subject":"`...)
+	b = id.append(b)
+	b = append(b, `","source":"/load","type":"dev.knatter.`...)
+	b = append(b, types[k]...)
+	b = append(b, `","subject":"`...)
 	b = append(b, w.room(i)...)
-	b = append(b, `","data":{"text":"`...)
-	b = append(b, w.writer.text(w.plan.TextBytes)...) // there is nothing in it to escape
-	b = append(b, `"}}`...)
-	w.frame = b
-	m := message{n: s.n, due: due, frame: appendFrame(make([]byte, 0, len(b)+8), opText, b)}
+	b = append(b, '"')
+	if len(w.data) > 0 {
+		b = append(append(b, `,"data":`...), w.data...)
+	}
+	w.frame = append(b, '}')
+	m := message{kind: k, n: id.n, due: due, about: about, frame: appendFrame(make([]byte, 0, len(w.frame)+8), opText, w.frame)}
 	for m.phase = len(w.phases) - 1; m.phase > 0 && due < w.phases[m.phase].From; {
 		m.phase--
 	}
+	c := &w.phases[m.phase].figures[k].counts
+	c.Sent++
+	switch k {
+	case posted:
+		w.counts.Sent++
+	case typing: // is not acknowledged
+		c.Due++
+		c.Expected += uint64(len(w.got[i]) - 1)
+		w.write(i, m.frame)
+		return
+	default:
+		c.Due++
+	}
 	s.unacked = append(s.unacked, m)
-	w.counts.Sent++
-	w.phases[m.phase].counts.Sent++
 	w.write(i, m.frame)
 }
 
-// complete reports whether every message was answered and every receiver has what
+// complete reports whether every event was answered and every receiver has what
 // was acknowledged.
 func (w *worker) complete() bool {
+	if len(w.soon) > 0 || len(w.marks) > 0 {
+		return false
+	}
 	for i := range w.sockets {
 		s := &w.sockets[i]
 		if len(s.unacked) > 0 || len(s.waiting) > 0 {
@@ -210,9 +326,9 @@ func (w *worker) lost() uint64 {
 	rooms := len(w.plan.Rooms)
 	for r := range w.got {
 		for at, from := range w.got[r] {
-			if sender := &w.sockets[r%rooms+at*rooms]; sender.acked > from.count {
-				lost += uint64(sender.acked - from.count)
-			}
+			sender := &w.sockets[r%rooms+at*rooms]
+			lost += uint64(max(sender.acked, from.said.count) - from.said.count)
+			lost += uint64(max(sender.logged, from.marks.count) - from.marks.count)
 		}
 	}
 	return lost
@@ -226,9 +342,17 @@ func (w *worker) done() error {
 	}
 	for i := range w.phases {
 		p := &w.phases[i]
-		if err := w.out.Encode(account{Kind: "phase", Phase: p.Name, Counts: p.counts, Ack: encode(p.ack), Receipt: encode(p.receipt)}); err != nil {
-			return err
+		for k, f := range p.figures {
+			if k > 0 && f.counts == (counts{}) {
+				continue
+			}
+			if err := w.out.Encode(account{Kind: "phase", Phase: p.Name, What: kind(k), Counts: f.counts, Ack: encode(f.ack), Receipt: encode(f.receipt)}); err != nil {
+				return err
+			}
 		}
+	}
+	if w.plan.Life.any() {
+		w.agree(func(k known) { _ = w.out.Encode(account{Kind: "room", Room: &k}) })
 	}
 	return w.out.Encode(account{Kind: "done", Sockets: w.lives, Checks: w.checks, Problems: w.problems})
 }

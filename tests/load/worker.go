@@ -39,10 +39,16 @@ type worker struct {
 	sockets []socket
 	buffer  []byte // for reading
 	frame   []byte // for writing
+	data    []byte // of the frame
 	out     *json.Encoder
 
-	// got is, for each receiver, what it got of each member of its room.
-	got [][]tally
+	// got is, for each receiver, what it got of each member of its room, and folded what
+	// became of the room's last messages.
+	got    [][]heard
+	folded []folded
+	rooms  []room
+	soon   []later // messages to be posted
+	marks  []later // read marks to be sent
 
 	phases   []phase
 	current  int     // index of the phase that is being sent; -1 for none
@@ -55,7 +61,7 @@ type worker struct {
 	told     bool  // that all are connected
 	finish   int64 // when to give up waiting for what is missing; 0 before it is asked for
 	look     int64 // when to see next whether anything is
-	received uint64
+	arrivals uint64
 
 	second   int64
 	counts   counts
@@ -66,17 +72,20 @@ type worker struct {
 	tooMuch  map[string]bool
 }
 
-// tally is what one receiver got of one sender.
+// heard is what one receiver got of one sender.
+type heard struct {
+	said, marks tally
+	mark        int64 // how far the sender has read
+}
+
 type tally struct {
 	last, count uint32
 }
 
-// phase is what became of the messages that were due in it.
+// phase is what became of the events that were due in it.
 type phase struct {
 	sending
-	counts  counts
-	ack     *hdrhistogram.Histogram
-	receipt *hdrhistogram.Histogram
+	figures [kinds]figures
 }
 
 // runWorker does what the orders on in say, and accounts for it on out.
@@ -128,9 +137,11 @@ func (w *worker) prepare() (err error) {
 	w.ack, w.receipt = newHistogram(), newHistogram()
 	w.sockets = make([]socket, len(w.plan.Tokens))
 	if len(w.plan.Rooms) > 0 {
-		w.got = make([][]tally, len(w.sockets))
+		w.rooms = make([]room, len(w.plan.Rooms))
+		w.folded = make([]folded, len(w.sockets))
+		w.got = make([][]heard, len(w.sockets))
 		for i := range w.got {
-			w.got[i] = make([]tally, w.members(i))
+			w.got[i] = make([]heard, w.members(i))
 		}
 	}
 	for i := range w.sockets {
@@ -188,7 +199,12 @@ func (w *worker) run(orders <-chan order) error {
 func (w *worker) patience(t int64) int {
 	wait := int64(maxPollMillis * 1e6)
 	if w.current >= 0 {
-		wait = min(wait, int64(w.nextDue)-t)
+		wait = min(wait, int64(w.nextDue)-w.ahead()-t)
+	}
+	for _, list := range [][]later{w.soon, w.marks} {
+		if len(list) > 0 {
+			wait = min(wait, list[0].at-t)
+		}
 	}
 	if w.opened < len(w.sockets) {
 		wait = min(wait, int64(w.nextUp)-t)
@@ -202,7 +218,7 @@ func (w *worker) patience(t int64) int {
 func (w *worker) obey(o order) {
 	switch {
 	case o.Phase != nil:
-		w.phases = append(w.phases, phase{sending: *o.Phase, ack: newHistogram(), receipt: newHistogram()})
+		w.phases = append(w.phases, newPhase(*o.Phase))
 		w.current = len(w.phases) - 1
 		w.nextDue = float64(o.Phase.From)
 	case o.Cut != nil:

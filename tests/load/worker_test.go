@@ -15,7 +15,7 @@ func testWorker(t *testing.T) *worker {
 	if err := w.prepare(); err != nil {
 		t.Fatal(err)
 	}
-	w.phases = []phase{{sending: sending{Name: "p"}, ack: newHistogram(), receipt: newHistogram()}}
+	w.phases = []phase{newPhase(sending{Name: "p"})}
 	return w
 }
 
@@ -28,7 +28,7 @@ func (w *worker) says(sender int) ident {
 }
 
 func (w *worker) gets(receiver int, id ident, sequence int64) {
-	w.arrived(receiver, arrived{typ: typePosted, id: id.append(nil), sequence: sequence}, nil, now())
+	w.arrived(receiver, arrived{kind: posted, id: id.append(nil), sequence: sequence}, nil, now())
 }
 
 func TestWorkerFindsNoFaultWhereThereIsNone(t *testing.T) {
@@ -154,8 +154,8 @@ func TestScaledProfilesKeepTheirShape(t *testing.T) {
 		for _, step := range s.steps {
 			highest = max(highest, step.rate)
 		}
-		if highest != 100 && p.name != "idle" {
-			t.Errorf("%s: highest rate %v, want 100", p.name, highest)
+		if highest != 100 && p.name != "idle" || s.life != p.life {
+			t.Errorf("%s: highest rate %v, want 100; %+v", p.name, highest, s.life)
 		}
 	}
 }

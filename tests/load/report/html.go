@@ -36,11 +36,15 @@ func HTML(w io.Writer, r *Result) error {
 		Charts  []drawing
 		Loads   []load
 		Checked []check
+		Others  bool // any phase has some
 		Facts   []fact
 		Floors  bool    // any stage has one
 		Longest float64 // of the stages, µs
 		Stage   float64 // sum of the stages, µs
 	}{Result: r, Tiles: r.tiles(), Charts: r.charts(), Loads: r.loads(0, r.Seconds+1), Checked: r.Checks.list(), Facts: r.facts()}
+	for _, p := range r.Phases {
+		page.Others = page.Others || len(p.Others) > 0
+	}
 	for _, s := range r.Stages {
 		page.Longest = max(page.Longest, s.MicrosPerMessage, s.FloorMicros)
 		page.Stage += s.MicrosPerMessage
@@ -89,7 +93,9 @@ func perSecond(p *Phase, n uint64) float64 {
 }
 
 // wrong is how often a receiver got something other than every message once and in order.
-func (c *Checks) wrong() uint64 { return c.Lost + c.Doubled + c.Disordered + c.Unexpected }
+func (c *Checks) wrong() uint64 {
+	return c.Lost + c.Doubled + c.Disordered + c.Unexpected + c.Differing
+}
 
 // check is one line of the checks.
 type check struct {
@@ -107,6 +113,7 @@ func (c *Checks) list() []check {
 		{"Refused", "answered with an error", c.Refused},
 		{"Unacked", "sent, but never answered", c.Unacked},
 		{"Disconnects", "sockets that closed unasked", c.Disconnects},
+		{"Differing", "receivers who know other things of their room at the end than a fresh load shows", c.Differing},
 	}
 }
 

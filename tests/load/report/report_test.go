@@ -80,6 +80,10 @@ func sample(slower float64) *Result {
 		phase(fmt.Sprintf("%.0f/s", rate), 20, rate, true)
 	}
 	phase("5000/s", 300, 5000, true)
+	r.Phases[len(r.Phases)-1].Others = []Other{
+		{Name: "reactions", Sent: 450_000, Acked: 449_998, Overtaken: 2, Received: 4_499_980, Expected: 4_499_980, Ack: spread(rnd, 449_998, 9*slower), Receipt: spread(rnd, 4_499_980, 12*slower)},
+		{Name: "typing", Sent: 1_500_000, Received: 9_000_000, Expected: 13_500_000, Receipt: spread(rnd, 9_000_000, 5*slower)},
+	}
 	phase("drain", 5, 0, false)
 	r.Seconds = at
 	return r

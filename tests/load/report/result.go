@@ -56,6 +56,21 @@ type Phase struct {
 	Ack             Latency `json:"ack"`             // from due time to confirmation
 	Receipt         Latency `json:"receipt"`         // from due time to a recipient's socket
 	LagDrainSeconds float64 `json:"lagDrainSeconds"` // time after the phase until no function lagged
+	Others          []Other `json:"others,omitempty"`
+}
+
+// Other is what became of a phase's events of a kind that is no message, such as
+// reactions.
+type Other struct {
+	Name      string  `json:"name"` // of the kind
+	Sent      uint64  `json:"sent"`
+	Acked     uint64  `json:"acked"`
+	Refused   uint64  `json:"refused"`
+	Overtaken uint64  `json:"overtaken"` // refused rightly: what they were about was gone meanwhile
+	Received  uint64  `json:"received"`
+	Expected  uint64  `json:"expected"` // for signals, which may be dropped, if none were
+	Ack       Latency `json:"ack"`
+	Receipt   Latency `json:"receipt"`
 }
 
 // Latency sums up many durations. All values are milliseconds; all are zero if Count is.
@@ -86,6 +101,7 @@ type Second struct {
 	Acked     uint64             `json:"acked"`
 	Refused   uint64             `json:"refused"`
 	Received  uint64             `json:"received"`
+	Others    uint64             `json:"others,omitempty"`    // received, of other kinds than messages
 	Ack       Percentiles        `json:"ack"`                 // of the confirmations that arrived in this second
 	Receipt   Percentiles        `json:"receipt"`             // of the copies that arrived in this second
 	Processes map[string]Usage   `json:"processes,omitempty"` // by process name
@@ -118,7 +134,8 @@ type Checks struct {
 	Refused     uint64   `json:"refused"`    // answered with an error
 	Unacked     uint64   `json:"unacked"`    // sent, but never answered
 	Disconnects uint64   `json:"disconnects"`
-	Details     []string `json:"details,omitempty"` // the first few offences, in words
+	Differing   uint64   `json:"differing,omitempty"` // receivers and rooms that do not know at the end what the others do
+	Details     []string `json:"details,omitempty"`   // the first few offences, in words
 }
 
 // Target is a promise that the run is held to.

@@ -23,6 +23,14 @@ func Summary(w io.Writer, r *Result) {
 		fmt.Fprintf(w, "%-14s %9s %9s %11s %11s   %8s %8s %8s   %8s %8s %8s\n", p.Name, figure(p.Rate), figure(perSecond(p, p.Acked)),
 			count(p.Received), count(p.Expected), receipt[0], receipt[1], receipt[3], ack[0], ack[1], ack[3])
 	}
+	for i := range r.Phases {
+		p := &r.Phases[i]
+		for _, o := range p.Others {
+			receipt, ack := latencyCells(o.Receipt), latencyCells(o.Ack)
+			fmt.Fprintf(w, "%-14s %-10s %8s %11s %11s   %8s %8s %8s   %8s %8s %8s\n", p.Name, o.Name, count(o.Sent),
+				count(o.Received), count(o.Expected), receipt[0], receipt[1], receipt[3], ack[0], ack[1], ack[3])
+		}
+	}
 	if loads := r.loads(0, r.Seconds+1); len(loads) > 0 {
 		fmt.Fprintf(w, "\n%-14s %9s %9s %11s\n", "process", "cores", "highest", "MiB")
 		for _, l := range loads {
