@@ -31,7 +31,8 @@ type EventStore interface {
 	Firsts(ctx context.Context, events []Event) ([]Sequence, error)
 
 	// Unread counts the messages in a range that others than user sent, and stops
-	// counting at the range's limit.
+	// counting at the range's limit. Where the range says what is settled, counting
+	// again costs what has come or was read since, not what is unread.
 	Unread(ctx context.Context, room RoomID, user UserID, r Range) (int, error)
 
 	// Scan calls f with every stored event that [Index] handles, in batches: first the
@@ -47,6 +48,10 @@ type Range struct {
 	Limit  int      // at most this many; required
 	Bytes  int      // at most so many of their frames, but one event at least; 0 means no bound
 	Newest bool     // the newest of the range instead of the oldest; still answered oldest first
+
+	// Settled is where the log's tail begins, see [Tails]: below it no event is put any
+	// more, so what is counted there may be remembered. 0 means that it is not known.
+	Settled Sequence
 }
 
 // RoomStore holds rooms, members and read positions: a projection of the log.
@@ -265,7 +270,16 @@ type Log interface {
 	// look for all of them. They are not the caller's to change. Errors: Unavailable,
 	// after two seconds at most if the log does not answer, and when they are more
 	// than is worth reading for what the stores have nearly all of.
-	Tails(ctx context.Context) (tail func(stream StreamID) []Event, err error)
+	Tails(ctx context.Context) (Tails, error)
+}
+
+// Tails are those of all streams.
+type Tails interface {
+	// Of returns a stream's tail.
+	Of(stream StreamID) []Event
+
+	// Begin is where the tail of a stream begins: below it the stores have all there is.
+	Begin(stream StreamID) Sequence
 }
 
 // Deliverer passes finished frames to connectors.

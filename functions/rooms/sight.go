@@ -16,8 +16,8 @@ import (
 type sight struct {
 	rooms    projection.Rooms
 	events   chat.EventStore
-	tail     func(chat.StreamID) []chat.Event
-	complete bool // all that was acknowledged before is seen
+	tails    chat.Tails // nil if they could not be read
+	complete bool       // all that was acknowledged before is seen
 }
 
 // lookAgain is how long the log is left alone when its tails could not be read: it is
@@ -28,11 +28,11 @@ const lookAgain = time.Second
 // falls between. If the tails cannot be read there are the stores alone: a list that
 // lacks the latest is better than none, and says so.
 func (f *Function) look(ctx context.Context) sight {
-	s := sight{rooms: f.rooms, events: f.events, tail: func(chat.StreamID) []chat.Event { return nil }}
+	s := sight{rooms: f.rooms, events: f.events}
 	if failed := f.failed.Load(); failed != nil && time.Since(*failed) < lookAgain {
 		return s
 	}
-	tail, err := f.log.Tails(ctx)
+	tails, err := f.log.Tails(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
 			now := time.Now()
@@ -41,7 +41,7 @@ func (f *Function) look(ctx context.Context) sight {
 		}
 		return s
 	}
-	s.rooms, s.tail, s.complete = projection.Rooms{States: projection.Over(f.rooms.States, tail)}, tail, true
+	s.rooms, s.tails, s.complete = projection.Rooms{States: projection.Over(f.rooms.States, tails.Of)}, tails, true
 	return s
 }
 
@@ -55,8 +55,11 @@ func (s *sight) mark(w http.ResponseWriter) {
 // fresh are the events of a room's tail that count, oldest first. Whatever comes before
 // the first of them, the store has.
 func (s *sight) fresh(ctx context.Context, room chat.RoomID) ([]chat.Event, error) {
+	if s.tails == nil {
+		return nil, nil
+	}
 	var firsts projection.Firsts
-	firsts.Add(s.tail(room.Stream()))
+	firsts.Add(s.tails.Of(room.Stream()))
 	events := firsts.Events()
 	if len(events) == 0 {
 		return nil, nil
@@ -125,7 +128,11 @@ func (s *sight) unread(ctx context.Context, self chat.Membership, fresh []chat.E
 	n := 0
 	if before == 0 || read+1 < before {
 		var err error
-		n, err = s.events.Unread(ctx, self.Room, self.User, chat.Range{After: read, Before: before, Limit: maxUnread})
+		r := chat.Range{After: read, Before: before, Limit: maxUnread}
+		if s.tails != nil {
+			r.Settled = s.tails.Begin(self.Room.Stream())
+		}
+		n, err = s.events.Unread(ctx, self.Room, self.User, r)
 		if err != nil {
 			return 0, fmt.Errorf("counting unread messages: %w", err)
 		}

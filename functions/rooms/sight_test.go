@@ -1,6 +1,7 @@
 package rooms
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -118,6 +119,35 @@ func TestListShowsWhatIsNotStoredYet(t *testing.T) {
 	alice.logs("5", chat.MemberLeft, room, chat.MemberData{User: alice.id, Nickname: "al"})
 	equal(t, "left", len(alice.rooms()), 0)
 	alice.does("GET", "/v1/rooms/"+room, nil, 403)
+}
+
+// countingStore notes what is counted.
+type countingStore struct {
+	chat.EventStore
+	counted []chat.Range
+}
+
+func (s *countingStore) Unread(ctx context.Context, room chat.RoomID, user chat.UserID, r chat.Range) (int, error) {
+	s.counted = append(s.counted, r)
+	return s.EventStore.Unread(ctx, room, user, r)
+}
+
+// What is counted below persist's commit may be remembered, and nothing else.
+func TestListSaysWhatIsSettled(t *testing.T) {
+	x := setUp(t)
+	alice, bob := x.person("alice"), x.person("bob")
+	room := alice.creates("first")
+	bob.joins(room)
+	first := bob.logs("1", chat.MessagePosted, room, chat.Posted{Text: "one"})
+	second := bob.logs("2", chat.MessagePosted, room, chat.Posted{Text: "two"})
+	x.stores(x.store, first, second)
+	x.commits(second)
+	store := &countingStore{EventStore: x.f.events}
+	x.f.events = store
+	alice.list(x.f)
+	if len(store.counted) != 1 || store.counted[0].Settled != second.Sequence {
+		t.Errorf("counted %+v, persist has committed what is below %s", store.counted, second.Sequence)
+	}
 }
 
 // Whatever persist has stored of the log, and in whatever order, the list is the one

@@ -306,6 +306,50 @@ func EventStore(t *testing.T, open func(t *testing.T) chat.EventStore) {
 		}
 	})
 
+	// The log goes on, what is put of it is settled some time after, and members read.
+	t.Run("unread counts the same again and again", func(t *testing.T) {
+		s := open(t)
+		rnd := rand.New(rand.NewPCG(3, 4))
+		users := []chat.UserID{"alice", "bob", "carol"}
+		read := make(map[chat.UserID]chat.Sequence)
+		var log []chat.Event
+		put, end := 0, chat.Sequence(1)
+		for round := range 60 {
+			for range rnd.IntN(3) * rnd.IntN(100) {
+				end += chat.Sequence(1 + rnd.IntN(1+rnd.IntN(100))) // other rooms have the rest
+				log = append(log, message("room", users[rnd.IntN(1+rnd.IntN(len(users)))], fmt.Sprint(end), end))
+			}
+			must(t, s.Put(ctx, log[put:]))
+			settled := end + 1
+			if put = len(log); rnd.IntN(2) == 0 && put > 10 {
+				settled = log[put-rnd.IntN(10)-1].Sequence
+			}
+			for _, user := range users {
+				if rnd.IntN(3) == 0 {
+					read[user] += chat.Sequence(rnd.Int64N(1 + int64(end-read[user])))
+				}
+				r := chat.Range{After: read[user], Settled: settled, Limit: 1 + rnd.IntN(500)}
+				if rnd.IntN(2) == 0 {
+					r.Before = settled
+				}
+				if rnd.IntN(8) == 0 {
+					r.Settled = 0
+				}
+				want := 0
+				for i := range log {
+					if e := &log[i]; e.User() != user && e.Sequence > r.After && (r.Before == 0 || e.Sequence < r.Before) && want < r.Limit {
+						want++
+					}
+				}
+				n, err := s.Unread(ctx, "room", user, r)
+				must(t, err)
+				if n != want {
+					t.Fatalf("round %d: %s has %d unread in %+v, want %d", round, user, n, r, want)
+				}
+			}
+		}
+	})
+
 	t.Run("concurrent puts", func(t *testing.T) {
 		s := open(t)
 		rnd := rand.New(rand.NewPCG(1, 2))

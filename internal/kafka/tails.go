@@ -29,12 +29,12 @@ const (
 // Tails implements [chat.Log]. It asks each broker once for the ends of all its
 // partitions, and once for all commits; only partitions that have something between
 // are read. Calls at the same time share that.
-func (l *Log) Tails(ctx context.Context) (func(chat.StreamID) []chat.Event, error) {
+func (l *Log) Tails(ctx context.Context) (chat.Tails, error) {
 	t, err := l.tails.Ask(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return t.of, nil
+	return t, nil
 }
 
 func (l *Log) readTails(ctx context.Context, _ []struct{}) (t *tails, err error) {
@@ -63,7 +63,7 @@ func (l *Log) tailsOnce(ctx context.Context, age time.Duration) (*tails, error) 
 	if behind > maxTails {
 		return nil, chat.Errorf(chat.Unavailable, "persist is %d events behind", behind)
 	}
-	t := &tails{cfg: l.cfg, records: make(map[chat.StreamID][]*kgo.Record), events: make(map[chat.StreamID][]chat.Event)}
+	t := &tails{cfg: l.cfg, partitions: len(all), from: from, records: make(map[chat.StreamID][]*kgo.Record), events: make(map[chat.StreamID][]chat.Event)}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(tailsAtOnce)
 	for _, at := range all {
@@ -116,7 +116,9 @@ func (l *Log) extents(ctx context.Context, all []place) (from, ends map[int32]in
 // tails are the records of all tails by stream. They are decoded when they are asked
 // for: nobody asks for most of them.
 type tails struct {
-	cfg Config
+	cfg        Config
+	partitions int
+	from       map[int32]int64 // by partition: the offset
 
 	mu      sync.Mutex
 	size    int
@@ -137,7 +139,14 @@ func (t *tails) add(r *kgo.Record) error {
 	return nil
 }
 
-func (t *tails) of(stream chat.StreamID) []chat.Event {
+// Begin implements [chat.Tails].
+func (t *tails) Begin(stream chat.StreamID) chat.Sequence {
+	partition := partitionOf(stream, t.partitions)
+	return t.cfg.SequenceAt(partition, t.from[partition])
+}
+
+// Of implements [chat.Tails].
+func (t *tails) Of(stream chat.StreamID) []chat.Event {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	records, ok := t.records[stream]

@@ -55,13 +55,21 @@ func TestTailsAreThoseOfTheStreams(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if last != nil && round > 0 {
+			if begin := tails.Begin(last.Stream); begin != last.Sequence+1 {
+				t.Errorf("round %d: the tail of %s begins at %s, %s is committed", round, last.Stream, begin, last.Sequence)
+			}
+		}
 		for _, stream := range append(streams, "unknown") {
 			want, err := l.Tail(t.Context(), stream)
 			if err != nil {
 				t.Fatal(err)
 			}
+			if begin := tails.Begin(stream); len(want) > 0 && want[0].Sequence < begin {
+				t.Errorf("round %d: the tail of %s begins at %s, and has %s", round, stream, begin, want[0].Sequence)
+			}
 			for range 2 { // decoded once, given twice
-				if got := tails(stream); fmt.Sprint(got) != fmt.Sprint(want) {
+				if got := tails.Of(stream); fmt.Sprint(got) != fmt.Sprint(want) {
 					t.Errorf("round %d, %s:\n got %q\nwant %q", round, stream, ids(got), ids(want))
 				}
 			}
@@ -91,7 +99,7 @@ func TestTailsHoldWhatWasAcknowledgedBeforeTheCall(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				tail := tails(room.Stream())
+				tail := tails.Of(room.Stream())
 				found := len(tail) == 0 || tail[0].Sequence > e.Sequence // committed by now
 				for _, got := range tail {
 					found = found || got.Sequence == e.Sequence
@@ -146,7 +154,7 @@ func TestTailsCostOneLook(t *testing.T) {
 			return
 		}
 		for _, e := range events {
-			_ = tails(e.Stream)
+			_ = tails.Of(e.Stream)
 		}
 	}
 	want := func(what string, wantLooks, wantReads int32) {

@@ -6,7 +6,6 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"knatter.dev/chat"
 )
@@ -20,6 +19,8 @@ type Events struct {
 	all   *mongo.Collection
 	exact *mongo.Collection
 	marks *marks
+
+	counts counts
 }
 
 var _ chat.EventStore = (*Events)(nil)
@@ -184,22 +185,6 @@ func (e *Events) Firsts(ctx context.Context, events []chat.Event) ([]chat.Sequen
 		firsts[i] = stored[id.(string)]
 	}
 	return firsts, nil
-}
-
-// Unread implements [chat.EventStore]. The index alone answers it. Errors:
-// Unavailable.
-func (e *Events) Unread(ctx context.Context, room chat.RoomID, user chat.UserID, r chat.Range) (int, error) {
-	if !room.Valid() || r.Limit <= 0 {
-		return 0, nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
-	where := bson.D{
-		{Key: "room", Value: room}, {Key: "message", Value: true}, within(r),
-		{Key: "sender", Value: bson.D{{Key: "$ne", Value: user}}},
-	}
-	n, err := e.all.CountDocuments(ctx, where, options.Count().SetLimit(int64(r.Limit)))
-	return int(n), failure(err)
 }
 
 // scanBatch is how many messages Scan passes on at most at once.
