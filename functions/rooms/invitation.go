@@ -146,7 +146,8 @@ func (f *Function) knows(ctx context.Context, user, other chat.UserID) (bool, er
 }
 
 // ask logs an invitation that waits for consent, unless it does already. It counts for
-// nothing until then, neither in the room nor for the user's limits. Errors: TooMany.
+// nothing until then, neither in the room nor for the user's limits. Where as many wait as
+// may, another makes room for it. Errors: TooMany.
 func (f *Function) ask(ctx context.Context, v visit, target chat.Membership, account chat.Account) error {
 	if target.InvitedBy == v.user {
 		return nil
@@ -155,20 +156,47 @@ func (f *Function) ask(ctx context.Context, v visit, target chat.Membership, acc
 	if err != nil {
 		return fmt.Errorf("listing invitations: %w", err)
 	}
-	from := 0
-	for _, m := range waiting {
-		if m.InvitedBy == v.user {
-			from++
-		}
-	}
-	if len(waiting) >= maxWaiting || from >= maxWaitingFrom {
+	dropped, ok := makeRoom(waiting, v.user)
+	if !ok {
 		return chat.Errorf(chat.TooMany, "too many invitations wait for this person's consent")
+	}
+	for _, m := range dropped {
+		e, err := memberEvent(m.User, chat.MemberDeclined, m.Room, m.User, account.Nickname, chat.Plain)
+		if err == nil {
+			err = members.Publish(ctx, f.log, f.rooms, e)
+		}
+		if err != nil {
+			return err
+		}
 	}
 	e, err := memberEvent(v.user, chat.MemberInvited, v.room.ID, account.ID, account.Nickname, chat.Plain)
 	if err != nil {
 		return err
 	}
 	return members.Publish(ctx, f.log, f.rooms, e)
+}
+
+// makeRoom tells which of the waiting invitations have to go for one more by a user: the
+// oldest of those who have the most there. Who has none there is never refused, so some
+// accounts cannot keep all others out; who has some takes nobody's place who has as few.
+func makeRoom(waiting []chat.Membership, by chat.UserID) (dropped []chat.Membership, ok bool) {
+	from := make(map[chat.UserID]int)
+	for _, m := range waiting {
+		from[m.InvitedBy]++
+	}
+	if from[by] >= maxWaitingFrom {
+		return nil, false
+	}
+	if len(waiting) < maxWaiting {
+		return nil, true
+	}
+	first := slices.MinFunc(waiting, func(a, b chat.Membership) int {
+		return cmp.Or(cmp.Compare(from[b.InvitedBy], from[a.InvitedBy]), a.InvitedAt.Compare(b.InvitedAt), cmp.Compare(a.Room, b.Room))
+	})
+	if from[by] > 0 && from[by]+1 >= from[first.InvitedBy] {
+		return nil, false
+	}
+	return []chat.Membership{first}, true
 }
 
 // decline ends an invitation that waits: the invited declines it; who invited, an owner

@@ -3,6 +3,8 @@ package rooms
 import (
 	"fmt"
 	"regexp"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -154,20 +156,72 @@ func TestStrangers(t *testing.T) {
 func TestFloodOfInvitations(t *testing.T) {
 	x := setUp(t)
 	victim, friend := x.person("victim"), x.person("friend")
+	var attackers []*person
 	for n := range maxWaiting / maxWaitingFrom {
 		attacker := x.person(fmt.Sprint("attacker ", n))
+		attackers = append(attackers, attacker)
 		for range maxWaitingFrom {
 			attacker.invites(attacker.creates("r"), victim, 202)
 		}
 		attacker.invites(attacker.creates("r"), victim, 429)
 	}
-	other := x.person("other")
-	other.invites(other.creates("r"), victim, 429)
 	equal(t, "rooms", len(victim.rooms()), 0)
 	equal(t, "waiting", len(victim.invitations()), maxWaiting)
+	// Nor keep others from inviting the victim, and not by inviting again either.
+	other := x.person("other")
+	for range maxWaitingFrom - 1 {
+		other.invites(other.creates("other's"), victim, 202)
+	}
+	other.invites(other.creates("r"), victim, 429) // would have as many as the attackers
+	for _, attacker := range attackers {
+		attacker.invites(attacker.creates("again"), victim, 429)
+	}
+	equal(t, "waiting", len(victim.invitations()), maxWaiting)
+	equal(t, "of the other", strings.Count(fmt.Sprint(victim.invitations()), "other's by other"), maxWaitingFrom-1)
 	victim.creates("mine")
 	victim.befriends(friend)
 	friend.invites(friend.creates("friend's"), victim, 201)
+}
+
+func TestRoomForInvitations(t *testing.T) {
+	at := chat.Now()
+	full := func(each ...int) (waiting []chat.Membership) { // so many of 0, of 1 and so on, oldest first
+		for inviter, n := range each {
+			for range n {
+				waiting = append(waiting, chat.Membership{
+					Room: chat.RoomID(fmt.Sprint("room-", len(waiting))), InvitedBy: chat.UserID(fmt.Sprint(inviter)),
+					InvitedAt: at.Add(time.Duration(len(waiting)) * time.Second),
+				})
+			}
+		}
+		return waiting
+	}
+	ones := slices.Repeat([]int{1}, maxWaiting)
+	for _, c := range []struct {
+		name    string
+		waiting []chat.Membership
+		by      chat.UserID
+		drops   string // the room; "" for nothing
+		refused bool
+	}{
+		{name: "nothing waits", by: "a"},
+		{name: "there is room", waiting: full(10, 10, 5), by: "2"},
+		{name: "ten of one", waiting: full(10, 10, 5), by: "1", refused: true},
+		{name: "full, none yet", waiting: full(9, 10, 10, 10, 10, 10, 10, 10, 10, 10, 1), by: "a", drops: "room-9"},
+		{name: "full, one", waiting: full(9, 10, 10, 10, 10, 10, 10, 10, 10, 10, 1), by: "10", drops: "room-9"},
+		{name: "full, nearly as many", waiting: full(9, 10, 10, 10, 10, 10, 10, 10, 10, 10, 1), by: "0", refused: true},
+		{name: "one of each, one more", waiting: full(ones...), by: "3", refused: true},
+		{name: "one of each, none yet", waiting: full(ones...), by: "a", drops: "room-0"},
+	} {
+		dropped, ok := makeRoom(c.waiting, c.by)
+		got := ""
+		for _, m := range dropped {
+			got += string(m.Room)
+		}
+		if ok == c.refused || got != c.drops {
+			t.Errorf("%s: %v, drops %q; want %q", c.name, ok, got, c.drops)
+		}
+	}
 }
 
 func TestRateOfInvitations(t *testing.T) {
