@@ -127,8 +127,8 @@ load: ## measure under load: PROFILE=seed, lively, spike, small, big, max, idle,
 	go run ./tests/load -profile $(PROFILE) -stages
 
 .PHONY: hostile
-hostile: ## attack a server that runs (URL, ADMIN, ONLY) and see what a bystander notices: see tests/hostile
-	go run ./tests/hostile -url $(or $(URL),http://localhost:8080) -admin $(or $(ADMIN),http://localhost:8081) -only '$(or $(ONLY),*)'
+hostile: ## attack a server that runs (URL, ADMIN, LOG, ONLY) and see what a bystander notices: see tests/hostile
+	go run ./tests/hostile -url $(or $(URL),http://localhost:8080) -admin $(or $(ADMIN),http://localhost:8081) $(if $(LOG),-log $(LOG)) -only '$(or $(ONLY),*)'
 
 .PHONY: k6
 k6: ## a small version of the seed profile with k6, against a server that runs (USERS, RATE, DURATION, KNATTER_URL)

@@ -43,9 +43,10 @@ type conn struct {
 	once sync.Once
 
 	// Used by the reading goroutine only.
-	head  scanner // of the requests
-	ahead []byte  // not yet read by kfake
-	login login
+	head     scanner // of the requests
+	ahead    []byte  // not yet read by kfake
+	login    login
+	welcomed bool // the log-in of a guest was put into ahead
 
 	mu   sync.Mutex
 	held []held // unanswered requests, in order
@@ -57,13 +58,7 @@ type held struct {
 	fetch       int16 // version of a fetch; -1 for an append
 }
 
-func newConn(c *listen.Conn, b *Broker) *conn {
-	made := &conn{Conn: c, b: b}
-	if !b.private {
-		made.ahead = made.login.welcome()
-	}
-	return made
-}
+func newConn(c *listen.Conn, b *Broker) *conn { return &conn{Conn: c, b: b} }
 
 func (c *conn) Read(p []byte) (int, error) {
 	if len(c.ahead) == 0 && !c.login.done.Load() {
@@ -86,7 +81,8 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// readGuest reads ahead by one request.
+// readGuest reads ahead by one request. kfake gets the log-in of a guest together with
+// the first request: whoever requests nothing costs it nothing.
 func (c *conn) readGuest() error {
 	var size [4]byte
 	if _, err := io.ReadFull(c.Conn, size[:]); err != nil {
@@ -106,6 +102,10 @@ func (c *conn) readGuest() error {
 	}
 	c.SetIdle(false) // the connection that is idle longest makes room for others
 	c.SetIdle(true)
+	var welcome []byte
+	if !c.welcomed && !c.b.private {
+		welcome, c.welcomed = c.login.welcome(), true
+	}
 	if err := c.login.note(request); err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func (c *conn) readGuest() error {
 	if err := c.pass(request); err != nil {
 		return err
 	}
-	c.ahead = append(binary.BigEndian.AppendUint32(nil, uint32(len(request))), request...)
+	c.ahead = append(binary.BigEndian.AppendUint32(welcome, uint32(len(request))), request...)
 	return nil
 }
 
@@ -156,6 +156,9 @@ func (c *conn) Write(p []byte) (int, error) {
 		if err := c.b.syncer.wait(); err != nil {
 			return 0, err // kfake closes the connection, so the append stays unacknowledged
 		}
+	}
+	if !c.login.done.Load() {
+		c.b.guests.answered(len(p))
 	}
 	return c.Conn.Write(p)
 }

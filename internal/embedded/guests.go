@@ -17,7 +17,8 @@ import (
 // Limits of what all guests together may request. Their connections take turns.
 const (
 	guestRequest  = 64 << 10         // bytes
-	guestAnswer   = 1 << 20          // bytes of events; one batch of them may be larger
+	guestAnswer   = 256 << 10        // bytes of events; one batch of them may be larger
+	guestBytes    = 8 << 20          // of answers a second, and at once; fetches wait for more
 	guestWait     = 30 * time.Second // for events to come
 	guestRate     = 500              // requests a second, without those for logging in
 	guestTurn     = time.Second      // maximum wait for a request's turn
@@ -26,14 +27,15 @@ const (
 )
 
 type guests struct {
-	rate *rate.Limiter
+	rate  *rate.Limiter
+	bytes *rate.Limiter
 
 	mu     sync.Mutex
 	groups map[string]bool
 }
 
 func newGuests() *guests {
-	return &guests{rate: rate.NewLimiter(guestRate, guestRate), groups: make(map[string]bool)}
+	return &guests{rate: rate.NewLimiter(guestRate, guestRate), bytes: rate.NewLimiter(guestBytes, guestBytes), groups: make(map[string]bool)}
 }
 
 // turn waits until one more request may be handled, or stop is closed. Errors: when the
@@ -50,6 +52,23 @@ func (g *guests) turn(stop <-chan struct{}) error {
 		case <-time.After(delay):
 		case <-stop:
 		}
+	}
+	return nil
+}
+
+// answered counts the bytes of an answer.
+func (g *guests) answered(n int) { g.bytes.ReserveN(time.Now(), min(n, guestBytes)) }
+
+// read waits until more events may be read, or stop is closed. Errors: when the wait
+// would be too long.
+func (g *guests) read(stop <-chan struct{}) error {
+	delay := g.bytes.ReserveN(time.Now(), 0).Delay()
+	if delay > guestWait {
+		return errors.New("too much is read without the log's secret")
+	}
+	select {
+	case <-time.After(delay):
+	case <-stop:
 	}
 	return nil
 }
@@ -81,7 +100,7 @@ func (g *guests) admit(request []byte, stop <-chan struct{}) ([]byte, error) {
 		// No session: there is room for some only, and a number is all it takes to get
 		// into another client's.
 		r.SessionID, r.SessionEpoch, r.ForgottenTopics = 0, -1, nil
-		return r.AppendTo(slices.Clone(head)), nil
+		return r.AppendTo(slices.Clone(head)), g.read(stop)
 	case *kmsg.OffsetCommitRequest:
 		if err := r.ReadFrom(body); err != nil {
 			return nil, err

@@ -19,6 +19,7 @@ import (
 // arena is the server under attack, and who is there.
 type arena struct {
 	url, admin string
+	log        string // its log's, host:port
 	client     *client.Client
 	bystander  *apart
 

@@ -38,7 +38,7 @@ type attack struct {
 }
 
 // attacks are all there are. Each file of attacks has a list of its own.
-var attacks = slices.Concat(controls, httpAttacks, socketAttacks, accountAttacks)
+var attacks = slices.Concat(controls, httpAttacks, socketAttacks, accountAttacks, logAttacks)
 
 // controls attack nothing.
 var controls = []attack{{name: "nothing", does: "nobody attacks: how much the figures differ by themselves", run: func(ctx context.Context, _ *arena) error {
@@ -55,6 +55,7 @@ const (
 
 type options struct {
 	url, admin string
+	log        string
 	only       string
 	length     time.Duration
 	list       bool
@@ -65,6 +66,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.url, "url", "http://localhost:8080", "the `address` to attack")
 	flag.StringVar(&o.admin, "admin", "", "its admin `address`, to watch its memory; none if empty")
+	flag.StringVar(&o.log, "log", "", "the `address` of its embedded log, host:port; without it that is not attacked")
 	flag.StringVar(&o.only, "only", "*", "attacks to run, by a `pattern` such as socket-*")
 	flag.DurationVar(&o.length, "length", 10*time.Second, "how long each attack lasts; the time at rest before it is measured for half of that")
 	flag.BoolVar(&o.list, "list", false, "list the attacks instead")
@@ -98,11 +100,15 @@ func run(ctx context.Context, o options) error {
 		}
 		return nil
 	}
+	if o.log == "" {
+		chosen = slices.DeleteFunc(chosen, func(at attack) bool { return strings.HasPrefix(at.name, logPrefix) })
+	}
 	a, err := newArena(ctx, o.url, o.admin)
 	if err != nil {
 		return err
 	}
 	defer a.close()
+	a.log = o.log
 	failed := 0
 	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "attack\tack at rest: p50\tp99\tunder attack: p50\tp99\tresident MiB\tholds\t")
