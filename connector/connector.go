@@ -100,7 +100,7 @@ func New(cfg Config, parts Parts) (*Connector, error) {
 	if f := c.functions["rooms"]; f != nil {
 		c.functions["rooms"] = changes{f, rules}
 	}
-	c.publisher = &publisher{log: parts.Log, members: c.members, rules: rules, sent: newSent(), draining: c.draining.Load, frameBytes: cfg.FrameBytes}
+	c.publisher = &publisher{log: parts.Log, members: c.members, rules: rules, sent: newSent(), marks: newMarks(c.ctx, parts.Log, c.hub.Reached), draining: c.draining.Load, frameBytes: cfg.FrameBytes}
 	var err error
 	c.edge, err = edge.New(c.ctx, edge.Config{
 		Origins:               cfg.Origins,
@@ -228,13 +228,17 @@ func (c *Connector) setClock() bool {
 func (c *Connector) drain() error {
 	c.draining.Store(true)
 	deadline := time.Now().Add(c.cfg.DrainTimeout)
+	c.publisher.marks.drain()
+	for begin := time.Now(); !c.publisher.marks.drained() && time.Since(begin) < c.cfg.DrainTimeout/2; {
+		time.Sleep(time.Millisecond) // so that their acks come before the close frames
+	}
 	for _, s := range c.list() {
 		s.close(CloseDraining, "draining")
 	}
 	ctx, cancel := context.WithDeadline(context.Background(), deadline.Add(c.cfg.DrainTimeout))
 	defer cancel()
 	err := c.hub.CloseRoutes(ctx)
-	for c.count() > 0 && time.Now().Before(deadline) {
+	for (c.count() > 0 || !c.publisher.marks.drained()) && time.Now().Before(deadline) {
 		time.Sleep(time.Millisecond)
 	}
 	for _, s := range c.list() {
@@ -258,6 +262,7 @@ func (c *Connector) sweeps() {
 			}
 			c.shares.sweep()
 			c.members.departed.sweep()
+			c.publisher.marks.sweep()
 			if now.Sub(streams) >= streamSweepEvery {
 				streams = now
 				c.publisher.rules.drop(false)

@@ -22,7 +22,7 @@ func (s *session) publish(e chat.Event) {
 		return
 	}
 	if e.Sequence != 0 {
-		s.acknowledge(&e)
+		s.acknowledge(e.ID, e.Sequence)
 		return
 	}
 	if s.c.draining.Load() {
@@ -36,18 +36,26 @@ func (s *session) publish(e chat.Event) {
 		s.refuse(e.ID, err)
 		return
 	}
-	s.appending()
-	start := time.Now()
-	s.c.log.AppendAsync(s.c.ctx, &e, func(err error) {
+	var start time.Time
+	logging := func() {
+		s.appending()
+		start = time.Now()
+	}
+	logged := func(at chat.Sequence, err error) {
 		if err != nil {
 			s.refused(e.ID, "", err)
 		} else {
 			s.c.metrics.acked.Observe(time.Since(start).Seconds())
-			e.Sequence = s.c.publisher.sent.acked(user, &e)
-			s.acknowledge(&e)
+			s.acknowledge(e.ID, s.c.publisher.sent.acked(user, &e, at))
 		}
 		s.answered()
-	})
+	}
+	if e.Type == chat.ReadAdvanced {
+		s.c.publisher.marks.add(&e, markAnswer{logging, logged})
+		return
+	}
+	logging()
+	s.c.log.AppendAsync(s.c.ctx, &e, func(err error) { logged(e.Sequence, err) })
 }
 
 // author is the session's user as the sender of what is about a room.
@@ -60,14 +68,14 @@ func (s *session) author(room chat.RoomID) author {
 
 // acknowledge sends an ack. There is one for every event, so its data is put
 // together here rather than by reflection.
-func (s *session) acknowledge(e *chat.Event) {
-	id, err := json.Marshal(e.ID)
+func (s *session) acknowledge(event string, at chat.Sequence) {
+	id, err := json.Marshal(event)
 	if err != nil {
 		s.c.logger.Error("own frame", "type", chat.Ack.Short(), "error", err)
 		return
 	}
 	data := make([]byte, 0, len(id)+48)
 	data = append(append(data, `{"event":`...), id...)
-	data = append(append(data, `,"sequence":"`...), e.Sequence.String()...)
+	data = append(append(data, `,"sequence":"`...), at.String()...)
 	s.sendFrame(&chat.Event{ID: s.frameID(), Source: s.c.source, Type: chat.Ack, Time: chat.Now(), Data: append(data, `"}`...)})
 }

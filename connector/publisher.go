@@ -14,6 +14,7 @@ type publisher struct {
 	members    *members
 	rules      *rules
 	sent       *sent
+	marks      *marks
 	draining   func() bool
 	frameBytes int
 }
@@ -101,11 +102,54 @@ func (p *publisher) appendAll(ctx context.Context, events []chat.Event, by autho
 		return err
 	}
 	logging = true
-	if err := p.log.Append(ctx, fresh...); err != nil {
+	marks, others := split(fresh)
+	if err := p.log.Append(ctx, others...); err != nil {
+		return err
+	}
+	if err := p.mark(ctx, marks); err != nil { // behind what they may be about
 		return err
 	}
 	for _, e := range fresh {
-		e.Sequence = p.sent.acked(by.user, e)
+		e.Sequence = p.sent.acked(by.user, e, e.Sequence)
+	}
+	return nil
+}
+
+// split tells read marks from other events.
+func split(events []*chat.Event) (marks, others []*chat.Event) {
+	for _, e := range events {
+		if e.Type == chat.ReadAdvanced {
+			marks = append(marks, e)
+		} else {
+			others = append(others, e)
+		}
+	}
+	return marks, others
+}
+
+// mark logs read marks and gives each the sequence of the one that stands for it. Errors:
+// Unavailable.
+func (p *publisher) mark(ctx context.Context, events []*chat.Event) error {
+	type answer struct {
+		of  int
+		at  chat.Sequence
+		err error
+	}
+	answers := make(chan answer, len(events))
+	for i, e := range events {
+		own := *e // ours may be left before it is logged
+		p.marks.add(&own, markAnswer{func() {}, func(at chat.Sequence, err error) { answers <- answer{i, at, err} }})
+	}
+	for range events {
+		select {
+		case a := <-answers:
+			if a.err != nil {
+				return a.err
+			}
+			events[a.of].Sequence = a.at
+		case <-ctx.Done():
+			return chat.Errorf(chat.Unavailable, "waiting for a read mark: %w", ctx.Err())
+		}
 	}
 	return nil
 }

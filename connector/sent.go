@@ -114,18 +114,18 @@ func (s *sent) add(key sentKey, e sentEvent) {
 	s.at[key] = e
 }
 
-// acked takes note of an acknowledged event's sequence, and returns the lowest that
-// the same event was acknowledged under.
-func (s *sent) acked(user chat.UserID, e *chat.Event) chat.Sequence {
+// acked takes note of the sequence at which an event is acknowledged, and returns the
+// lowest that the same event was acknowledged under.
+func (s *sent) acked(user chat.UserID, e *chat.Event, at chat.Sequence) chat.Sequence {
 	key := s.key(user, e)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	known, ok := s.at[key]
 	if !ok {
-		return e.Sequence
+		return at
 	}
-	if known.sequence == 0 || e.Sequence < known.sequence {
-		known.sequence = e.Sequence
+	if known.sequence == 0 || at < known.sequence {
+		known.sequence = at
 		s.at[key] = known
 	}
 	return known.sequence

@@ -75,6 +75,20 @@ func (h *Hub) stream(id chat.StreamID) *stream {
 	return st
 }
 
+// Reached is up to where a stream is known to have events; 0 when it is not known here.
+func (h *Hub) Reached(id chat.StreamID) chat.Sequence {
+	sh := h.shard(id)
+	sh.mu.Lock()
+	st := sh.streams[id]
+	sh.mu.Unlock()
+	if st == nil {
+		return 0
+	}
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.last
+}
+
 // all returns every stream.
 func (h *Hub) all() []*stream {
 	var all []*stream
