@@ -16,6 +16,9 @@ type EventStore interface {
 	// It never replaces another event: one whose sequence another event of the stream
 	// has is a Conflict. The log has then lost events that were stored before, and
 	// given their places again.
+	//
+	// What events say about messages, it keeps as internal/projection has it; and of a
+	// deleted message no text, mentions or attachments, whatever order they come in.
 	Put(ctx context.Context, events []Event) error
 
 	// Events returns stored events of a room, oldest first, and whether there
@@ -26,14 +29,21 @@ type EventStore interface {
 	// number of messages returned, not on the other events or the room's size.
 	Messages(ctx context.Context, room RoomID, r Range) (messages []Event, more bool, err error)
 
+	// At returns the messages of a room that are stored under the sequences, oldest
+	// first; those that are not are left out.
+	At(ctx context.Context, room RoomID, messages []Sequence) ([]Event, error)
+
 	// Firsts returns, for each of the events, the sequence under which an event of
 	// its Stream with its Source and ID is stored; 0 where none is.
 	Firsts(ctx context.Context, events []Event) ([]Sequence, error)
 
-	// Unread counts the messages in a range that others than user sent, and stops
-	// counting at the range's limit. Where the range says what is settled, counting
-	// again costs what has come or was read since, not what is unread.
+	// Unread counts the messages in a range that others than user sent and that are not
+	// deleted, and stops counting at the range's limit. Where the range says what is
+	// settled, counting again costs what has come or was read since, not what is unread.
 	Unread(ctx context.Context, room RoomID, user UserID, r Range) (int, error)
+
+	// Mentions is as Unread, of those messages only that now mention user, or [Everyone].
+	Mentions(ctx context.Context, room RoomID, user UserID, r Range) (int, error)
 
 	// Scan calls f with every stored event that [Index] handles, in batches: first the
 	// messages, by room and sequence, then what was changed of them. It is for rebuilding
