@@ -49,7 +49,7 @@ func (f *Function) HandleEvents(ctx context.Context, events []chat.Event) error 
 			if err := e.Decode(new(chat.Posted)); err != nil {
 				return err
 			}
-		} else {
+		} else if !e.Type.About() {
 			changes = append(changes, e)
 		}
 		kept = append(kept, e)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -129,6 +130,52 @@ func TestHandle(t *testing.T) {
 	})
 }
 
+// TestLives handles what happens to messages in order, again, and backwards. The edit 2
+// and the reaction 3 are resent, after others that count.
+func TestLives(t *testing.T) {
+	of := chat.About{Message: 1}
+	kept := logged(t, "alice", "1", 1, chat.MessagePosted, chat.Posted{Text: "hello"})
+	edit := logged(t, "alice", "2", 2, chat.MessageEdited, chat.Edited{About: of, Text: "hullo"})
+	like := logged(t, "bob", "3", 3, chat.ReactionAdded, chat.Reaction{About: of, Emoji: "👍"})
+	events := []chat.Event{
+		kept, edit, like,
+		logged(t, "alice", "4", 4, chat.MessageEdited, chat.Edited{About: of, Text: "hallo"}),
+		logged(t, "bob", "5", 5, chat.ReactionRemoved, chat.Reaction{About: of, Emoji: "👍"}),
+		logged(t, "alice", "6", 6, chat.MessagePinned, of),
+		logged(t, "bob", "7", 7, chat.MessagePosted, chat.Posted{Text: "secret"}),
+		logged(t, "bob", "8", 8, chat.MessageDeleted, chat.About{Message: 7}),
+	}
+	edit.Sequence, like.Sequence = 9, 10
+	events = append(events, edit, like)
+	backwards := slices.Clone(events)
+	slices.Reverse(backwards)
+	for name, batches := range map[string][][]chat.Event{
+		"in order, then rewound":       {events, events, events[:4], events[3:]},
+		"one by one, backwards, twice": slices.Collect(slices.Chunk(slices.Concat(backwards, backwards), 1)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := openStore(t)
+			f := New(function.Deps{Stores: s.Stores()})
+			for _, batch := range batches {
+				if err := f.HandleEvents(t.Context(), batch); err != nil {
+					t.Fatal(err)
+				}
+			}
+			states, err := s.Events().Lives(t.Context(), "room", []chat.Sequence{1, 7})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m := states[1]; m.Text != "hallo" || m.Pin.Since() != 6 || len(m.Reactions) != 0 {
+				t.Errorf("message 1: %+v", m)
+			}
+			messages, _, err := s.Events().Messages(t.Context(), "room", chat.Range{Limit: 10})
+			if err != nil || len(messages) != 2 || string(messages[1].Data) != `{"deleted":true}` || !states[7].Deleted() {
+				t.Errorf("message 7: %+v, %v, %v", states[7], messages, err)
+			}
+		})
+	}
+}
+
 // post sends an event as KafkaSource and the dispatcher do, and returns the
 // status. A body that is no event is sent as it is.
 func post(f http.Handler, contentType string, body []byte) int {
@@ -212,6 +259,7 @@ func TestPoison(t *testing.T) {
 		"member is an array":       frame(chat.MemberJoined, []int{}),
 		"read by nobody":           noUser.AppendFrame(nil),
 		"read up to no sequence":   frame(chat.ReadAdvanced, map[string]any{"upTo": "yesterday"}),
+		"edit of no message":       frame(chat.MessageEdited, map[string]any{"text": "x"}),
 		"room's name is an object": frame(chat.RoomCreated, map[string]any{"name": map[string]any{}}),
 	}
 	var wg sync.WaitGroup

@@ -85,6 +85,9 @@ func logged(typ chat.Type, room chat.RoomID, user chat.UserID, id string, seq ch
 	return e
 }
 
+// toCome is a message that is not there yet: an event about it says nothing.
+const toCome = 1 << 40
+
 // ofEachType has one event of each type, signals too, from sequence 1 on.
 func ofEachType(room chat.RoomID) (log []chat.Event) {
 	for i, row := range chat.EventTypes {
@@ -95,10 +98,15 @@ func ofEachType(room chat.RoomID) (log []chat.Event) {
 		fields := reflect.ValueOf(data).Elem()
 		for n := range fields.NumField() {
 			switch f := fields.Field(n); f.Kind() {
+			case reflect.Struct:
+				f.Set(reflect.ValueOf(chat.About{Message: toCome}))
 			case reflect.String:
 				f.SetString("alice")
 			case reflect.Int, reflect.Int64:
 				f.SetInt(1)
+				if fields.Type().Field(n).Name == "Message" {
+					f.SetInt(toCome)
+				}
 			}
 		}
 		log = append(log, logged(row.Type, room, "alice", row.Type.Short(), chat.Sequence(1+i), data))

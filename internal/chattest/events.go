@@ -47,7 +47,7 @@ func EventStore(t *testing.T, open func(t *testing.T) chat.EventStore) {
 		events = append(events, message("room-1", "alice", "id-250", 2000)) // resent
 		changes := []chat.Event{
 			logged(chat.MessageEdited, "room-1", "alice", "edit", 3000, chat.Edited{About: chat.About{Message: 2999}, Text: "edited"}),
-			logged(chat.MessageDeleted, "room-1", "alice", "deletion", 4000, chat.About{Message: 2999}),
+			logged(chat.MessageDeleted, "room-1", "alice", "deletion", 4000, chat.About{Message: 2998}),
 		}
 		want = append(want, changes...)
 		events = append(events, changes...)

@@ -156,12 +156,12 @@ func (x *Index) cross(ctx context.Context, posted []claim, changes []*change, co
 		for _, c := range changes {
 			ids, rooms, at[c.ID] = append(ids, c.ID), append(rooms, c.Room), c
 		}
-		first, err := sequences(ctx, x.all, ids, rooms)
+		first, err := storedUnder(ctx, x.all, ids, rooms)
 		if err != nil {
 			return err
 		}
 		for id, message := range first {
-			if err := x.decide(ctx, id, at[id].Room, message, at[id].Sequence); err != nil {
+			if err := x.decide(ctx, id, at[id].Room, message.Sequence, at[id].Sequence); err != nil {
 				return err
 			}
 		}

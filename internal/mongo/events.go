@@ -8,6 +8,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/projection"
 )
 
 // Events is the event store.
@@ -20,10 +21,13 @@ type Events struct {
 	exact *mongo.Collection
 	marks *marks
 
+	lives     *mongo.Collection
+	reactions *mongo.Collection
+
 	counts counts
 }
 
-var _ chat.EventStore = (*Events)(nil)
+var _ projection.Events = (*Events)(nil)
 
 // eventDoc is an event. Beside its frame it has what queries ask for.
 type eventDoc struct {
@@ -33,10 +37,59 @@ type eventDoc struct {
 	Message  bool          `bson:"message"`
 	Sender   chat.UserID   `bson:"sender"`
 	Frame    string        `bson:"frame"`
+
+	About   *messageOf      `bson:"about,omitempty"`   // what message the event is about
+	Over    []chat.Sequence `bson:"over,omitempty"`    // messages that events were about which this one replaced, until that is taken back
+	Mention *mention        `bson:"mention,omitempty"` // whom a message mentions now
+	Gone    *gone           `bson:"gone,omitempty"`    // of a message that is deleted
+	Life    int64           `bson:"life,omitempty"`    // the revision of its life that a message shows
+
+	event *chat.Event
+	about *projection.About
+}
+
+// messageOf is a message of a room.
+type messageOf struct {
+	Room    chat.RoomID   `bson:"room"`
+	Message chat.Sequence `bson:"message"`
+}
+
+// mention is what of a message is looked for by those whom it mentions, apart from the
+// rest: so others are not in the index.
+type mention struct {
+	Room     chat.RoomID   `bson:"room"`
+	Sequence chat.Sequence `bson:"sequence"`
+	Sender   chat.UserID   `bson:"sender"`
+	Users    []chat.UserID `bson:"users"`
+}
+
+// gone is what of a deleted message takes it off those that were counted.
+type gone struct {
+	Room     chat.RoomID   `bson:"room"`
+	Sequence chat.Sequence `bson:"sequence"`
+	Sender   chat.UserID   `bson:"sender"`
+}
+
+// mentionOf is nil if a message mentions nobody.
+func mentionOf(posted *chat.Event, life *projection.Life) *mention {
+	users := projection.Mentioned(posted, life)
+	if len(users) == 0 {
+		return nil
+	}
+	return &mention{Room: posted.Stream.Room(), Sequence: posted.Sequence, Sender: posted.User(), Users: users}
+}
+
+// replaces implements [replacing].
+func (d *eventDoc) replaces(was claimed) {
+	d.Over = was.Over
+	if was.About.Message != 0 && !slices.Contains(d.Over, was.About.Message) {
+		d.Over = append(slices.Clip(d.Over), was.About.Message)
+	}
 }
 
 // Put implements [chat.EventStore]. Errors: Invalid for an event that could not be
-// read again, TooLarge (nothing is stored then), Conflict, Unavailable.
+// read again, or says about a message what nobody can read; TooLarge (nothing is stored
+// then), Conflict, Unavailable.
 func (e *Events) Put(ctx context.Context, events []chat.Event) error {
 	var c claims
 	var moved moves
@@ -46,37 +99,56 @@ func (e *Events) Put(ctx context.Context, events []chat.Event) error {
 		if !ev.Kept() {
 			continue
 		}
-		room := ev.Stream.Room()
-		if !room.Valid() || ev.Sequence <= 0 {
-			return chat.Errorf(chat.Invalid, "the event has no room or no sequence")
-		}
-		// One frame that cannot be read again would spoil every page that it is on. This
-		// also refuses control characters in what becomes part of the _id.
-		if err := ev.Check(); err != nil {
+		d, err := eventDocOf(ev)
+		if err != nil {
 			return err
-		}
-		frame := ev.AppendFrame(make([]byte, 0, 384+len(ev.Data)))
-		if err := checkContent(len(frame)); err != nil {
-			return err
-		}
-		sender := ev.User()
-		if !sender.Valid() {
-			sender = ""
-		}
-		d := &eventDoc{
-			ID:       identity(room, ev.Source, ev.ID),
-			Room:     room,
-			Sequence: ev.Sequence,
-			Message:  ev.Type == chat.MessagePosted,
-			Sender:   sender,
-			Frame:    string(frame),
 		}
 		c.add(claim{id: d.ID, room: d.Room, sequence: d.Sequence, doc: d})
 	}
 	if err := c.put(ctx, e.all); err != nil {
 		return err
 	}
+	if err := e.live(ctx, c.all); err != nil {
+		return err
+	}
 	return e.marks.note(ctx, moved)
+}
+
+// eventDocOf makes an event's document. Errors: Invalid, TooLarge.
+func eventDocOf(ev *chat.Event) (*eventDoc, error) {
+	room := ev.Stream.Room()
+	if !room.Valid() || ev.Sequence <= 0 {
+		return nil, chat.Errorf(chat.Invalid, "the event has no room or no sequence")
+	}
+	// One frame that cannot be read again would spoil every page that it is on. This
+	// also refuses control characters in what becomes part of the _id.
+	if err := ev.Check(); err != nil {
+		return nil, err
+	}
+	frame := ev.AppendFrame(make([]byte, 0, 384+len(ev.Data)))
+	if err := checkContent(len(frame)); err != nil {
+		return nil, err
+	}
+	d := &eventDoc{
+		ID:       identity(room, ev.Source, ev.ID),
+		Room:     room,
+		Sequence: ev.Sequence,
+		Message:  ev.Type == chat.MessagePosted,
+		Sender:   ev.User(),
+		Frame:    string(frame),
+	}
+	if !d.Sender.Valid() {
+		d.Sender = ""
+	}
+	if d.Message {
+		d.Mention = mentionOf(ev, new(projection.Life))
+	}
+	about, ok, err := projection.AboutOf(ev)
+	if ok {
+		d.event, d.about = ev, &about
+		d.About = &messageOf{room, about.Message}
+	}
+	return d, err
 }
 
 // Events implements [chat.EventStore]. Both sorts of event are ranges of one index,
@@ -177,14 +249,35 @@ func (e *Events) Firsts(ctx context.Context, events []chat.Event) ([]chat.Sequen
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	stored, err := sequences(ctx, e.all, ids, rooms)
+	stored, err := storedUnder(ctx, e.all, ids, rooms)
 	if err != nil {
 		return nil, err
 	}
 	for i, id := range ids {
-		firsts[i] = stored[id.(string)]
+		firsts[i] = stored[id.(string)].Sequence
 	}
 	return firsts, nil
+}
+
+// At implements [chat.EventStore]: one query. Errors: Unavailable.
+func (e *Events) At(ctx context.Context, room chat.RoomID, messages []chat.Sequence) ([]chat.Event, error) {
+	if !room.Valid() || len(messages) == 0 {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	where := bson.D{{Key: "room", Value: room}, {Key: "message", Value: true}, among("sequence", values(messages))}
+	events, _, err := e.read(ctx, e.exact, where, ascending("sequence"), len(messages), 0)
+	return events, err
+}
+
+// values are a list as a query takes it.
+func values[V any](of []V) bson.A {
+	list := make(bson.A, len(of))
+	for i, v := range of {
+		list[i] = v
+	}
+	return list
 }
 
 // scanBatch is how many messages Scan passes on at most at once.

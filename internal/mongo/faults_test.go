@@ -188,6 +188,10 @@ func calls(t *testing.T, s *Store) map[string]func(context.Context) error {
 	e := message(t, "room", "id", 5)
 	joined := logged(t, chat.MemberJoined, "room", "join", 6, chat.MemberData{User: "alice", Nickname: "a", Role: chat.Plain})
 	read := logged(t, chat.ReadAdvanced, "room", "read", 7, chat.ReadData{UpTo: 5})
+	of := chat.About{Message: 5}
+	edited := logged(t, chat.MessageEdited, "room", "edit", 9, chat.Edited{About: of, Text: "new", Mentions: []chat.UserID{"bob"}})
+	again := logged(t, chat.MessageEdited, "room", "edit", 8, chat.Edited{About: of, Text: "new", Mentions: []chat.UserID{"bob"}})
+	reaction := logged(t, chat.ReactionAdded, "room", "reaction", 10, chat.Reaction{About: of, Emoji: "👍"})
 	query := chat.Query{Rooms: []chat.RoomID{"room"}, Words: []chat.Word{{Any: [][]string{{"term"}}}}, Limit: 10}
 	return map[string]func(context.Context) error{
 		"Check": s.Check,
@@ -201,6 +205,23 @@ func calls(t *testing.T, s *Store) map[string]func(context.Context) error {
 			_, err := s.Events().Unread(ctx, "room", "bob", chat.Range{Limit: 10})
 			return err
 		},
+		"Mentions": func(ctx context.Context) error {
+			_, err := s.Events().Mentions(ctx, "room", "bob", chat.Range{Limit: 10})
+			return err
+		},
+		"At": func(ctx context.Context) error {
+			_, err := s.Events().At(ctx, "room", []chat.Sequence{5, 6})
+			return err
+		},
+		"Lives": func(ctx context.Context) error {
+			_, err := s.Events().Lives(ctx, "room", []chat.Sequence{5, 6})
+			return err
+		},
+		"Pinned": func(ctx context.Context) error {
+			_, err := s.Events().Pinned(ctx, "room")
+			return err
+		},
+		"Put about":  func(ctx context.Context) error { return s.Events().Put(ctx, []chat.Event{edited, again, reaction}) },
 		"Scan":       func(ctx context.Context) error { return s.Events().Scan(ctx, func([]chat.Event) error { return nil }) },
 		"Apply":      func(ctx context.Context) error { return s.Rooms().Apply(ctx, []chat.Event{joined}) },
 		"Apply read": func(ctx context.Context) error { return s.Rooms().Apply(ctx, []chat.Event{read}) },

@@ -6,6 +6,7 @@ import (
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/chattest"
 	"knatter.dev/chat/internal/mongo/mongotest"
+	"knatter.dev/chat/internal/projection"
 )
 
 // fresh opens a store on an empty database, closed and dropped at the test's end.
@@ -30,6 +31,10 @@ func connect(t testing.TB, url string) *Store {
 
 func TestEvents(t *testing.T) {
 	chattest.EventStore(t, func(t *testing.T) chat.EventStore { return fresh(t).Events() })
+}
+
+func TestLives(t *testing.T) {
+	chattest.Lives(t, func(t *testing.T) projection.Events { return fresh(t).Events() })
 }
 
 func TestRooms(t *testing.T) {

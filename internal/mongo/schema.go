@@ -15,9 +15,9 @@ import (
 
 // layout is the version of the collections, their documents and indexes. A change
 // that another version could not read, or would spoil, raises it.
-const layout = "5"
+const layout = "6"
 
-// Layout 4 knew nothing of edited and deleted messages.
+// Layout 4 knew nothing of edited and deleted messages in the index.
 const layout4 = "4"
 
 // index is an index of a collection besides that of _id.
@@ -25,11 +25,17 @@ type index struct {
 	collection string
 	key        bson.D
 	unique     bool
+	sparse     bool // only of documents that have its fields
 }
 
 var indexes = []index{
 	{collection: "events", key: ascending("room", "message", "sequence", "sender")},
 	{collection: "events", key: ascending("room", "sequence"), unique: true}, // no event takes another's place
+	{collection: "events", key: ascending("about.room", "about.message"), sparse: true},
+	{collection: "events", key: ascending("mention.room", "mention.users", "mention.sequence", "mention.sender"), sparse: true},
+	{collection: "events", key: ascending("gone.room", "gone.sequence", "gone.sender"), sparse: true},
+	{collection: "lives", key: ascending("room", "pinned")},
+	{collection: "reactions", key: ascending("room", "message", "since")},
 	{collection: "documents", key: ascending("room", "terms", "time", "sequence")},
 	{collection: "documents", key: ascending("room", "sequence")},
 	{collection: "documents", key: ascending("analysis")},
@@ -67,14 +73,17 @@ func (s *Store) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if !slices.Contains([]string{layout2, layout3, layout4, layout}, found) {
+	if !slices.Contains([]string{layout2, layout3, layout4, layout5, layout}, found) {
 		return chat.Errorf(chat.Unavailable, "the data has layout %q, this version reads %q: start it on another database", found, layout)
 	}
 	for _, i := range indexes {
 		err := again(ctx, func(bool) error {
 			model := mongo.IndexModel{Keys: i.key}
-			if i.unique {
+			switch {
+			case i.unique:
 				model.Options = options.Index().SetUnique(true)
+			case i.sparse:
+				model.Options = options.Index().SetSparse(true)
 			}
 			_, err := s.db.Collection(i.collection).Indexes().CreateOne(ctx, model)
 			if hasCode(err, codeUnauthorized) {
@@ -100,7 +109,13 @@ func (s *Store) prepare(ctx context.Context) error {
 		found = layout4
 	}
 	if found == layout4 { // had no changes, and of what it had all is as it was
-		return s.setLayout(ctx, layout4, layout)
+		if err := s.setLayout(ctx, layout4, layout5); err != nil {
+			return err
+		}
+		found = layout5
+	}
+	if found == layout5 {
+		return s.fromLayout5(ctx)
 	}
 	return nil
 }

@@ -4,7 +4,11 @@
 // # Collections
 //
 //	collection  a document is        _id               shard key  indexes besides _id
-//	events      an event             room source id    room       room, message, sequence, sender; room, sequence (unique)
+//	events      an event             room source id    room       room, message, sequence, sender; room, sequence (unique);
+//	                                                              about.room, .message; mention.room, .users, .sequence, .sender;
+//	                                                              gone.room, .sequence, .sender (these are sparse)
+//	lives       a message's life     room sequence     room       room, pinned
+//	reactions   a user's to one      room sequence …   room       room, message, since
 //	documents   an indexed message   room source id    room       room, terms, time, sequence; room, sequence; analysis
 //	changes     its edit or deletion room source id    room       room, message, rank; analysis
 //	routes      a room's connector   room connector    room       room, open, connector
@@ -146,7 +150,10 @@ func (s *Store) use(ctx context.Context, database string) error {
 	if hello.SetName != "" || hello.Msg == "isdbgrid" { // a server alone has no successor, and refuses these reads
 		s.exact = s.client.Database(database, concerns, options.Database().SetReadConcern(readconcern.Linearizable()))
 	}
-	s.events = &Events{all: s.db.Collection("events"), exact: s.exact.Collection("events"), marks: s.marksOf(chat.StoreEvents)}
+	s.events = &Events{
+		all: s.db.Collection("events"), exact: s.exact.Collection("events"), marks: s.marksOf(chat.StoreEvents),
+		lives: s.db.Collection("lives"), reactions: s.db.Collection("reactions"),
+	}
 	s.rooms = &Rooms{rooms: s.db.Collection("rooms"), members: s.db.Collection("members"), marks: s.marksOf(chat.StoreRooms)}
 	s.accounts = &Accounts{all: s.db.Collection("accounts"), exact: s.exact.Collection("accounts"), friends: s.db.Collection("friends")}
 	s.sessions = &Sessions{all: s.db.Collection("sessions"), exact: s.exact.Collection("sessions")}

@@ -66,8 +66,9 @@ func (c *counts) keep(of reading, n counted) {
 	c.known[of] = n
 }
 
-// Unread implements [chat.EventStore]. The index alone answers it, and what was counted
-// before is not counted again. Errors: Unavailable.
+// Unread implements [chat.EventStore]: what was posted, less what of it is deleted.
+// Indexes alone answer it, and what was counted as posted before is not counted again.
+// Errors: Unavailable.
 func (e *Events) Unread(ctx context.Context, room chat.RoomID, user chat.UserID, r chat.Range) (int, error) {
 	if !room.Valid() || r.Limit <= 0 {
 		return 0, nil
@@ -75,6 +76,30 @@ func (e *Events) Unread(ctx context.Context, room chat.RoomID, user chat.UserID,
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	of := reading{room, user}
+	limit := r.Limit
+	posted, err := e.posted(ctx, of, r)
+	if err != nil || posted == 0 {
+		return 0, err
+	}
+	deleted, err := e.deleted(ctx, of, r)
+	if err == nil && deleted > 0 && posted == limit { // behind the limit there may be more
+		r.Limit += deleted
+		posted, err = e.posted(ctx, of, r)
+	}
+	return min(max(posted-deleted, 0), limit), err
+}
+
+// deleted counts those of the others' messages in a range that are deleted.
+func (e *Events) deleted(ctx context.Context, of reading, r chat.Range) (int, error) {
+	n, err := e.all.CountDocuments(ctx, bson.D{
+		{Key: "gone.room", Value: of.room}, {Key: "gone.sequence", Value: within(r).Value},
+		{Key: "gone.sender", Value: bson.D{{Key: "$ne", Value: of.user}}},
+	})
+	return int(n), failure(err)
+}
+
+// posted counts the others' messages in a range, whatever became of them.
+func (e *Events) posted(ctx context.Context, of reading, r chat.Range) (int, error) {
 	known, err := e.begun(ctx, of, r)
 	if err != nil || known.n >= r.Limit {
 		return min(known.n, r.Limit), err
@@ -157,4 +182,20 @@ func unread(of reading, r chat.Range) bson.D {
 		{Key: "room", Value: of.room}, {Key: "message", Value: true}, within(r),
 		{Key: "sender", Value: bson.D{{Key: "$ne", Value: of.user}}},
 	}
+}
+
+// Mentions implements [chat.EventStore]. An index of what mentions somebody answers it.
+// Errors: Unavailable.
+func (e *Events) Mentions(ctx context.Context, room chat.RoomID, user chat.UserID, r chat.Range) (int, error) {
+	if !room.Valid() || !user.Valid() || r.Limit <= 0 {
+		return 0, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	where := bson.D{
+		{Key: "mention.room", Value: room}, among("mention.users", bson.A{user, chat.Everyone}),
+		{Key: "mention.sequence", Value: within(r).Value}, {Key: "mention.sender", Value: bson.D{{Key: "$ne", Value: user}}},
+	}
+	n, err := e.all.CountDocuments(ctx, where, options.Count().SetLimit(int64(r.Limit)))
+	return int(n), failure(err)
 }

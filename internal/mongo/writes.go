@@ -81,7 +81,27 @@ type claim struct {
 	room     chat.RoomID
 	sequence chat.Sequence
 	doc      any // with _id, room and sequence
+
+	stored claimed // once it is put: what has the ID
 }
+
+// replacing is a claim's document that has to know of a later one whose place it takes.
+type replacing interface {
+	replaces(was claimed)
+}
+
+// claimed is what is stored under an ID.
+type claimed struct {
+	ID       string        `bson:"_id"`
+	Sequence chat.Sequence `bson:"sequence"`
+
+	// Of events only: see eventDoc.
+	About messageOf       `bson:"about"`
+	Over  []chat.Sequence `bson:"over"`
+}
+
+// stands reports whether the claim has its ID.
+func (c *claim) stands() bool { return c.stored.Sequence == c.sequence }
 
 // identity is what events and messages are claimed by. Neither room nor source
 // have a line feed.
@@ -127,65 +147,78 @@ func putClaims(ctx context.Context, to *mongo.Collection, batch []claim) error {
 	docs := make([]any, len(batch))
 	for i, n := range batch {
 		docs[i] = n.doc
+		batch[i].stored = claimed{ID: n.id, Sequence: n.sequence}
 	}
 	taken, err := insertNew(ctx, to, docs)
-	if err != nil || len(taken) == 0 {
+	if err != nil {
 		return err
 	}
-	// Nearly all of these are the same event again, for which reading is enough. It
-	// sees what a majority has, and so what cannot be taken back.
+	for missing := false; len(taken) > 0; {
+		var again bool
+		if again, missing, err = replaceLater(ctx, to, batch, taken, missing); err != nil || !again {
+			return err
+		}
+		if !rest(ctx, mergePause) {
+			return chat.Errorf(chat.Unavailable, "store: too many put the same document")
+		}
+	}
+	return nil
+}
+
+// replaceLater replaces the documents that have what others claim with a lower
+// sequence, and reports whether it is to be done again: to see whether it was done, or
+// as what could not be inserted was missing.
+//
+// Nearly all claims are of the same event again, for which reading is enough. It
+// sees what a majority has, and so what cannot be taken back.
+func replaceLater(ctx context.Context, to *mongo.Collection, batch []claim, taken []int, missed bool) (again, missing bool, err error) {
 	var ids, rooms bson.A
 	for _, i := range taken {
 		ids, rooms = append(ids, batch[i].id), append(rooms, batch[i].room)
 	}
-	first, err := sequences(ctx, to, ids, rooms)
+	stored, err := storedUnder(ctx, to, ids, rooms)
 	if err != nil {
-		return err
+		return false, false, err
 	}
 	var updates []mongo.WriteModel
 	for _, i := range taken {
 		n := &batch[i]
-		if at, ok := first[n.id]; ok && at <= n.sequence {
+		was, ok := stored[n.id]
+		if n.stored = was; !ok || was.Sequence <= n.sequence {
 			continue
 		}
-		later := bson.D{{Key: "_id", Value: n.id}, {Key: "room", Value: n.room}, above("sequence", n.sequence)}
+		if d, ok := n.doc.(replacing); ok {
+			d.replaces(was)
+		}
+		later := bson.D{{Key: "_id", Value: n.id}, {Key: "room", Value: n.room}, {Key: "sequence", Value: was.Sequence}}
 		updates = append(updates, mongo.NewReplaceOneModel().SetFilter(later).SetReplacement(n.doc))
 	}
-	if len(updates) == 0 {
-		return nil
-	}
-	_, err = modify(ctx, to, updates) // those that are not found were earlier
-	if hasCode(err, codeDuplicateKey) {
-		return placeTaken()
-	}
-	if err != nil || len(first) == len(ids) {
-		return err
+	if len(updates) > 0 {
+		_, err = modify(ctx, to, updates)
 	}
 	// What could not be inserted is there, or has just been made by somebody else.
 	// Otherwise another event has its place.
-	if first, err = sequences(ctx, to, ids, rooms); err == nil && len(first) < len(ids) {
-		return placeTaken()
+	missing = len(stored) < len(ids)
+	if hasCode(err, codeDuplicateKey) || missing && missed {
+		return false, missing, placeTaken()
 	}
-	return err
+	return len(updates) > 0 || missing, missing, err
 }
 
 func placeTaken() error {
 	return chat.Errorf(chat.Conflict, "a sequence of the room is another event's: the log is behind the store")
 }
 
-// sequences returns the sequences of the documents with some identities, which are
-// in some rooms.
-func sequences(ctx context.Context, of *mongo.Collection, ids, rooms bson.A) (map[string]chat.Sequence, error) {
-	found, err := find[struct {
-		ID       string        `bson:"_id"`
-		Sequence chat.Sequence `bson:"sequence"`
-	}](ctx, of, bson.D{among("_id", ids), among("room", rooms)}, options.Find().SetProjection(bson.D{{Key: "sequence", Value: 1}}))
+// storedUnder returns what is stored under some identities, which are in some rooms.
+func storedUnder(ctx context.Context, of *mongo.Collection, ids, rooms bson.A) (map[string]claimed, error) {
+	found, err := find[claimed](ctx, of, bson.D{among("_id", ids), among("room", rooms)},
+		options.Find().SetProjection(bson.D{{Key: "sequence", Value: 1}, {Key: "about", Value: 1}, {Key: "over", Value: 1}}))
 	if err != nil {
 		return nil, err
 	}
-	at := make(map[string]chat.Sequence, len(found))
+	at := make(map[string]claimed, len(found))
 	for _, f := range found {
-		at[f.ID] = f.Sequence
+		at[f.ID] = f
 	}
 	return at, nil
 }

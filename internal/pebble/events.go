@@ -1,189 +1,27 @@
 package pebble
 
 import (
+	"bytes"
 	"context"
-	"errors"
 	"slices"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/projection"
 )
 
 // Events is the event store.
 type Events struct {
 	s     *Store
-	mu    sync.Mutex // first sequences are read, then written
+	mu    sync.Mutex // rows are read, changed and written
 	marks marks
 
 	blocks *blocks
 }
 
-var _ chat.EventStore = (*Events)(nil)
-
-// Put implements [chat.EventStore]. Errors: Invalid for an event that could not
-// be read again, Conflict (nothing is stored then), Unavailable.
-func (e *Events) Put(ctx context.Context, events []chat.Event) (err error) {
-	var c claims
-	var moved moves
-	rows := make([][]byte, len(events))
-	for i := range events {
-		ev := &events[i]
-		moved.add(ev.Origin, ev.Sequence)
-		if !ev.Kept() {
-			continue
-		}
-		if rows[i], err = eventRow(ev); err != nil {
-			return err
-		}
-		c.add(i, kindFirst, ev.Stream.Room(), ev.Source, ev.ID, ev.Sequence)
-	}
-	earliest := c.earliest()
-
-	if err := e.s.enter(ctx); err != nil {
-		return err
-	}
-	defer e.s.leave()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	it, err := e.s.points(ctx)
-	if err != nil {
-		return err
-	}
-	defer finish(it, &err)
-	b := e.s.db.NewBatch()
-	places := places{s: e.s}
-	var changed []inRoom                        // messages that come or go
-	defer func() { e.blocks.change(changed) }() // when it is committed, or might be
-	var key, value []byte
-	for _, cl := range earliest {
-		ev := &events[cl.item]
-		first, err := firstSequence(it, cl.key)
-		if err != nil {
-			return errors.Join(err, b.Close())
-		}
-		if first != 0 && first <= ev.Sequence {
-			continue
-		}
-		if e.marks.passed(ev.Origin, ev.Sequence) {
-			if err := places.take(ev); err != nil {
-				return errors.Join(err, b.Close())
-			}
-		}
-		if ev.Type == chat.MessagePosted {
-			changed = append(changed, inRoom{ev.Stream.Room(), ev.Sequence})
-		}
-		if first != 0 {
-			changed = append(changed, inRoom{ev.Stream.Room(), first})
-			for _, kind := range []byte{kindMessage, kindEvent} {
-				key = eventKey(key[:0], kind, ev.Stream.Room(), first)
-				_ = b.Delete(key, nil)
-			}
-		}
-		value = appendSequence(value[:0], ev.Sequence)
-		_ = b.Set(cl.key, value, nil)
-		key = eventKey(key[:0], kindOf(ev.Type), ev.Stream.Room(), ev.Sequence)
-		_ = b.Set(key, rows[cl.item], nil)
-	}
-	e.marks.put(b, moved)
-	if err := e.s.commit(b, pebble.Sync); err != nil {
-		return err
-	}
-	e.marks.keep(moved)
-	return nil
-}
-
-// places are the places in rooms that a batch takes.
-type places struct {
-	s     *Store
-	taken map[placeOfEvent]bool
-}
-
-type placeOfEvent struct {
-	room     chat.RoomID
-	sequence chat.Sequence
-}
-
-// take takes an event's place. Where another event has it, stored or of the batch,
-// the log gave a sequence again: then it had lost what was logged before. Errors:
-// Conflict, Unavailable.
-func (p *places) take(ev *chat.Event) error {
-	at := placeOfEvent{ev.Stream.Room(), ev.Sequence}
-	taken := p.taken[at]
-	for _, kind := range []byte{kindMessage, kindEvent} {
-		row, ok, err := p.s.get(eventKey(nil, kind, ev.Stream.Room(), ev.Sequence))
-		if err != nil {
-			return err
-		}
-		if !ok {
-			continue
-		}
-		_, frame, ok := splitEvent(row)
-		other, err := chat.DecodeFrame(frame)
-		if !ok || err != nil {
-			return damaged(eventKey(nil, kind, ev.Stream.Room(), ev.Sequence))
-		}
-		taken = taken || other.Source != ev.Source || other.ID != ev.ID
-	}
-	if taken {
-		return chat.Errorf(chat.Conflict, "sequence %s of the room is another event's: the log is behind the store", ev.Sequence)
-	}
-	if p.taken == nil {
-		p.taken = make(map[placeOfEvent]bool)
-	}
-	p.taken[at] = true
-	return nil
-}
-
-func firstSequence(it *pebble.Iterator, identity []byte) (chat.Sequence, error) {
-	v, ok, err := find(it, identity)
-	if err != nil || !ok {
-		return 0, err
-	}
-	first, ok := sequence(v)
-	if !ok {
-		return 0, damaged(identity)
-	}
-	return first, nil
-}
-
-func kindOf(t chat.Type) byte {
-	if t == chat.MessagePosted {
-		return kindMessage
-	}
-	return kindEvent
-}
-
-// eventRow is the event's row: the sender apart, so that counting the unread does
-// not decode, then the frame. Errors: Invalid when the row could not be read
-// again, since one such row would spoil every page that it is on.
-func eventRow(e *chat.Event) ([]byte, error) {
-	if !e.Stream.Room().Valid() || e.Sequence <= 0 {
-		return nil, chat.Errorf(chat.Invalid, "the event has no room or no sequence")
-	}
-	sender := e.User()
-	if !sender.Valid() {
-		sender = ""
-	}
-	row := make([]byte, 0, 384+len(e.Data))
-	row = append(row, byte(len(sender)))
-	row = append(row, sender...)
-	// It also refuses control characters, NUL among them, in what becomes part of
-	// keys.
-	if err := e.Check(); err != nil {
-		return nil, err
-	}
-	return e.AppendFrame(row), nil
-}
-
-func splitEvent(value []byte) (sender, frame []byte, ok bool) {
-	if len(value) == 0 || len(value) <= int(value[0]) {
-		return nil, nil, false
-	}
-	n := 1 + int(value[0])
-	return value[1:n], value[n:], true
-}
+var _ projection.Events = (*Events)(nil)
 
 // Events implements [chat.EventStore]. Errors: Invalid without a limit,
 // Unavailable.
@@ -251,6 +89,53 @@ func (e *Events) page(ctx context.Context, room chat.RoomID, r chat.Range, kinds
 		slices.Reverse(events)
 	}
 	return events, more, nil
+}
+
+// At implements [chat.EventStore]: one iterator goes from one to the next. Errors:
+// Unavailable.
+func (e *Events) At(ctx context.Context, room chat.RoomID, messages []chat.Sequence) (events []chat.Event, err error) {
+	messages = ordered(messages)
+	if !room.Valid() || len(messages) == 0 {
+		return nil, nil
+	}
+	if err := e.s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer e.s.leave()
+	from, to := bounds(kindMessage, room, messages[0]-1, messages[len(messages)-1]+1)
+	it, err := e.s.iterateRange(ctx, from, to)
+	if err != nil {
+		return nil, err
+	}
+	defer finish(it, &err)
+	rows := &eventRows{it: it}
+	var key []byte
+	for _, m := range messages {
+		key = eventKey(key[:0], kindMessage, room, m)
+		if !it.SeekGE(key) {
+			break
+		}
+		if !bytes.Equal(it.Key(), key) {
+			continue
+		}
+		frame, err := rows.frame()
+		if err != nil {
+			return nil, err
+		}
+		ev, err := rows.event(frame)
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, ev)
+	}
+	return events, nil
+}
+
+// ordered are sequences in their order, each once.
+func ordered(sequences []chat.Sequence) []chat.Sequence {
+	sequences = slices.DeleteFunc(slices.Clone(sequences), func(s chat.Sequence) bool { return s <= 0 })
+	slices.Sort(sequences)
+	return slices.Compact(sequences)
 }
 
 // bounds are the keys of the sequences between two, both exclusive; before 0

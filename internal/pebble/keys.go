@@ -22,6 +22,12 @@ import (
 //
 //	m room NUL sequence8                 message: length1 sender, frame
 //	e room NUL sequence8                 any other event: the same
+//	B room NUL sequence8 sequence8       an event about a message, after the message's place: its type1
+//	Y room NUL sequence8 0^8             JSON life of a message
+//	Y room NUL sequence8 since8          reaction that stands: user NUL emoji
+//	R room NUL sequence8 user NUL emoji  a reaction's removed8, each added8
+//	G room NUL since8                    sequence8 of a message that is pinned
+//	N room NUL user NUL sequence8        message that mentions the user: its sender
 //	F id NUL room NUL source             sequence8 under which the event is stored
 //
 //	r room                               JSON room
@@ -56,7 +62,8 @@ import (
 //
 // place13 is ^time6 ^sequence7, so that going forward is going from new to old.
 // Messages have rows apart from other events, so that a page of messages never
-// has to step over joins and read marks.
+// has to step over joins and read marks. The first byte of a deleted message's row is
+// more by [erased], and then it is not counted.
 const (
 	kindSchema byte = 'V'
 
@@ -66,6 +73,12 @@ const (
 	kindMessage byte = 'm'
 	kindEvent   byte = 'e'
 	kindFirst   byte = 'F'
+
+	kindAbout    byte = 'B'
+	kindLife     byte = 'Y'
+	kindReaction byte = 'R'
+	kindPinned   byte = 'G'
+	kindMention  byte = 'N'
 
 	kindRoom    byte = 'r'
 	kindMember  byte = 'b'
@@ -100,7 +113,7 @@ const (
 )
 
 // schema is the version of the layout above.
-const schema = "6"
+const schema = "7"
 
 // comparer orders keys by their bytes. Its Split takes the trailing number off
 // the rows that are read in its order, so that the bloom filters tell whether a
@@ -123,6 +136,8 @@ func split(key []byte) int {
 	switch key[0] {
 	case kindMessage, kindEvent, kindRoute, kindRemoved, kindRecent, kindChange, kindAwaited:
 		names = 1
+	case kindLife:
+		return splitLife(key)
 	case kindPosting, kindSender, kindLatePosting, kindLateSender, kindEditedPosting, kindEditedSender:
 		names = 2
 	default:
@@ -137,6 +152,15 @@ func split(key []byte) int {
 		n += i + 1
 	}
 	return n
+}
+
+// splitLife is the length of a message's part of a key.
+func splitLife(key []byte) int {
+	i := bytes.IndexByte(key, 0)
+	if i < 0 {
+		return len(key)
+	}
+	return min(i+1+8, len(key))
 }
 
 // appendName appends the kind and the first name with its NUL.

@@ -24,6 +24,7 @@ func TestComparer(t *testing.T) {
 		eventKey(nil, kindRemoved, "room", 9), eventKey(nil, kindAwaited, "room", 9),
 		placeKey(message{"room", 9}), append(placeKey(message{"room", 9}), 1, 2, 3, 4, 5, 6, 7, 8),
 		postingKey(nil, kindEditedPosting, "room", "term", at), postingKey(nil, kindEditedSender, "room", "a", at),
+		lifeKey("room", 9, 0), lifeKey("room", 9, 1<<53-1), lifeKey("room", 0, 5), lifeKey("roo", 9, 5),
 	}
 	var keys [][]byte
 	for _, key := range whole {
@@ -45,6 +46,7 @@ func TestComparer(t *testing.T) {
 	for key, want := range map[string]int{
 		string(eventKey(nil, kindMessage, "room", 0)):                 6,
 		string(postingKey(nil, kindPosting, "room", "term", place{})): 11,
+		string(lifeKey("room", 0, 7)):                                 14,
 		string(identityKey(nil, kindFirst, "room", "s", "id")):        10,
 	} {
 		if got := split([]byte(key)); got != want {

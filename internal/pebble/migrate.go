@@ -23,12 +23,12 @@ const (
 // migrate brings data of an earlier layout up to date, from one to the next.
 // Errors: Unavailable also when it is another version's.
 func (s *Store) migrate(ctx context.Context, found string) error {
-	layouts := []string{schema2, schema3, schema4, schema5, schema}
+	layouts := []string{schema2, schema3, schema4, schema5, schema6, schema}
 	at := slices.Index(layouts, found)
 	if at < 0 {
 		return chat.Errorf(chat.Unavailable, "the data has layout %q, this version reads %q: start it on an empty directory", found, schema)
 	}
-	steps := []func(context.Context) error{s.fromSchema2, s.fromSchema3, s.fromSchema4, s.fromSchema5}
+	steps := []func(context.Context) error{s.fromSchema2, s.fromSchema3, s.fromSchema4, s.fromSchema5, s.fromSchema6}
 	for _, step := range steps[at:] {
 		if err := step(ctx); err != nil {
 			return err

@@ -35,7 +35,7 @@ func (s *Store) fromSchema5(ctx context.Context) (err error) {
 	if err := it.Error(); err != nil {
 		return errors.Join(unavailable(err), b.Close())
 	}
-	_ = b.Set([]byte{kindSchema}, []byte(schema), nil)
+	_ = b.Set([]byte{kindSchema}, []byte(schema6), nil)
 	return s.commit(b, pebble.Sync)
 }
 

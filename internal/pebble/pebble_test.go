@@ -8,6 +8,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/chattest"
+	"knatter.dev/chat/internal/projection"
 )
 
 // memory opens a store in memory, closed at the test's end.
@@ -27,6 +28,10 @@ func memory(t testing.TB) *Store {
 
 func TestEvents(t *testing.T) {
 	chattest.EventStore(t, func(t *testing.T) chat.EventStore { return memory(t).Events() })
+}
+
+func TestLives(t *testing.T) {
+	chattest.Lives(t, func(t *testing.T) projection.Events { return memory(t).Events() })
 }
 
 func TestRooms(t *testing.T) {
@@ -77,6 +82,13 @@ func TestFlushedEvents(t *testing.T) {
 	})
 }
 
+func TestFlushedLives(t *testing.T) {
+	chattest.Lives(t, func(t *testing.T) projection.Events {
+		s := memory(t)
+		return flushedEvents{s.Events(), s}
+	})
+}
+
 func TestFlushedIndex(t *testing.T) {
 	chattest.SearchIndex(t, func(t *testing.T) chat.SearchIndex {
 		s := memory(t)
@@ -85,12 +97,14 @@ func TestFlushedIndex(t *testing.T) {
 }
 
 type flushedEvents struct {
-	chat.EventStore
+	liveEvents
 	s *Store
 }
 
+type liveEvents interface{ projection.Events }
+
 func (f flushedEvents) Put(ctx context.Context, events []chat.Event) error {
-	return errors.Join(f.EventStore.Put(ctx, events), f.s.db.Flush())
+	return errors.Join(f.liveEvents.Put(ctx, events), f.s.db.Flush())
 }
 
 type flushedIndex struct {

@@ -14,16 +14,17 @@ const (
 )
 
 // block is what is known of messages in a row: all those of a room from one
-// sequence to another.
+// sequence to another. Those that are deleted are not counted.
 type block struct {
 	from, to chat.Sequence
+	rows     int
 	messages int
 	by       map[chat.UserID]int
 }
 
 // blocks remembers how many messages of whom there are, so that counting the unread
 // again does not read them all again. They are made while counting, and dropped when
-// a message is put among theirs, or taken from them.
+// a message is put among theirs, taken from them, or deleted.
 type blocks struct {
 	mu      sync.Mutex
 	rooms   map[chat.RoomID][]block // ascending, apart from each other
@@ -34,7 +35,7 @@ type blocks struct {
 // scan is one counting under way.
 type scan struct {
 	room    chat.RoomID
-	changed chat.Sequence // the lowest message that was put or taken meanwhile; 0 if none
+	changed chat.Sequence // the lowest message that has changed meanwhile; 0 if none
 	pending block         // the messages since the last block
 }
 
@@ -108,15 +109,18 @@ func blockAt(known []block, at chat.Sequence) (int, bool) {
 
 // add counts one more message of the scan and keeps a block of them when there are
 // enough.
-func (b *blocks) add(s *scan, at chat.Sequence, sender chat.UserID) {
+func (b *blocks) add(s *scan, at chat.Sequence, sender chat.UserID, counts bool) {
 	p := &s.pending
-	if p.messages == 0 {
+	if p.rows == 0 {
 		*p = block{from: at, by: make(map[chat.UserID]int)}
 	}
 	p.to = at
-	p.messages++
-	p.by[sender]++
-	if p.messages == blockMessages {
+	p.rows++
+	if counts {
+		p.messages++
+		p.by[sender]++
+	}
+	if p.rows == blockMessages {
 		b.keep(s)
 	}
 }
@@ -127,7 +131,7 @@ func (b *blocks) keep(s *scan) {
 	s.pending = block{}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if p.messages == 0 || s.changed != 0 && s.changed <= p.to {
+	if p.rows == 0 || s.changed != 0 && s.changed <= p.to {
 		return
 	}
 	known := b.rooms[s.room]
@@ -199,11 +203,12 @@ func (e *Events) unread(ctx context.Context, room chat.RoomID, user chat.UserID,
 			return 0, read, damaged(it.Key())
 		}
 		read++
-		if string(sender) != string(user) {
+		counts := v[0]&erased == 0
+		if counts && string(sender) != string(user) {
 			n++
 		}
 		if !inside {
-			e.blocks.add(s, at, chat.UserID(sender))
+			e.blocks.add(s, at, chat.UserID(sender), counts)
 		}
 		ok = it.Next()
 	}

@@ -194,7 +194,8 @@ func (s *State) Reaction(user chat.UserID, emoji string) *Reaction {
 // alone, as it does in [chat.EventStore].
 type Lives interface {
 	// Lives returns the states of those of the messages to which something happened.
-	// Reactions that do not stand any more are not among them.
+	// Reactions that do not stand any more are not among them, and of those that do it is
+	// only said since when.
 	Lives(ctx context.Context, room chat.RoomID, messages []chat.Sequence) (map[chat.Sequence]*State, error)
 
 	// Pinned returns which messages of a room are pinned, in their order.
