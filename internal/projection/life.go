@@ -30,6 +30,9 @@ func (t *Toggle) Merge(from *Toggle) (changed bool) {
 			changed = true
 		}
 	}
+	if len(t.Added) == 0 {
+		t.Added = nil
+	}
 	return changed
 }
 
