@@ -16,13 +16,13 @@ import (
 	"knatter.dev/chat"
 )
 
-// Client is a server and the way to it. It is safe for concurrent use.
+// Client makes requests to a server. It is safe for concurrent use.
 type Client struct {
 	BaseURL string       // e.g. "http://localhost:8080"
-	HTTP    *http.Client // for requests; nil means one with a timeout of 30 s
+	HTTP    *http.Client // client for requests; nil means one with a timeout of 30 s
 }
 
-// New returns a client of the server at baseURL.
+// New returns a client for the server at baseURL.
 func New(baseURL string) *Client {
 	return &Client{BaseURL: strings.TrimRight(baseURL, "/"), HTTP: &http.Client{Timeout: 30 * time.Second}}
 }
@@ -30,14 +30,14 @@ func New(baseURL string) *Client {
 // problems begins the types of the server's problems.
 const problems = "https://knatter.dev/problems/"
 
-// User is a person as others see them. Email is only known of oneself.
+// User is a person as others see them. Email is set only for the caller's own user.
 type User struct {
 	ID       chat.UserID `json:"id"`
 	Email    string      `json:"email,omitempty"`
 	Nickname string      `json:"nickname"`
 }
 
-// SignUp creates an account. Errors: Conflict when the address is taken, Invalid.
+// SignUp creates an account. Errors: Conflict if the address is taken, Invalid.
 func (c *Client) SignUp(ctx context.Context, email, password, nickname string) (User, error) {
 	var u User
 	err := c.call(ctx, http.MethodPost, "/v1/accounts", "",
@@ -56,8 +56,8 @@ func (c *Client) LogIn(ctx context.Context, email, password string) (*Session, e
 	return newSession(c, t), nil
 }
 
-// Resume continues the session that a refresh token belongs to, and uses the
-// token up. Errors: Unauthenticated.
+// Resume continues the session of a refresh token, which it uses up. Errors:
+// Unauthenticated.
 func (c *Client) Resume(ctx context.Context, refreshToken string) (*Session, error) {
 	t, err := c.refresh(ctx, refreshToken)
 	if err != nil {
@@ -73,8 +73,8 @@ func (c *Client) refresh(ctx context.Context, refreshToken string) (tokens, erro
 	return t, err
 }
 
-// call makes a request with in as JSON, unless it is nil, and decodes the answer
-// into out, unless that is nil.
+// call makes a request with in as JSON, unless in is nil, and decodes the answer into
+// out, unless out is nil.
 func (c *Client) call(ctx context.Context, method, path, token string, in, out any) error {
 	var body io.Reader
 	header := http.Header{}
@@ -99,12 +99,11 @@ func (c *Client) call(ctx context.Context, method, path, token string, in, out a
 	return nil
 }
 
-// maxAnswer bounds what one answer may take in memory: 200 events of the largest
-// size fit.
+// maxAnswer limits the memory for one answer: 200 events of the largest size fit.
 const maxAnswer = 32 << 20
 
-// send returns the body of a good answer. Errors: those of problem documents,
-// Unavailable when the server cannot be reached.
+// send returns the body of a successful answer. Errors: those of problem documents,
+// Unavailable if the server cannot be reached.
 func (c *Client) send(ctx context.Context, method, path string, header http.Header, body io.Reader) ([]byte, error) {
 	r, err := http.NewRequestWithContext(ctx, method, c.BaseURL+path, body)
 	if err != nil {
@@ -131,10 +130,10 @@ func unavailable(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return err
 	}
-	return chat.Errorf(chat.Unavailable, "the server cannot be reached: %w", err)
+	return chat.Errorf(chat.Unavailable, "cannot reach the server: %w", err)
 }
 
-// problem is the error of a problem document (RFC 9457).
+// problem returns the error for a problem document (RFC 9457).
 func problem(status int, body []byte) error {
 	var p struct {
 		Type   string  `json:"type"`
@@ -142,7 +141,7 @@ func problem(status int, body []byte) error {
 		Detail string  `json:"detail"`
 		After  float64 `json:"retryAfter"`
 	}
-	_ = json.Unmarshal(body, &p) // a proxy's page instead of a problem: the status says enough
+	_ = json.Unmarshal(body, &p) // if it is a proxy's page instead, the status says enough
 	e := &chat.Error{
 		Kind:   kindOf(status),
 		Detail: cmp.Or(p.Detail, p.Title, http.StatusText(status), "unknown status"),
@@ -154,7 +153,7 @@ func problem(status int, body []byte) error {
 	return e
 }
 
-// kindOf is the kind that the server gives a status for.
+// kindOf returns the kind for which the server uses a status.
 func kindOf(status int) chat.Kind {
 	switch status {
 	case http.StatusUnauthorized:
@@ -180,7 +179,7 @@ func kindOf(status int) chat.Kind {
 	return chat.Malformed
 }
 
-// passing reports whether an error may be gone at the next try.
+// passing reports whether a retry may succeed after err.
 func passing(err error) bool {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return false
@@ -191,7 +190,7 @@ func passing(err error) bool {
 	return !chat.KindOf(err).Never()
 }
 
-// socketURL is the address of the socket. Errors: Invalid.
+// socketURL returns the address of the socket. Errors: Invalid.
 func (c *Client) socketURL() (string, error) {
 	u, err := url.Parse(c.BaseURL)
 	if err != nil {

@@ -12,24 +12,26 @@ import (
 	"knatter.dev/chat"
 )
 
-// Options are settings of a [Conn]; every zero value means the default.
+// Options configure a [Conn]. Zero values mean the defaults.
 type Options struct {
-	// Buffer is how many events may wait for the reader of Events; default 1,024.
-	// What comes while it is full is dropped and read again from history.
+	// Buffer is the number of events that may wait for the reader of Events; the
+	// default is 1,024. What arrives while the buffer is full is dropped, and read
+	// again from history.
 	Buffer int
 
-	// MaxBackoff is the longest pause between two attempts to connect; default
-	// 15 s. The first is short, each further one twice as long, all jittered.
+	// MaxBackoff is the longest pause between two attempts to connect; the default is
+	// 15 s. The first pause is short, each further one is twice as long, and all have
+	// jitter.
 	MaxBackoff time.Duration
 
-	// TokenInHeader sends the token in the handshake's Authorization header
-	// instead of in the first frame, as programs can and browsers cannot.
+	// TokenInHeader sends the token in the Authorization header of the handshake
+	// instead of in the first frame. Programs can do that, browsers cannot.
 	TokenInHeader bool
 
-	// Dial makes the network connection; default as net.Dialer does.
+	// Dial opens the network connection; the default is net.Dialer's.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 
-	// Logger is told of lost connections; default none.
+	// Logger receives lost connections; the default discards them.
 	Logger *slog.Logger
 }
 
@@ -45,14 +47,14 @@ func (o Options) withDefaults() Options {
 
 // Stats counts what a [Conn] had to do to keep its promises.
 type Stats struct {
-	Connects int // sessions opened, the first one included
-	Repeated int // events that came again under the same sequence, and were dropped
-	Resent   int // events that came again under another sequence, and were dropped
-	Paged    int // events that were read from history
+	Connects int // sessions opened, including the first
+	Repeated int // events received again under the same sequence, and dropped
+	Resent   int // events received again under another sequence, and dropped
+	Paged    int // events read from history
 }
 
-// Conn is a user's connection to the chat: one socket at a time, replaced when it
-// is lost. It is safe for concurrent use.
+// Conn is a user's connection to the chat: one socket at a time, which is replaced when
+// it is lost. It is safe for concurrent use.
 type Conn struct {
 	client  *Client
 	tokens  TokenSource
@@ -62,32 +64,32 @@ type Conn struct {
 
 	ctx  context.Context // ends with the Conn
 	stop context.CancelCauseFunc
-	done chan struct{} // closed when nothing of the Conn runs any more
+	done chan struct{} // closed when all goroutines of the Conn have ended
 
 	mu       sync.Mutex
-	link     *link // nil while there is none
+	link     *link // nil while disconnected
 	limits   Limits
 	rooms    map[chat.RoomID]*subscription
-	all      bool                 // every room of the user, also later ones
-	allFrame string               // id of the frame that said so last
-	left     map[chat.RoomID]bool // of all rooms, those that were unsubscribed
-	notices  []chat.RoomID        // subscriptions that the server ended, for the filler to tell
+	all      bool                 // subscribe to every room of the user, also later ones
+	allFrame string               // id of the last frame that did so
+	left     map[chat.RoomID]bool // rooms that were unsubscribed although all is set
+	notices  []chat.RoomID        // subscriptions ended by the server, for the filler to report
 	pending  []*pending
 	seen     seen
 	stats    Stats
 }
 
-// errClosed is the cause of a Conn's end when its owner closed it.
+// errClosed is the cause of a Conn's end after Close.
 var errClosed = chat.Errorf(chat.Unavailable, "the connection is closed")
 
-// Connect opens a socket for the session and keeps one open until Close. ctx
-// bounds this first attempt only. Errors: those of [Client.Dial].
+// Connect opens a socket for the session, and keeps one open until Close. ctx limits
+// the first attempt only. Errors: those of [Client.Dial].
 func (s *Session) Connect(ctx context.Context, o Options) (*Conn, error) {
 	return s.client.Dial(ctx, s, o)
 }
 
-// Dial is [Session.Connect] for tokens that come from elsewhere. Errors:
-// Unauthenticated, Forbidden, Unavailable.
+// Dial is [Session.Connect] for tokens from elsewhere. Errors: Unauthenticated,
+// Forbidden, Unavailable.
 func (c *Client) Dial(ctx context.Context, tokens TokenSource, o Options) (*Conn, error) {
 	o = o.withDefaults()
 	conn := &Conn{
@@ -108,16 +110,16 @@ func (c *Client) Dial(ctx context.Context, tokens TokenSource, o Options) (*Conn
 	return conn, nil
 }
 
-// Events has the events of the subscribed rooms: for each room in its order, each
-// event once. A room.unsubscribed among them says that the server ended a
-// subscription, as when the user was removed from the room. Signals, which have
-// no sequence, come along as long as there is place. The channel is closed when
-// the Conn has ended.
+// Events returns the channel of the events of the subscribed rooms: for each room in
+// its order, each event once. A room.unsubscribed among them means that the server
+// ended a subscription, for example because the user was removed from the room.
+// Signals, which have no sequence, are included as long as there is room in the buffer.
+// The channel is closed when the Conn has ended.
 func (c *Conn) Events() <-chan chat.Event { return c.events }
 
-// Err is why the Conn ended, when it was not by Close: Unauthenticated when the
-// user has to log in again, Forbidden, or what the server could not read. It is
-// nil before.
+// Err returns why the Conn ended, if not by Close: Unauthenticated if the user has to
+// log in again, Forbidden, or what the server could not read. Before the end it returns
+// nil.
 func (c *Conn) Err() error {
 	if err := context.Cause(c.ctx); !errors.Is(err, errClosed) {
 		return err
@@ -125,30 +127,30 @@ func (c *Conn) Err() error {
 	return nil
 }
 
-// Stats are the counts up to now.
+// Stats returns the current counts.
 func (c *Conn) Stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.stats
 }
 
-// Limits are what the server stated last.
+// Limits returns the limits that the server stated last.
 func (c *Conn) Limits() Limits {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.limits
 }
 
-// Close ends the Conn and returns when nothing of it runs any more. What was not
-// acknowledged fails.
+// Close ends the Conn, and returns when its goroutines have ended. Sends that are not
+// acknowledged fail.
 func (c *Conn) Close() error {
 	c.stop(errClosed)
 	<-c.done
 	return nil
 }
 
-// run owns all that a Conn does: one link after the other, and the filler. It
-// ends when the Conn is closed or a link's end says that no other would do.
+// run owns everything a Conn does: one link after the other, and the filler. It ends
+// when the Conn is closed, or when a link ends in a way that rules out another.
 func (c *Conn) run(l *link) {
 	defer close(c.done)
 	var filler sync.WaitGroup
@@ -178,14 +180,14 @@ func (c *Conn) run(l *link) {
 	close(c.events)
 }
 
-// reopen tries until there is a link again; nil when the Conn has ended.
+// reopen retries until there is a link again. It returns nil if the Conn has ended.
 func (c *Conn) reopen(refused string, wait *backoff) *link {
 	for wait.pause(c.ctx) {
 		l, err := c.open(c.ctx, refused)
 		if err == nil {
 			return l
 		}
-		c.options.Logger.Info("cannot connect", slog.Any("error", err))
+		c.options.Logger.Info("connecting failed", slog.Any("error", err))
 		switch reactionTo(err) {
 		case giveUp, logInAgain:
 			c.stop(endError(err))

@@ -2,10 +2,10 @@ package client
 
 import "knatter.dev/chat"
 
-// pageEvents is the largest page of history that the server gives.
+// pageEvents is the server's maximum size of a page of history.
 const pageEvents = 200
 
-// noticeLocked has the filler tell the reader of Events that the server ended a
+// noticeLocked makes the filler report to the reader of Events that the server ended a
 // subscription.
 func (c *Conn) noticeLocked(room chat.RoomID) {
 	c.notices = append(c.notices, room)
@@ -15,8 +15,8 @@ func (c *Conn) noticeLocked(room chat.RoomID) {
 	}
 }
 
-// fill is the goroutine that reads from history what rooms are behind with. It
-// waits for the reader of Events, and nobody waits for it.
+// fill is the goroutine that reads from history what rooms lack. It waits for the
+// reader of Events, and nobody waits for it.
 func (c *Conn) fill() {
 	wait := backoff{max: c.options.MaxBackoff}
 	for {
@@ -44,7 +44,7 @@ func (c *Conn) fill() {
 	}
 }
 
-// tellNotices returns false when the Conn has ended.
+// tellNotices returns false if the Conn has ended.
 func (c *Conn) tellNotices() bool {
 	c.mu.Lock()
 	notices := c.notices
@@ -72,7 +72,8 @@ func (c *Conn) passOn(e *chat.Event) bool {
 	}
 }
 
-// mostBehind is any room that is behind; a map's order gives each its turn.
+// mostBehind returns any room that is behind. The random order of maps gives each room
+// a turn.
 func (c *Conn) mostBehind() (chat.RoomID, *subscription) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -84,8 +85,8 @@ func (c *Conn) mostBehind() (chat.RoomID, *subscription) {
 	return "", nil
 }
 
-// fillPage passes on a page of a room's history, or makes the room live when it
-// has caught up.
+// fillPage passes on a page of a room's history, or makes the room live if it has
+// caught up.
 func (c *Conn) fillPage(room chat.RoomID, s *subscription) error {
 	c.mu.Lock()
 	after, upTo := s.last, s.behind
@@ -101,7 +102,7 @@ func (c *Conn) fillPage(room chat.RoomID, s *subscription) error {
 	for i := range page {
 		e := &page[i]
 		if e.Sequence > upTo {
-			page = nil // the rest comes live, or is noted by now
+			page = nil // the rest arrives live, or has been noted
 			break
 		}
 		if pass, ok := c.advance(room, s, after, e); !ok {
@@ -117,9 +118,9 @@ func (c *Conn) fillPage(room chat.RoomID, s *subscription) error {
 	return nil
 }
 
-// advance moves a room that is behind to the next event of its history. It tells
-// whether the event is to be passed on, and whether the room is still where the
-// filler left it: the Conn's owner may have moved or left it.
+// advance moves a room that is behind to the next event of its history. It reports
+// whether the event is to be passed on, and whether the room is still where the filler
+// left it: the Conn's owner may have moved or left it.
 func (c *Conn) advance(room chat.RoomID, s *subscription, after chat.Sequence, e *chat.Event) (pass, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -136,8 +137,8 @@ func (c *Conn) advance(room chat.RoomID, s *subscription, after chat.Sequence, e
 	return true, true
 }
 
-// caughtUp ends the part of history that was asked for; live events may have come
-// meanwhile that need another.
+// caughtUp ends the requested part of history. Live events may have arrived meanwhile
+// that need another part.
 func (c *Conn) caughtUp(s *subscription, after, upTo chat.Sequence) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -150,7 +151,7 @@ func (c *Conn) caughtUp(s *subscription, after, upTo chat.Sequence) {
 	}
 }
 
-// end is for a room whose history may not be read any more.
+// end ends a room whose history may not be read any longer.
 func (c *Conn) end(room chat.RoomID, s *subscription) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

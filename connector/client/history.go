@@ -14,16 +14,16 @@ import (
 	"knatter.dev/chat/internal/view"
 )
 
-// Message is a message, wherever one is returned.
+// Message is a message, the same wherever one is returned.
 type Message = view.Message
 
-// Page is a part of a room's history. With After alone it is the oldest part
-// after that, otherwise the newest part before Before.
+// Page selects a part of a room's history. With After alone it is the oldest part after
+// that, otherwise the newest part before Before.
 type Page struct {
 	After     chat.Sequence // exclusive
 	Before    chat.Sequence // exclusive; 0 means up to now
 	Limit     int           // 0 means the server's default; at most 200
-	FromStart bool          // After counts although it is 0: from the room's beginning
+	FromStart bool          // use After even if it is 0, the room's beginning
 }
 
 func (p Page) query() string {
@@ -40,8 +40,8 @@ func (p Page) query() string {
 	return "?" + q.Encode()
 }
 
-// Messages are a room's messages, oldest first, and whether there are more in
-// the page's direction.
+// Messages returns a room's messages, oldest first, and reports whether there are more
+// in the page's direction.
 func (s *Session) Messages(ctx context.Context, room chat.RoomID, p Page) (messages []Message, more bool, err error) {
 	var answer struct {
 		Messages []Message `json:"messages"`
@@ -51,7 +51,7 @@ func (s *Session) Messages(ctx context.Context, room chat.RoomID, p Page) (messa
 	return answer.Messages, answer.More, err
 }
 
-// Events are a room's events, oldest first.
+// Events returns a room's events, oldest first.
 func (s *Session) Events(ctx context.Context, room chat.RoomID, p Page) ([]chat.Event, error) {
 	token, err := s.Token(ctx, "")
 	if err != nil {
@@ -73,7 +73,7 @@ func (c *Client) events(ctx context.Context, token string, room chat.RoomID, p P
 	return events, nil
 }
 
-// Search says what to look for; empty fields do not matter.
+// Search is a query. Empty fields are ignored.
 type Search struct {
 	Text   string
 	Room   chat.RoomID
@@ -81,27 +81,27 @@ type Search struct {
 	After  time.Time
 	Before time.Time
 	Limit  int
-	Cursor string // of the page before
+	Cursor string // of the previous page
 }
 
-// Hit is a message that was found.
+// Hit is a message found by a search.
 type Hit = view.Hit
 
-// Found is a page of what was found, newest first.
+// Found is a page of hits, newest first.
 type Found struct {
 	Hits       []Hit  `json:"hits"`
-	Cursor     string `json:"cursor"`     // of the next page, if there may be one
-	Suggestion string `json:"suggestion"` // what was perhaps meant, where nothing was found
+	Cursor     string `json:"cursor"`     // for the next page, if there may be one
+	Suggestion string `json:"suggestion"` // another query that may have been meant, if nothing was found
 }
 
-// Search finds messages in the user's rooms, newest first. A cursor that is not
-// empty gets the next page.
+// Search finds messages in the user's rooms, newest first. A non-empty cursor gets the
+// next page.
 func (s *Session) Search(ctx context.Context, what Search) (hits []Hit, cursor string, err error) {
 	found, err := s.Find(ctx, what)
 	return found.Hits, found.Cursor, err
 }
 
-// Find is as Search, with all that the answer has.
+// Find is [Session.Search] with everything in the answer.
 func (s *Session) Find(ctx context.Context, what Search) (found Found, err error) {
 	q := url.Values{"q": {what.Text}}
 	set := func(name, value string) {
@@ -125,14 +125,14 @@ func (s *Session) Find(ctx context.Context, what Search) (found Found, err error
 	return found, err
 }
 
-// Ack says under which sequence the log has an event.
+// Ack has the sequence of an event in the log.
 type Ack struct {
 	Event    string        `json:"event"`
 	Sequence chat.Sequence `json:"sequence"`
 }
 
-// Post sends events over HTTP, in one request, as programs do that need no
-// socket. The acks are in the events' order.
+// Post sends events over HTTP in one request, for programs that need no socket. The
+// acks are in the order of the events.
 func (s *Session) Post(ctx context.Context, events ...chat.Event) ([]Ack, error) {
 	token, err := s.Token(ctx, "")
 	if err != nil {

@@ -16,10 +16,10 @@ const (
 	subprotocol  = "cloudevents.json"
 	openTimeout  = 20 * time.Second // for the handshake and session.opened
 	writeTimeout = 10 * time.Second
-	maxFrame     = 1 << 20 // of what the server sends
+	maxFrame     = 1 << 20 // maximum size of a frame from the server
 )
 
-// Limits are what the server states when a session opens; 0 means not stated.
+// Limits are stated by the server when a session opens; 0 means not stated.
 type Limits struct {
 	FrameBytes      int `json:"frameBytes"`      // largest frame
 	FramesPerSecond int `json:"framesPerSecond"` // of one connection
@@ -42,7 +42,7 @@ type link struct {
 	writing sync.Mutex
 }
 
-// open dials and opens the session with a token other than refused.
+// open dials, and opens the session with a token other than refused.
 func (c *Conn) open(ctx context.Context, refused string) (*link, error) {
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
@@ -124,7 +124,7 @@ func (l *link) sendToken() error {
 	return nil
 }
 
-// write sends a frame. When it cannot, it ends the link: the next one begins with
+// write sends a frame. If that fails it ends the link: the next link begins with
 // everything that has to be sent again.
 func (l *link) write(frame []byte) {
 	l.writing.Lock()
@@ -135,8 +135,8 @@ func (l *link) write(frame []byte) {
 	}
 }
 
-// read is the next event. What is not one is an error: the server would be
-// broken, and another connection may reach a better one.
+// read returns the next event. Anything else is an error: the server would be broken,
+// and another connection may reach a better one.
 func (l *link) read() (*chat.Event, error) {
 	_, b, err := l.ws.ReadMessage()
 	if err != nil {
@@ -144,7 +144,7 @@ func (l *link) read() (*chat.Event, error) {
 	}
 	e, err := chat.DecodeFrame(b)
 	if err != nil {
-		return nil, chat.Errorf(chat.Unavailable, "the server sent what is not an event: %w", err)
+		return nil, chat.Errorf(chat.Unavailable, "the server sent an invalid event: %w", err)
 	}
 	return &e, nil
 }
@@ -156,14 +156,14 @@ func (l *link) alive() {
 	}
 }
 
-// serve announces the link, resumes what the Conn was doing, and reads until the
-// link ends, which it then has for good. The error says why it did.
+// serve announces the link, resumes what the Conn was doing, and reads until the link
+// has ended for good. The error says why.
 func (c *Conn) serve(l *link) error {
 	hangUp := context.AfterFunc(c.ctx, l.close)
 	defer hangUp()
 
-	// Writing must not keep from reading: a server that waits for its answers to be
-	// read reads nothing either.
+	// Write in a goroutine: a server that waits for its answers to be read does not
+	// read, either.
 	resume := c.attach(l)
 	defer c.detach()
 	ctx, cancel := context.WithCancel(c.ctx)
@@ -193,15 +193,15 @@ func (c *Conn) serve(l *link) error {
 	}
 }
 
-// close says good-bye, as far as that is possible at once, and hangs up.
+// close sends a close frame if that is possible at once, and hangs up.
 func (l *link) close() {
 	_ = l.ws.WriteControl(websocket.CloseMessage,
 		websocket.FormatCloseMessage(websocket.CloseNormalClosure, ""), time.Now().Add(time.Second))
 	_ = l.ws.Close()
 }
 
-// attach makes l the Conn's link and returns the frames that resume what the Conn
-// was doing: subscriptions first, then what was sent and not acknowledged.
+// attach makes l the Conn's link, and returns the frames that resume what the Conn was
+// doing: first subscriptions, then what was sent and not acknowledged.
 func (c *Conn) attach(l *link) [][]byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -216,7 +216,7 @@ func (c *Conn) detach() {
 	c.link = nil
 }
 
-// handle takes one frame of the server. It never blocks.
+// handle handles one frame of the server. It never blocks.
 func (c *Conn) handle(l *link, e *chat.Event) {
 	switch e.Type {
 	case chat.Ack:
@@ -233,9 +233,9 @@ func (c *Conn) handle(l *link, e *chat.Event) {
 	}
 }
 
-// renew opens the session again with another token whenever the link's is about
-// to expire. When there is none to be had, the server closes the link and
-// reconnecting finds out why.
+// renew renews the link's session with another token whenever the current one is about
+// to expire. If there is none, the server will close the link, and reconnecting finds
+// the reason.
 func (c *Conn) renew(ctx context.Context, l *link) {
 	wait := backoff{max: c.options.MaxBackoff}
 	for !l.token.Expires.IsZero() {
@@ -258,6 +258,6 @@ func (c *Conn) renew(ctx context.Context, l *link) {
 	}
 }
 
-// renewIn is when a token that has d left is renewed: a minute before its end, or
-// when four fifths have gone by.
+// renewIn returns when to renew a token that expires after d: a minute before, or after
+// four fifths of d.
 func renewIn(d time.Duration) time.Duration { return max(d-time.Minute, d*4/5, 0) }

@@ -20,18 +20,18 @@ const (
 	closeTooMany      = 4429
 )
 
-// reaction is what to do when a link has ended.
+// reaction is what to do after the end of a link.
 type reaction int
 
 const (
 	backOff    reaction = iota // reconnect with back-off, resume
 	atOnce                     // reconnect at once, resume
 	logInAgain                 // reconnect with another token, if there is one
-	giveUp                     // the same would happen again
+	giveUp                     // it would happen again
 )
 
-// reactionTo is the column "client should" of the protocol's close codes. A
-// connection that broke without a code is worth another.
+// reactionTo implements the column "client should" of the protocol's close codes. After
+// a connection that broke without a code, another one is worth a try.
 func reactionTo(err error) reaction {
 	if closed, ok := errors.AsType[*websocket.CloseError](err); ok {
 		switch closed.Code {
@@ -56,8 +56,7 @@ func reactionTo(err error) reaction {
 	return backOff
 }
 
-// endError is err as callers see it: a close code becomes the kind that it
-// stands for.
+// endError returns err as callers see it: a close code becomes the kind for it.
 func endError(err error) error {
 	closed, ok := errors.AsType[*websocket.CloseError](err)
 	if !ok {
@@ -82,28 +81,28 @@ func endError(err error) error {
 // firstPause is the longest pause before the first attempt to reconnect.
 const firstPause = 200 * time.Millisecond
 
-// backoff makes the pauses between attempts: doubled each time, and each one
-// somewhere between its half and its whole, so that clients that were cut off
+// backoff determines the pauses between attempts. Each limit is twice the one before,
+// and a pause is between half and all of its limit, so that clients that were cut off
 // together do not come back together.
 type backoff struct {
 	max   time.Duration
 	tries int
 	last  time.Duration
-	now   bool // the next pause is none
+	now   bool // skip the next pause
 }
 
-// jitter is somewhere between the half of d and d.
+// jitter returns a random duration between half of d and d.
 func jitter(d time.Duration) time.Duration { return d - rand.N(d/2+1) }
 
-// lived starts over when a connection lasted longer than the pause before it.
-// One that is closed again and again soon after its beginning backs off further.
+// lived starts over if a connection lasted longer than the pause before it. A
+// connection that is closed again and again soon after its beginning backs off further.
 func (b *backoff) lived(d time.Duration) {
 	if d > b.last {
 		b.tries = 0
 	}
 }
 
-// skip leaves out the next pause, unless attempts have been failing.
+// skip skips the next pause, unless attempts have been failing.
 func (b *backoff) skip() { b.now = b.tries == 0 }
 
 // pause waits; it returns false when ctx ends first.

@@ -10,7 +10,7 @@ import (
 	"knatter.dev/chat/internal/view"
 )
 
-// Room is a room as its members see it. A room that was just made has no sequence yet.
+// Room is a room as its members see it. A new room has no sequence yet.
 type Room = view.Room
 
 // Member is a member of a room.
@@ -20,14 +20,14 @@ func roomPath(room chat.RoomID, rest string) string {
 	return "/v1/rooms/" + url.PathEscape(string(room)) + rest
 }
 
-// CreateRoom creates a room; its id is the code by which others join.
+// CreateRoom creates a room. Its id is the code by which others join.
 func (s *Session) CreateRoom(ctx context.Context, name string) (Room, error) {
 	var r Room
 	err := s.call(ctx, http.MethodPost, "/v1/rooms", map[string]string{"name": name}, &r)
 	return r, err
 }
 
-// Rooms are the user's rooms, those with the latest events first.
+// Rooms returns the user's rooms, those with the latest events first.
 func (s *Session) Rooms(ctx context.Context) ([]Room, error) {
 	var answer struct {
 		Rooms []Room `json:"rooms"`
@@ -36,14 +36,14 @@ func (s *Session) Rooms(ctx context.Context) ([]Room, error) {
 	return answer.Rooms, err
 }
 
-// Room is one of the user's rooms. Errors: NotFound, Forbidden.
+// Room returns one of the user's rooms. Errors: NotFound, Forbidden.
 func (s *Session) Room(ctx context.Context, room chat.RoomID) (Room, error) {
 	var r Room
 	err := s.call(ctx, http.MethodGet, roomPath(room, ""), nil, &r)
 	return r, err
 }
 
-// RoomChange is what changes of a room: what is not nil, and each on its own.
+// RoomChange is a change of a room's settings. Nil fields remain unchanged.
 type RoomChange struct {
 	Name     *string       `json:"name,omitempty"`
 	Topic    *string       `json:"topic,omitempty"`
@@ -52,27 +52,28 @@ type RoomChange struct {
 	SlowMode *int          `json:"slowMode,omitempty"` // in seconds
 }
 
-// ChangeRoom changes a room's settings. Errors: Forbidden unless its owner asks, Invalid.
+// ChangeRoom changes a room's settings. Errors: Forbidden unless the user is an owner,
+// Invalid.
 func (s *Session) ChangeRoom(ctx context.Context, room chat.RoomID, change RoomChange) (Room, error) {
 	var r Room
 	err := s.call(ctx, http.MethodPatch, roomPath(room, ""), change, &r)
 	return r, err
 }
 
-// RenameRoom changes a room's name. Errors: as of ChangeRoom.
+// RenameRoom changes a room's name. Errors: as [Session.ChangeRoom].
 func (s *Session) RenameRoom(ctx context.Context, room chat.RoomID, name string) error {
 	_, err := s.ChangeRoom(ctx, room, RoomChange{Name: &name})
 	return err
 }
 
-// SetRole gives a member another role. Errors: Forbidden unless an owner asks, NotFound,
-// Conflict if the room would have no owner.
+// SetRole changes a member's role. Errors: Forbidden unless the user is an owner,
+// NotFound, Conflict if the room would have no owner.
 func (s *Session) SetRole(ctx context.Context, room chat.RoomID, user chat.UserID, role chat.Role) (Member, error) {
 	return s.changeMember(ctx, room, user, map[string]any{"role": role})
 }
 
 // Mute keeps a plain member from writing until a time; the zero time ends it. Errors:
-// Forbidden unless an owner or a moderator asks, NotFound.
+// Forbidden unless the user is an owner or a moderator, NotFound.
 func (s *Session) Mute(ctx context.Context, room chat.RoomID, user chat.UserID, until time.Time) (Member, error) {
 	if until.IsZero() {
 		return s.changeMember(ctx, room, user, map[string]any{"mutedUntil": nil})
@@ -86,22 +87,23 @@ func (s *Session) changeMember(ctx context.Context, room chat.RoomID, user chat.
 	return m, err
 }
 
-// Join makes the user a member, also by an invitation that waits. Errors: NotFound.
+// Join makes the user a member, or accepts a pending invitation. Errors: NotFound.
 func (s *Session) Join(ctx context.Context, room chat.RoomID) error {
 	return s.call(ctx, http.MethodPost, roomPath(room, "/members"), struct{}{}, nil)
 }
 
-// Invite makes another user a member. Whoever does not know the user has to consent
-// first: see [Session.Invitations]. Errors: NotFound, Forbidden, TooMany.
+// Invite makes another user a member. If the other user does not know the user they
+// have to consent first; see [Session.Invitations]. Errors: NotFound, Forbidden,
+// TooMany.
 func (s *Session) Invite(ctx context.Context, room chat.RoomID, user chat.UserID) error {
 	return s.call(ctx, http.MethodPost, roomPath(room, "/members"), map[string]chat.UserID{"user": user}, nil)
 }
 
-// Invitation is one that waits for the user's consent.
+// Invitation is an invitation that waits for the user's consent.
 type Invitation = view.Invitation
 
-// Invitations are those that wait for the user's consent, latest first. Join accepts
-// one, Decline declines it.
+// Invitations returns the pending invitations, latest first. [Session.Join] accepts
+// one, and [Session.Decline] declines it.
 func (s *Session) Invitations(ctx context.Context) ([]Invitation, error) {
 	var answer struct {
 		Invitations []Invitation `json:"invitations"`
@@ -110,7 +112,7 @@ func (s *Session) Invitations(ctx context.Context) ([]Invitation, error) {
 	return answer.Invitations, err
 }
 
-// Decline ends an invitation that waits. Errors: NotFound when none does.
+// Decline declines a pending invitation. Errors: NotFound if there is none.
 func (s *Session) Decline(ctx context.Context, room chat.RoomID) error {
 	return s.Remove(ctx, room, s.User.ID)
 }
@@ -125,7 +127,7 @@ func (s *Session) Remove(ctx context.Context, room chat.RoomID, user chat.UserID
 	return s.call(ctx, http.MethodDelete, roomPath(room, "/members/"+url.PathEscape(string(user))), nil, nil)
 }
 
-// Members are a room's members.
+// Members returns a room's members.
 func (s *Session) Members(ctx context.Context, room chat.RoomID) ([]Member, error) {
 	var answer struct {
 		Members []Member `json:"members"`
@@ -134,7 +136,7 @@ func (s *Session) Members(ctx context.Context, room chat.RoomID) ([]Member, erro
 	return answer.Members, err
 }
 
-// Direct is the one direct room with another user, made when there is none.
+// Direct returns the one direct room with another user, and creates it if needed.
 func (s *Session) Direct(ctx context.Context, user chat.UserID) (Room, error) {
 	var r Room
 	err := s.call(ctx, http.MethodPost, "/v1/direct", map[string]chat.UserID{"user": user}, &r)

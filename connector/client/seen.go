@@ -2,17 +2,17 @@ package client
 
 import "knatter.dev/chat"
 
-// seenEvents is how many events a Conn remembers. An event that was sent again
-// after a lost connection follows its first copy within a few moments.
+// seenEvents is how many events a Conn remembers. An event that was sent again after a
+// lost connection follows its first copy within moments.
 const seenEvents = 4096
 
-// sent is what an event is sent again under.
+// sent identifies an event that is sent again.
 type sent struct {
 	room       chat.RoomID
 	source, id string
 }
 
-// seen remembers the last events that were passed on, so that one that its sender
+// seen remembers the last events that were passed on, so that an event that its sender
 // sent again is not passed on twice.
 type seen struct {
 	known map[sent]chat.Sequence

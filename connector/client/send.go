@@ -11,12 +11,12 @@ import (
 	"knatter.dev/chat"
 )
 
-// pending is a frame that waits for its answer: an event for its ack, a
-// subscribe frame for room.subscribed.
+// pending is a frame that waits for its answer: an event for its ack, a subscribe frame
+// for room.subscribed.
 type pending struct {
 	id     string
 	frame  []byte
-	answer chan answer // takes one
+	answer chan answer // has room for one
 }
 
 type answer struct {
@@ -24,9 +24,9 @@ type answer struct {
 	err      error
 }
 
-// Send sends a text message and returns its place in the room once it is durably
-// in the log. Over lost connections it sends it again under the same id; when ctx
-// ends before the ack, the message may or may not be in the room. Errors: as of
+// Send sends a text message, and returns its sequence once it is durably in the log.
+// After a lost connection it sends the message again under the same id. If ctx ends
+// before the ack, the message may or may not be in the room. Errors: as
 // [Conn.SendEvent].
 func (c *Conn) Send(ctx context.Context, room chat.RoomID, text string) (chat.Sequence, error) {
 	e, err := frame(chat.MessagePosted, chat.Posted{Text: text})
@@ -37,7 +37,7 @@ func (c *Conn) Send(ctx context.Context, room chat.RoomID, text string) (chat.Se
 	return c.SendEvent(ctx, e)
 }
 
-// Read tells the room how far the user has read. Errors: as of [Conn.SendEvent].
+// Read sends the room how far the user has read. Errors: as [Conn.SendEvent].
 func (c *Conn) Read(ctx context.Context, room chat.RoomID, upTo chat.Sequence) error {
 	e, err := frame(chat.ReadAdvanced, chat.ReadData{UpTo: upTo})
 	if err != nil {
@@ -48,8 +48,8 @@ func (c *Conn) Read(ctx context.Context, room chat.RoomID, upTo chat.Sequence) e
 	return err
 }
 
-// Typing tells the others in a room that the user writes something: now or never. It
-// neither waits nor fails; the server passes on one in two seconds.
+// Typing signals to the others in a room that the user is typing. It neither waits nor
+// fails; the server passes on at most one signal in two seconds.
 func (c *Conn) Typing(room chat.RoomID) {
 	id, err := uuid.NewV7()
 	if err != nil {
@@ -64,11 +64,11 @@ func (c *Conn) Typing(room chat.RoomID) {
 	}
 }
 
-// SendEvent is Send for any event; an empty ID or Source is filled in. To send
-// one again after the program was restarted, give the ID. What the server cannot
-// take now (TooMany, Unavailable) is sent again until ctx ends. Errors: Forbidden
-// and Invalid as the server says, TooLarge, Unavailable when the Conn is closed,
-// and what ended the Conn.
+// SendEvent is [Conn.Send] for any event. It fills in an empty ID or Source. To repeat
+// an event after a restart of the program, set the ID. What the server cannot accept
+// now (TooMany, Unavailable) is sent again until ctx ends. Errors: Forbidden and
+// Invalid from the server, TooLarge, Unavailable if the Conn is closed, and what ended
+// the Conn.
 func (c *Conn) SendEvent(ctx context.Context, e chat.Event) (chat.Sequence, error) {
 	if e.ID == "" {
 		id, err := uuid.NewV7()
@@ -82,7 +82,7 @@ func (c *Conn) SendEvent(ctx context.Context, e chat.Event) (chat.Sequence, erro
 	}
 	f := e.AppendFrame(nil)
 	if limit := c.Limits().FrameBytes; limit > 0 && len(f) > limit {
-		return 0, chat.Errorf(chat.TooLarge, "the event has %d bytes, the server takes %d", len(f), limit)
+		return 0, chat.Errorf(chat.TooLarge, "the event has %d bytes, the server accepts %d", len(f), limit)
 	}
 	for wait := (backoff{max: c.options.MaxBackoff}); ; {
 		sequence, err := c.ask(ctx, e.ID, f)
@@ -95,8 +95,7 @@ func (c *Conn) SendEvent(ctx context.Context, e chat.Event) (chat.Sequence, erro
 	}
 }
 
-// ask sends a frame and waits for the answer to id, over as many connections as
-// it takes.
+// ask sends a frame and waits for the answer to id, over as many connections as needed.
 func (c *Conn) ask(ctx context.Context, id string, frame []byte) (chat.Sequence, error) {
 	p := &pending{id: id, frame: frame, answer: make(chan answer, 1)}
 	l, err := c.await(p)
@@ -109,8 +108,8 @@ func (c *Conn) ask(ctx context.Context, id string, frame []byte) (chat.Sequence,
 	return c.result(ctx, p)
 }
 
-// await makes p one of those that wait and returns the link to send it on; with
-// nil the next link does.
+// await adds p to the pending frames and returns the link to send it on. If that is
+// nil, the next link sends it.
 func (c *Conn) await(p *pending) (*link, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -121,7 +120,7 @@ func (c *Conn) await(p *pending) (*link, error) {
 	return c.link, nil
 }
 
-// result waits for p's answer; p waits no longer then.
+// result waits for p's answer, and removes p from the pending frames.
 func (c *Conn) result(ctx context.Context, p *pending) (chat.Sequence, error) {
 	select {
 	case a := <-p.answer:
@@ -136,7 +135,7 @@ func (c *Conn) result(ctx context.Context, p *pending) (chat.Sequence, error) {
 	}
 }
 
-// settleLocked gives its answer to all who wait for id.
+// settleLocked answers all who wait for id.
 func (c *Conn) settleLocked(id string, a answer) {
 	c.pending = slices.DeleteFunc(c.pending, func(p *pending) bool {
 		if p.id != id {
@@ -147,7 +146,7 @@ func (c *Conn) settleLocked(id string, a answer) {
 	})
 }
 
-// pendingLocked are the frames to be sent again.
+// pendingLocked returns the frames to send again.
 func (c *Conn) pendingLocked() [][]byte {
 	frames := make([][]byte, 0, len(c.pending))
 	for _, p := range c.pending {
@@ -159,7 +158,7 @@ func (c *Conn) pendingLocked() [][]byte {
 func (c *Conn) acked(e *chat.Event) {
 	var a Ack
 	if e.Decode(&a) != nil {
-		return // not an ack: the event is sent again in time
+		return // not an ack: the event will be sent again
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -169,7 +168,7 @@ func (c *Conn) acked(e *chat.Event) {
 // refusedEvent is the data of an error frame.
 type refusedEvent struct {
 	event string
-	room  chat.RoomID // of a subscription to several
+	room  chat.RoomID // for a subscription to several rooms
 	err   error
 }
 
@@ -185,7 +184,7 @@ func refusal(e *chat.Event) refusedEvent {
 	return refusedEvent{event: p.Event, room: p.Room, err: problem(p.Status, e.Data)}
 }
 
-// frame is a client's event. Its time is the server's to set.
+// frame returns a client's event. The server sets its time.
 func frame(typ chat.Type, data any) (chat.Event, error) {
 	raw, err := json.Marshal(data)
 	if err != nil {

@@ -9,22 +9,22 @@ import (
 	"knatter.dev/chat"
 )
 
-// Token is an access token and when it expires; a zero time means that it is not
-// known.
+// Token is an access token and its expiry. A zero time means that the expiry is
+// unknown.
 type Token struct {
 	Value   string
 	Expires time.Time
 }
 
-// TokenSource gives access tokens to a [Conn]. A [Session] is one.
+// TokenSource provides access tokens for a [Conn]. A [Session] is one.
 type TokenSource interface {
-	// Token returns a token that is valid for a while yet. It is not the token
-	// used, which has expired, will soon, or was refused; "" for the first one.
-	// Errors: Unauthenticated when there is no other.
+	// Token returns a token that is valid for some time. It differs from used, which
+	// has expired, is about to, or was refused; used is "" for the first token. Errors:
+	// Unauthenticated if there is no other.
 	Token(ctx context.Context, used string) (Token, error)
 }
 
-// Static is a TokenSource with one token, which nobody renews.
+// Static is a TokenSource with one token that is never renewed.
 type Static string
 
 var _ TokenSource = Static("")
@@ -32,7 +32,7 @@ var _ TokenSource = Static("")
 // Token implements TokenSource.
 func (s Static) Token(_ context.Context, used string) (Token, error) {
 	if used == string(s) {
-		return Token{}, chat.Errorf(chat.Unauthenticated, "the token is not accepted and there is no other")
+		return Token{}, chat.Errorf(chat.Unauthenticated, "the token was refused and there is no other")
 	}
 	return Token{Value: string(s)}, nil
 }
@@ -45,10 +45,10 @@ type tokens struct {
 	User         User   `json:"user"`
 }
 
-// Session is a logged-in user. It renews its tokens by itself and is safe for
-// concurrent use.
+// Session is a logged-in user. It renews its tokens itself, and is safe for concurrent
+// use.
 type Session struct {
-	User User // as of logging in
+	User User // as of the log-in
 
 	client *Client
 
@@ -70,11 +70,11 @@ func (s *Session) set(t tokens) {
 	s.refresh = t.RefreshToken
 }
 
-// margin is how long a token must still be valid to be given out.
+// margin is how long a token must remain valid to be handed out.
 const margin = 15 * time.Second
 
-// Token implements [TokenSource]; it refreshes when it has to. Errors:
-// Unauthenticated when the session is over.
+// Token implements [TokenSource]. It refreshes if needed. Errors: Unauthenticated if
+// the session is over.
 func (s *Session) Token(ctx context.Context, used string) (Token, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,7 +87,7 @@ func (s *Session) Token(ctx context.Context, used string) (Token, error) {
 	return s.access, nil
 }
 
-// Refresh takes new tokens now. Errors: Unauthenticated when the session is over.
+// Refresh gets new tokens now. Errors: Unauthenticated if the session is over.
 func (s *Session) Refresh(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,20 +103,20 @@ func (s *Session) refreshLocked(ctx context.Context) error {
 	return nil
 }
 
-// RefreshToken is what [Client.Resume] continues this session with, for programs
-// that end in between.
+// RefreshToken returns the token with which [Client.Resume] continues this session, for
+// programs that end in between.
 func (s *Session) RefreshToken() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.refresh
 }
 
-// LogOut ends the session: its tokens and its sockets.
+// LogOut ends the session: its tokens become invalid and its sockets are closed.
 func (s *Session) LogOut(ctx context.Context) error {
 	return s.call(ctx, http.MethodDelete, "/v1/sessions", nil, nil)
 }
 
-// Me is the user as the server knows them now.
+// Me returns the user's current profile.
 func (s *Session) Me(ctx context.Context) (User, error) {
 	var u User
 	err := s.call(ctx, http.MethodGet, "/v1/me", nil, &u)

@@ -8,23 +8,23 @@ import (
 	"knatter.dev/chat"
 )
 
-// subscription is a room's place in a Conn.
+// subscription is the state of one room in a Conn.
 //
-// While it is live, the link's reader passes events on to the Conn's channel. When
-// there is no place, or the server says that it does not repeat all that was
-// missed, the room falls behind: the reader then only notes how far the room has
-// come, and the filler reads from history until it is there. Nothing ever waits
-// for the Conn's reader but the filler.
+// While it is live, the link's reader passes events on to the Conn's channel. If the
+// channel is full, or the server says that it does not repeat everything that was
+// missed, the room falls behind: the reader then only notes how far the room has come,
+// and the filler reads from history up to there. Only the filler ever waits for the
+// Conn's reader.
 type subscription struct {
-	last    chat.Sequence // everything up to here was passed on
-	known   bool          // last says where to resume; otherwise the room begins with now
-	behind  chat.Sequence // up to here the filler has to read; 0 while live
-	frame   string        // id of the frame that subscribed last
+	last    chat.Sequence // events up to this one were passed on
+	known   bool          // last says where to resume; otherwise the room begins now
+	behind  chat.Sequence // the filler has to read up to this one; 0 while live
+	frame   string        // id of the last subscribe frame
 	waiting []chan error  // calls that wait for room.subscribed
 }
 
-// retrySubscribing is the longest pause before a room that could not be
-// subscribed for the moment is tried again.
+// retrySubscribing is the longest pause before subscribing again to a room that was
+// temporarily refused.
 const retrySubscribing = 2 * time.Second
 
 // roomAfter is one room of a room.subscribe frame.
@@ -38,16 +38,16 @@ type subscribeData struct {
 	All   bool        `json:"all,omitempty"`
 }
 
-// Subscribe follows a room from now on, or from where it is when the Conn already
-// follows it. It returns when the server has confirmed it. Errors: Forbidden for
-// a room that the user is not in, Invalid.
+// Subscribe subscribes to a room from now on, or from where it is if the Conn is
+// already subscribed. It returns when the server has confirmed it. Errors: Forbidden if
+// the user is not in the room, Invalid.
 func (c *Conn) Subscribe(ctx context.Context, room chat.RoomID) error {
 	return c.subscribe(ctx, room, nil)
 }
 
-// SubscribeAfter follows a room from the event after a sequence on, as remembered
-// from before; 0 means from the room's beginning. A room that the Conn already
-// follows goes back to there. Errors: as of Subscribe.
+// SubscribeAfter subscribes to a room from the event after a sequence on, as remembered
+// from before; 0 means from the room's beginning. If the Conn is already subscribed,
+// the room goes back to there. Errors: as [Conn.Subscribe].
 func (c *Conn) SubscribeAfter(ctx context.Context, room chat.RoomID, after chat.Sequence) error {
 	return c.subscribe(ctx, room, &after)
 }
@@ -63,7 +63,7 @@ func (c *Conn) subscribe(ctx context.Context, room chat.RoomID, after *chat.Sequ
 	case after == nil:
 	case !s.known:
 		s.last, s.known = *after, true
-	case *after < s.last: // live events may be under way: history fills up to them
+	case *after < s.last: // live events may be in transit: history fills up to them
 		was := s.last
 		s.last = *after
 		c.fallBehindLocked(s, was)
@@ -84,8 +84,8 @@ func (c *Conn) subscribe(ctx context.Context, room chat.RoomID, after *chat.Sequ
 	}
 }
 
-// SubscribeAll follows every room of the user from now on, also those joined
-// later, beside the rooms that were subscribed one by one.
+// SubscribeAll subscribes to every room of the user from now on, also those joined
+// later, in addition to the rooms that were subscribed individually.
 func (c *Conn) SubscribeAll() {
 	c.mu.Lock()
 	c.all = true
@@ -97,7 +97,7 @@ func (c *Conn) SubscribeAll() {
 	}
 }
 
-// Unsubscribe stops following a room. Events that wait to be read stay.
+// Unsubscribe ends a subscription. Events in the buffer remain.
 func (c *Conn) Unsubscribe(room chat.RoomID) {
 	f, err := frame(chat.RoomUnsubscribe, subscribeData{Rooms: []roomAfter{{Room: room}}})
 	if err != nil {
@@ -125,8 +125,8 @@ func (c *Conn) addLocked(room chat.RoomID) *subscription {
 	return s
 }
 
-// findLocked is the room's subscription. Following all rooms, one that the server
-// speaks of is new.
+// findLocked returns the room's subscription. With all rooms subscribed, it creates one
+// for a room that the server mentions first.
 func (c *Conn) findLocked(room chat.RoomID) *subscription {
 	if s := c.rooms[room]; s != nil || !c.all || c.left[room] {
 		return s
@@ -134,13 +134,14 @@ func (c *Conn) findLocked(room chat.RoomID) *subscription {
 	return c.addLocked(room)
 }
 
-// subscribeFrameLocked subscribes to the rooms, each from where it is.
+// subscribeFrameLocked returns a frame that subscribes to the rooms, each from where it
+// is.
 func (c *Conn) subscribeFrameLocked(all bool, rooms ...chat.RoomID) []byte {
 	data := subscribeData{All: all}
 	for _, room := range rooms {
 		r := roomAfter{Room: room}
 		if s := c.rooms[room]; s.known {
-			after := max(s.last, s.behind) // up to there it is the filler's
+			after := max(s.last, s.behind) // the filler reads up to there
 			r.After = &after
 		}
 		data.Rooms = append(data.Rooms, r)
@@ -158,7 +159,7 @@ func (c *Conn) subscribeFrameLocked(all bool, rooms ...chat.RoomID) []byte {
 	return f.AppendFrame(nil)
 }
 
-// resubscribeLocked are the frames for a new link.
+// resubscribeLocked returns the frames for a new link.
 func (c *Conn) resubscribeLocked() [][]byte {
 	if len(c.rooms) == 0 && !c.all {
 		return nil
@@ -170,7 +171,7 @@ func (c *Conn) resubscribeLocked() [][]byte {
 	return [][]byte{c.subscribeFrameLocked(c.all, rooms...)}
 }
 
-// subscribed takes room.subscribed.
+// subscribed handles room.subscribed.
 func (c *Conn) subscribed(e *chat.Event) {
 	var data struct {
 		Room     chat.RoomID   `json:"room"`
@@ -187,7 +188,8 @@ func (c *Conn) subscribed(e *chat.Event) {
 		return
 	}
 	if !data.Complete && s.known && data.Sequence < max(s.last, s.behind) {
-		// The server has lost what we have seen, and says so: what it has is all new.
+		// The server has lost what we have seen, and says so: everything that it has is
+		// new.
 		s.last, s.behind = 0, 0
 	}
 	if s.behind > 0 || !data.Complete && s.known {
@@ -242,7 +244,7 @@ func (c *Conn) fallBehindLocked(s *subscription, upTo chat.Sequence) {
 	}
 }
 
-// refused takes an error frame: of an event that was sent, or of subscriptions.
+// refused handles an error frame, for an event that was sent or for subscriptions.
 func (c *Conn) refused(e *chat.Event) {
 	r := refusal(e)
 	c.mu.Lock()
@@ -269,7 +271,7 @@ func (c *Conn) refused(e *chat.Event) {
 	}
 }
 
-// retryLocked subscribes again in a while, unless there is another link by then.
+// retryLocked subscribes again after a while, unless there is another link by then.
 func (c *Conn) retryLocked(all bool, rooms []chat.RoomID) {
 	if all {
 		c.allFrame = "" // one retry serves all rooms that were refused
