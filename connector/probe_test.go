@@ -8,6 +8,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/connector"
+	"knatter.dev/chat/internal/wait/waittest"
 )
 
 // Ready is who gets what goes through the log, not who can reach it.
@@ -26,17 +27,12 @@ func TestReadyProvesTheWayThroughTheLog(t *testing.T) {
 	})
 	becomes := func(ready bool) {
 		t.Helper()
-		for until := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
-			err := r.c.Ready(t.Context())
-			if (err == nil) == ready {
-				if err != nil && chat.KindOf(err) != chat.Unavailable {
-					t.Errorf("got %v, want Unavailable", err)
-				}
-				return
-			}
-			if time.Now().After(until) {
-				t.Fatalf("ready: %v, want %v", err, ready)
-			}
+		var err error
+		if !waittest.Holds(20*time.Second, func() bool { err = r.c.Ready(t.Context()); return (err == nil) == ready }) {
+			t.Fatalf("ready: %v, want %v", err, ready)
+		}
+		if err != nil && chat.KindOf(err) != chat.Unavailable {
+			t.Errorf("got %v, want Unavailable", err)
 		}
 	}
 	becomes(true)

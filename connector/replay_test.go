@@ -78,7 +78,7 @@ func TestReplaysToSlowPeersHoldNobodyUp(t *testing.T) {
 		s := &socket{t, conn}
 		s.send(chat.RoomSubscribe, "", "s", `{"rooms":[{"room":"large","after":"0000000000000000"}]}`)
 	}
-	time.Sleep(time.Second) // so that all who may hold pages do
+	time.Sleep(time.Second) // until all who may hold pages do, which nothing shows
 	bob := r.open("bob")
 	bob.say("r", "hello")
 	bob.until(chat.Ack)

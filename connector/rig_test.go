@@ -25,6 +25,7 @@ import (
 	"knatter.dev/chat/internal/kafka/kafkatest"
 	"knatter.dev/chat/internal/pebble"
 	"knatter.dev/chat/internal/serve"
+	"knatter.dev/chat/internal/wait/waittest"
 )
 
 // rig is a connector on a real log and store, with fan-out and history; persist
@@ -105,8 +106,8 @@ func newRig(t *testing.T, cfg connector.Config, wrap ...func(connector.Follow) c
 		stopDispatching()
 		<-dispatched
 	})
-	for wrap == nil && r.c.Ready(t.Context()) != nil {
-		time.Sleep(time.Millisecond)
+	if wrap == nil {
+		waittest.Until(t, "the connector is ready", func() bool { return r.c.Ready(t.Context()) == nil })
 	}
 	return r
 }
@@ -277,17 +278,16 @@ func (r *rig) verify(token string) (auth.Claims, error) {
 // routes waits until fan-out knows so many connectors of the stream.
 func (r *rig) routes(stream chat.StreamID, want int) {
 	r.t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	got := -1
+	if !waittest.Holds(waittest.Patience, func() bool {
 		connectors, err := r.store.Routes().Connectors(r.t.Context(), []chat.StreamID{stream})
 		if err != nil {
 			r.t.Fatal(err)
 		}
-		if len(connectors[stream]) == want {
-			return
-		}
-		if time.Now().After(deadline) {
-			r.t.Fatalf("%s has %d routes, want %d", stream, len(connectors[stream]), want)
-		}
+		got = len(connectors[stream])
+		return got == want
+	}) {
+		r.t.Fatalf("%s has %d routes, want %d", stream, got, want)
 	}
 }
 

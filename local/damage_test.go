@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/wait/waittest"
 )
 
 // What a directory of data holds in these tests.
@@ -68,7 +69,7 @@ func fillData(t *testing.T, killed bool) string {
 	half(p, keptMessages/2, keptMessages-10)
 	handle(t, p)
 	half(p, keptMessages-10, keptMessages)
-	time.Sleep(100 * time.Millisecond) // what is noted beside is noted soon after
+	time.Sleep(100 * time.Millisecond) // the ledger is written 10 ms after an ack
 	copied := t.TempDir()
 	if err := os.CopyFS(copied, os.DirFS(cfg.data)); err != nil {
 		t.Fatal(err)
@@ -85,12 +86,7 @@ func handle(t *testing.T, p *parts) bool {
 	for _, d := range p.dispatchers {
 		g.Go(func() error { return d.Run(ctx) })
 	}
-	deadline := time.Now().Add(20 * time.Second)
-	done := false
-	for !done && time.Now().Before(deadline) {
-		time.Sleep(5 * time.Millisecond)
-		done = !behind(t, p)
-	}
+	done := waittest.Holds(20*time.Second, func() bool { return !behind(t, p) })
 	stop()
 	_ = g.Wait() // the context's end
 	return done

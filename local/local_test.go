@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -21,6 +20,7 @@ import (
 	"knatter.dev/chat/internal/kafka"
 	"knatter.dev/chat/internal/open"
 	"knatter.dev/chat/internal/program"
+	"knatter.dev/chat/internal/wait/waittest"
 )
 
 // An index that is emptied and rebuilt equals the one of before: from the log
@@ -149,9 +149,7 @@ func follow(t *testing.T, cfg config, f func(*parts)) {
 	for _, d := range p.dispatchers {
 		g.Go(func() error { return d.Run(ctx) })
 	}
-	for behind(t, p) {
-		time.Sleep(5 * time.Millisecond)
-	}
+	waittest.Until(t, "the functions have handled the log", func() bool { return !behind(t, p) })
 	stop()
 	_ = g.Wait() // the context's end
 	if err := p.close(); err != nil {

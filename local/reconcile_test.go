@@ -291,7 +291,7 @@ func TestStalledFunctionsLoseNothing(t *testing.T) {
 	if err := p.log.Ready(t.Context()); err == nil {
 		t.Error("it is ready")
 	}
-	time.Sleep(1500 * time.Millisecond) // a round of trimming
+	time.Sleep(1500 * time.Millisecond) // the log is trimmed once a second, and must drop nothing here
 	if err := p.close(); err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/connector/client"
+	"knatter.dev/chat/internal/wait/waittest"
 	"knatter.dev/chat/tests/engines/processes/fleet"
 )
 
@@ -117,7 +118,7 @@ func (b *busyRoom) sees(messages int64) {
 	b.t.Helper()
 	for i := range b.count {
 		goal := min(b.count[i].Load()+messages, int64(b.total))
-		within(b.t, 4*patience, fmt.Sprintf("watcher %d sees %d messages more", i, messages), func() bool { return b.count[i].Load() >= goal })
+		waittest.Within(b.t, 4*patience, fmt.Sprintf("watcher %d sees %d messages more", i, messages), func() bool { return b.count[i].Load() >= goal })
 	}
 }
 
@@ -157,7 +158,7 @@ func TestKilledConnectorComesBack(t *testing.T) {
 		if err := f.Kill(name); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(time.Second)
+		time.Sleep(time.Second) // those who wait for it try in vain
 		if err := f.Restart(t.Context(), name); err != nil {
 			t.Fatal(err)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/connector/client"
+	"knatter.dev/chat/internal/wait/waittest"
 )
 
 // Killed at any moment, the server loses nothing that it acknowledged and has
@@ -48,12 +49,22 @@ func TestKilledUnderLoad(t *testing.T) {
 			})
 		}
 	}
+	more := func() {
+		t.Helper()
+		count := func() int {
+			mu.Lock()
+			defer mu.Unlock()
+			return len(acked)
+		}
+		want := count() + 100
+		waittest.Until(t, "100 messages more are acknowledged", func() bool { return count() >= want })
+	}
 	for range size(2, 6) {
-		time.Sleep(1500 * time.Millisecond) // load, not a wait for something
+		more()
 		s.Kill9(t)
 		s.Start(t)
 	}
-	time.Sleep(time.Second)
+	more()
 	stop()
 	sending.Wait()
 	t.Logf("%d messages acknowledged of %d tried", len(acked), len(tried))
@@ -79,7 +90,7 @@ func TestKilledUnderLoad(t *testing.T) {
 		}
 	}
 	var found []client.Hit
-	eventually(t, "search finds what history has", func() bool {
+	waittest.Until(t, "search finds what history has", func() bool {
 		found = owner.Finds(client.Search{Text: "crash", Room: room, Limit: 100})
 		return len(found) >= len(history)
 	})
@@ -133,8 +144,8 @@ func TestResentMessageIsOne(t *testing.T) {
 	if before := bob.SeesUntil("after that"); !slices.Equal(before, []string{"onlyonce"}) {
 		t.Errorf("bob saw %q", before)
 	}
-	eventually(t, "search finds it", func() bool { return len(alice.Finds(client.Search{Text: "onlyonce"})) > 0 })
-	eventually(t, "search finds what came after", func() bool { return len(alice.Finds(client.Search{Text: "after"})) > 0 })
+	waittest.Until(t, "search finds it", func() bool { return len(alice.Finds(client.Search{Text: "onlyonce"})) > 0 })
+	waittest.Until(t, "search finds what came after", func() bool { return len(alice.Finds(client.Search{Text: "after"})) > 0 })
 	if hits := alice.Finds(client.Search{Text: "onlyonce"}); len(hits) != 1 || hits[0].Sequence != first {
 		t.Errorf("search: %+v", hits)
 	}
@@ -182,7 +193,7 @@ func TestRestartKeepsEverything(t *testing.T) {
 		t.Errorf("bob's session: %v", err)
 	}
 	bob.LogsIn()
-	eventually(t, "search finds both", func() bool { return len(bob.Finds(client.Search{Text: "restart"})) == 2 })
+	waittest.Until(t, "search finds both", func() bool { return len(bob.Finds(client.Search{Text: "restart"})) == 2 })
 }
 
 func TestSecondProcessOnTheSameData(t *testing.T) {

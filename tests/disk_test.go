@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"knatter.dev/chat/internal/wait/waittest"
 )
 
 // smallDisk is a directory with a disk of its own, of some megabytes.
@@ -69,12 +71,12 @@ func TestFullDisk(t *testing.T) {
 		acked = append(acked, text)
 	}
 	t.Logf("%d acknowledged on the full disk", len(acked))
-	within(t, 8*time.Second, "not ready while nothing can be acknowledged", func() bool { return ready() == http.StatusServiceUnavailable })
+	waittest.Within(t, 8*time.Second, "not ready while nothing can be acknowledged", func() bool { return ready() == http.StatusServiceUnavailable })
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
-	within(t, 30*time.Second, "ready when there is room again", func() bool { return ready() == http.StatusOK })
-	eventually(t, "it goes on", func() bool { return send("after") == nil })
+	waittest.Within(t, 30*time.Second, "ready when there is room again", func() bool { return ready() == http.StatusOK })
+	waittest.Until(t, "it goes on", func() bool { return send("after") == nil })
 	there := make(map[string]int)
 	for _, text := range texts(alice.Reads(room)) {
 		there[text]++

@@ -10,8 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
+	"knatter.dev/chat/internal/wait/waittest"
 	"knatter.dev/chat/tests/engines/processes/fleet"
 )
 
@@ -168,24 +168,5 @@ func (s *skipped) print() {
 	}
 }
 
-// eventually waits until something holds that the server does in its own time, as
-// indexing.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	within(t, patience, what, holds)
-}
-
-func within(t *testing.T, limit time.Duration, what string, holds func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(limit)
-	for !holds() {
-		if time.Now().After(deadline) {
-			t.Fatalf("not within %v: %s", limit, what)
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-}
-
-// patience is how long something may take that should take moments, on a machine
-// that has other things to do.
-const patience = 30 * time.Second
+// patience is how long something may take that should take moments.
+const patience = waittest.Patience

@@ -10,6 +10,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/connector/client"
+	"knatter.dev/chat/internal/wait/waittest"
 )
 
 func TestWhoIsNotAMember(t *testing.T) {
@@ -18,7 +19,7 @@ func TestWhoIsNotAMember(t *testing.T) {
 	mallory := common(t).someone(t, "mallory")
 	room := alice.Creates("Private")
 	alice.Sends(room, "confidentialword")
-	eventually(t, "alice finds it", func() bool { return len(alice.Finds(client.Search{Text: "confidentialword"})) == 1 })
+	waittest.Until(t, "alice finds it", func() bool { return len(alice.Finds(client.Search{Text: "confidentialword"})) == 1 })
 
 	w := eve.Wire()
 	w.IsRefused(w.Follows(room, ""), http.StatusForbidden)
@@ -97,7 +98,7 @@ func TestRemovedMemberReceivesNothingMore(t *testing.T) {
 	}
 	_, _, err := bob.Messages(t.Context(), room, client.Page{})
 	wantKind(t, "reading", err, chat.Forbidden)
-	eventually(t, "alice finds it", func() bool { return len(alice.Finds(client.Search{Text: "secretword"})) == 1 })
+	waittest.Until(t, "alice finds it", func() bool { return len(alice.Finds(client.Search{Text: "secretword"})) == 1 })
 	if hits := bob.Finds(client.Search{Text: "secretword"}); len(hits) != 0 {
 		t.Errorf("bob finds %+v", hits)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/connector/client"
+	"knatter.dev/chat/internal/wait/waittest"
 )
 
 func TestSearchByFragmentsAndForms(t *testing.T) {
@@ -37,7 +38,7 @@ func TestSearchByFragmentsAndForms(t *testing.T) {
 		{"café", "Ｆｕｌｌ width CAFÉ", "CAFÉ"},
 	} {
 		var hits []client.Hit
-		eventually(t, test.query+" finds "+test.text, func() bool {
+		waittest.Until(t, test.query+" finds "+test.text, func() bool {
 			hits = alice.Finds(client.Search{Text: test.query, Room: room})
 			return len(hits) > 0
 		})
@@ -89,8 +90,8 @@ func TestSearchPagesAndFilters(t *testing.T) {
 	alice.Sends(two, "penguin in two")
 	bob.Sends(foreign, "penguin elsewhere")
 	all := client.Search{Text: "penguin", Limit: 10}
-	eventually(t, "all penguins are found", func() bool { return len(alice.Finds(all)) == n+2 })
-	eventually(t, "bob's are found", func() bool { return len(bob.Finds(all)) == n+2 })
+	waittest.Until(t, "all penguins are found", func() bool { return len(alice.Finds(all)) == n+2 })
+	waittest.Until(t, "bob's are found", func() bool { return len(bob.Finds(all)) == n+2 })
 
 	hits := alice.Finds(all)
 	seen := make(map[string]bool)
@@ -148,12 +149,12 @@ func TestReindex(t *testing.T) {
 		alice.Sends(room, fmt.Sprintf("보관 number %s", word(i)))
 	}
 	find := func() []client.Hit { return alice.Finds(client.Search{Text: "보관", Limit: 100}) }
-	eventually(t, "everything is indexed", func() bool { return len(find()) == 200 })
+	waittest.Until(t, "everything is indexed", func() bool { return len(find()) == 200 })
 	old := find()
 	s.Stop(t)
 	s.flags = []string{"--reindex"}
 	s.Start(t)
-	eventually(t, "everything is indexed again", func() bool { return len(find()) == 200 })
+	waittest.Until(t, "everything is indexed again", func() bool { return len(find()) == 200 })
 	for i, h := range find() {
 		if h.Sequence != old[i].Sequence || h.Text != old[i].Text {
 			t.Fatalf("hit %d was %+v and is %+v", i, old[i], h)

@@ -102,7 +102,7 @@ func TestGuessesFromOneAddressGetSlow(t *testing.T) {
 			t.Fatalf("%d, want %d", got, want)
 		}
 	}
-	time.Sleep(delay)
+	time.Sleep(delay) // asking would itself be a guess
 	if got := logIn(password); got != 200 {
 		t.Errorf("the right password after the wait: %d", got)
 	}

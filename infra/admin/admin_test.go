@@ -20,6 +20,7 @@ import (
 	"knatter.dev/chat/internal/kafka/kafkatest"
 	"knatter.dev/chat/internal/open"
 	"knatter.dev/chat/internal/serve"
+	"knatter.dev/chat/internal/wait/waittest"
 )
 
 // admin runs a command and returns its exit code and what it prints and complains.
@@ -130,16 +131,13 @@ func follow(t *testing.T, c kafka.Config, url string) {
 	ended := make(chan error)
 	fn := chat.Index
 	go func() { ended <- dispatch.New(c, fn, dispatch.HTTP(url, nil), dispatch.Options{}).Run(ctx) }()
-	for {
+	waittest.Until(t, "index has handled the log", func() bool {
 		_, groups, err := kafka.State(t.Context(), c)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if groups[1].Lag == 0 {
-			break
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
+		return groups[1].Lag == 0
+	})
 	stop()
 	if err := <-ended; err != nil {
 		t.Fatal(err)
@@ -312,9 +310,7 @@ func TestRewind(t *testing.T) {
 	ended := make(chan error)
 	d := dispatch.New(c, chat.Index, dispatch.HTTP(server.URL, nil), dispatch.Options{})
 	go func() { ended <- d.Run(ctx) }()
-	for !d.Ready() {
-		time.Sleep(time.Millisecond)
-	}
+	waittest.Until(t, "the dispatcher is ready", d.Ready)
 	if code, _, complaint := admin(t, environ, "rewind", "index"); code != 1 || !strings.Contains(complaint, "has 1 members") {
 		t.Errorf("while it is followed: %d, %s", code, complaint)
 	}

@@ -4,13 +4,13 @@ import (
 	"context"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/dispatch"
 	"knatter.dev/chat/internal/kafka/kafkatest"
+	"knatter.dev/chat/internal/wait/waittest"
 )
 
 // The hidden events that begin the partitions are nobody's, also of a function that
@@ -24,9 +24,7 @@ func TestHiddenEventsAreNotHandedOver(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.until(t)
-	for d.Lag() > 0 { // the other partitions, too
-		time.Sleep(time.Millisecond)
-	}
+	waittest.Until(t, "the other partitions are handled, too", func() bool { return d.Lag() == 0 })
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.times) != 1 || r.times["first"] != 1 {
@@ -59,9 +57,7 @@ func TestMetrics(t *testing.T) {
 	}
 	d, stop := run(t, c, ordered, function, dispatch.Options{})
 	deadLetters(t, c, 1)
-	for tries.Load() < 3 {
-		time.Sleep(time.Millisecond)
-	}
+	waittest.Until(t, "the event was tried three times", func() bool { return tries.Load() >= 3 })
 	stop()
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(d.Collectors()...)

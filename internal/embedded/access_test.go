@@ -25,6 +25,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/kafka"
+	"knatter.dev/chat/internal/wait/waittest"
 )
 
 // dial connects to a log as another program does, without the secret unless opts
@@ -586,7 +587,7 @@ func TestFlood(t *testing.T) {
 					}
 				}
 				_ = conn.Close()
-				time.Sleep(time.Millisecond)
+				time.Sleep(time.Millisecond) // no more connections than there are ports
 			}
 			return nil
 		})
@@ -597,7 +598,8 @@ func TestFlood(t *testing.T) {
 		if took := time.Since(start); took > 2*time.Second {
 			t.Errorf("five events took %v", took)
 		}
-		time.Sleep(200 * time.Millisecond)
+		more := sent.Load() + guestRate
+		waittest.Until(t, "the flood goes on", func() bool { return sent.Load() >= more })
 	}
 	stop()
 	if err := g.Wait(); err != nil {

@@ -244,7 +244,7 @@ func cut(t *testing.T, o Options, after time.Duration) (promises, lost int) {
 	following, leave := context.WithCancel(t.Context())
 	var g errgroup.Group
 	g.Go(func() error { return follow(following, t, c, &ids) })
-	time.Sleep(after)
+	time.Sleep(after)                 // the cut comes at a time, whatever is being done
 	promised := make(map[string]bool) // before what is left is looked at
 	ids.Range(func(id, _ any) bool {
 		promised[id.(string)] = true

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -14,6 +13,7 @@ import (
 	"knatter.dev/chat/internal/function"
 	"knatter.dev/chat/internal/kafka"
 	"knatter.dev/chat/internal/kafka/kafkatest"
+	"knatter.dev/chat/internal/wait/waittest"
 )
 
 func answering(function.Deps) http.Handler {
@@ -49,22 +49,12 @@ func TestReadyWithoutTheLog(t *testing.T) {
 		}
 	}
 	cluster.Close()
-	until(t, func() bool {
+	waittest.Until(t, "what appends is not ready without the log", func() bool {
 		ready, err := appends.Ready(t.Context())
 		return !ready && chat.KindOf(err) == chat.Unavailable
 	})
 	if ready, err := reads.Ready(t.Context()); !ready || err != nil {
 		t.Errorf("what reads, without the log: ready is %t, %v", ready, err)
-	}
-}
-
-// until waits for a condition.
-func until(t *testing.T, done func() bool) {
-	t.Helper()
-	for end := time.Now().Add(20 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("it did not come to that")
-		}
 	}
 }
 
@@ -89,7 +79,7 @@ func TestNotAliveOnAnotherLog(t *testing.T) {
 	if err := kafka.EnsureTopics(t.Context(), c); err != nil {
 		t.Fatal(err)
 	}
-	until(t, func() bool {
+	waittest.Until(t, "the instance is not alive on another log", func() bool {
 		alive, err := f.Alive(t.Context())
 		return !alive && chat.KindOf(err) == chat.Conflict
 	})

@@ -82,7 +82,7 @@ func TestUnreadEventsAreNotDropped(t *testing.T) {
 		if err := admin.CommitAllOffsets(t.Context(), group, ends.Offsets()); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(600 * time.Millisecond) // until it looks again
+		time.Sleep(600 * time.Millisecond) // it looks again after 500 ms, and then decides
 		if err := log.Ready(t.Context()); (err == nil) != (n == 1) {
 			t.Errorf("%s has read all: %v", group, err)
 		}

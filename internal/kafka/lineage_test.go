@@ -14,6 +14,7 @@ import (
 	"knatter.dev/chat/internal/kafka"
 	"knatter.dev/chat/internal/kafka/kafkatest"
 	"knatter.dev/chat/internal/open"
+	"knatter.dev/chat/internal/wait/waittest"
 )
 
 func stores(t *testing.T) *open.Stores {
@@ -59,7 +60,7 @@ func remade(t *testing.T, c kafka.Config) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !eventually(t, func() bool {
+	if !waittest.Holds(waittest.Patience, func() bool {
 		err = kafka.EnsureTopics(t.Context(), c)
 		return err == nil
 	}) {
@@ -111,7 +112,7 @@ func TestLogMadeAnewBehindAProcess(t *testing.T) {
 	posted(t, old, "room", "before", 20)
 	watched := make(chan error, 1)
 	go func() { watched <- old.Watch(t.Context(), s.Progress) }()
-	time.Sleep(1500 * time.Millisecond) // it has looked, and all is well
+	time.Sleep(1500 * time.Millisecond) // it looks once a second, and so has found that all is well
 	remade(t, c)
 	for i := range 3 {
 		e := message(t, "room", fmt.Sprint("meanwhile", i))

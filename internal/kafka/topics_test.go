@@ -13,6 +13,7 @@ import (
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/kafka"
 	"knatter.dev/chat/internal/kafka/kafkatest"
+	"knatter.dev/chat/internal/wait/waittest"
 )
 
 // settings are those of a topic that want names.
@@ -42,18 +43,6 @@ func set(t *testing.T, c kafka.Config, topic, key, value string) {
 	}
 }
 
-// eventually is for what brokers tell each other by and by.
-func eventually(t *testing.T, ok func() bool) bool {
-	t.Helper()
-	for range 100 {
-		if ok() {
-			return true
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	return false
-}
-
 func TestRetentionIsSet(t *testing.T) {
 	c := kafkatest.Start(t)
 	c.RetentionBytes = 32 << 20
@@ -62,7 +51,7 @@ func TestRetentionIsSet(t *testing.T) {
 	}
 	want := map[string]string{"retention.bytes": "33554432", "retention.ms": "-1", "segment.bytes": "8388608", "cleanup.policy": "delete"}
 	var got map[string]string
-	if !eventually(t, func() bool { got = settings(t, c, chat.TopicRooms, want); return maps.Equal(got, want) }) {
+	if !waittest.Holds(waittest.Patience, func() bool { got = settings(t, c, chat.TopicRooms, want); return maps.Equal(got, want) }) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
@@ -81,7 +70,7 @@ func TestTopicsThatSomebodyChanged(t *testing.T) {
 		chat.TopicSignals: {"retention.ms": "120000"},
 	} {
 		var got map[string]string
-		if !eventually(t, func() bool { got = settings(t, c, topic, want); return maps.Equal(got, want) }) {
+		if !waittest.Holds(waittest.Patience, func() bool { got = settings(t, c, topic, want); return maps.Equal(got, want) }) {
 			t.Errorf("%s: got %v, want %v", topic, got, want)
 		}
 	}
@@ -147,7 +136,7 @@ func TestPartitionsThatAreAddedStopTheAppends(t *testing.T) {
 		t.Fatal(err)
 	}
 	kafka.Look(l)
-	refused := eventually(t, func() bool {
+	refused := waittest.Holds(waittest.Patience, func() bool {
 		return chat.KindOf(l.Append(t.Context(), message(t, "room", "no"))) == chat.Unavailable
 	})
 	if !refused {
@@ -188,7 +177,7 @@ func TestLogIsWaitedFor(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	go func() {
-		time.Sleep(300 * time.Millisecond)
+		time.Sleep(300 * time.Millisecond) // by then the log waits, which nothing shows
 		made <- kafka.EnsureTopics(ctx, c)
 	}()
 	l := kafkatest.Log(t, c)

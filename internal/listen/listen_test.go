@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"knatter.dev/chat/internal/listen"
+	"knatter.dev/chat/internal/wait/waittest"
 )
 
 // failing is a listener that has no file for the first connections.
@@ -158,10 +159,7 @@ func TestBusyConnectionsAreLimited(t *testing.T) {
 	for _, conn := range first {
 		_ = conn.Close()
 	}
-	deadline := time.Now().Add(5 * time.Second)
-	for n, _ = count("127.0.0.9", 1); n == 0 && time.Now().Before(deadline); n, _ = count("127.0.0.9", 1) {
-		time.Sleep(time.Millisecond)
-	}
+	waittest.Holds(5*time.Second, func() bool { n, _ = count("127.0.0.9", 1); return n > 0 })
 	if more, _ := count("127.0.0.9", 5); n+more < 4 {
 		t.Errorf("places of closed connections stay taken: %d", n+more)
 	}

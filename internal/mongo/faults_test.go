@@ -11,6 +11,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/mongo/mongotest"
+	"knatter.dev/chat/internal/wait"
 )
 
 // Whoever tries again until there is no error loses nothing and doubles nothing,
@@ -27,7 +28,7 @@ func TestKilledServer(t *testing.T) {
 				return
 			}
 			failures.Store(chat.KindOf(err), err)
-			time.Sleep(5 * time.Millisecond)
+			wait.For(5*time.Millisecond, t.Context().Done())
 		}
 	}
 	var wg sync.WaitGroup
@@ -69,7 +70,7 @@ func TestKilledServer(t *testing.T) {
 		case <-time.After(time.Second):
 			server.Kill()
 			kills++
-			time.Sleep(100 * time.Millisecond)
+			time.Sleep(100 * time.Millisecond) // down, while the writers try
 			server.Restart()
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/wait/waittest"
 )
 
 func event(t testing.TB, room chat.RoomID, id string, seq chat.Sequence) chat.Event {
@@ -257,12 +258,12 @@ func TestFlushFailure(t *testing.T) {
 	broken.Store(true)
 	flushed, err := s.db.AsyncFlush()
 	must(t, err)
-	until(t, func() bool { return s.Check(t.Context()) != nil })
+	waittest.Until(t, "the disk is full", func() bool { return s.Check(t.Context()) != nil })
 	wantUnavailable(t, s.Events().Put(t.Context(), []chat.Event{event(t, "room", "2", 2)}))
 	wantFilledEvents(t, s, 1) // reading goes on
 	broken.Store(false)
 	<-flushed
-	until(t, func() bool { return s.Check(t.Context()) == nil })
+	waittest.Until(t, "there is room again", func() bool { return s.Check(t.Context()) == nil })
 	must(t, s.Events().Put(t.Context(), []chat.Event{event(t, "room", "2", 2)}))
 	wantFilledEvents(t, s, 2)
 	must(t, s.Close())
@@ -274,21 +275,6 @@ func wantFilledEvents(t *testing.T, s *Store, n int) {
 	must(t, err)
 	if len(events) != n {
 		t.Fatalf("%d messages, want %d", len(events), n)
-	}
-}
-
-// until waits for what the database does in the background.
-func until(t *testing.T, done func() bool) {
-	t.Helper()
-	deadline := time.After(10 * time.Second)
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for !done() {
-		select {
-		case <-tick.C:
-		case <-deadline:
-			t.Fatal("nothing happened")
-		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"knatter.dev/chat/internal/priority"
+	"knatter.dev/chat/internal/wait/waittest"
 )
 
 // niceFS remembers how nice the threads were that created files, by what the
@@ -77,16 +78,9 @@ func TestBackgroundPriority(t *testing.T) {
 		}
 	}
 	// The threads are gone, and none was started by one of them.
-	deadline := time.Now().Add(5 * time.Second)
-	for {
-		nice := niceThreads(t, before)
-		if len(nice) == 0 {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("threads %v still have a lower priority", nice)
-		}
-		time.Sleep(time.Millisecond)
+	var nice []int
+	if !waittest.Holds(5*time.Second, func() bool { nice = niceThreads(t, before); return len(nice) == 0 }) {
+		t.Fatalf("threads %v still have a lower priority", nice)
 	}
 }
 

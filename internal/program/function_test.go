@@ -11,13 +11,13 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/program"
 	"knatter.dev/chat/internal/serve"
+	"knatter.dev/chat/internal/wait/waittest"
 )
 
 // echo is a function that starts when it may, and answers by what it gets.
@@ -121,9 +121,7 @@ func (s *serving) get(path string) int {
 
 func (s *serving) until(path string, status int) {
 	s.t.Helper()
-	for s.get(path) != status {
-		time.Sleep(time.Millisecond)
-	}
+	waittest.Until(s.t, fmt.Sprintf("%s answers %d", path, status), func() bool { return s.get(path) == status })
 }
 
 func (s *serving) post(path string, body io.Reader) (int, string) {

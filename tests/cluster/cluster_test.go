@@ -20,6 +20,7 @@ import (
 	"knatter.dev/chat/connector/client"
 	"knatter.dev/chat/internal/auth"
 	"knatter.dev/chat/internal/mongo/mongotest"
+	"knatter.dev/chat/internal/wait"
 	"knatter.dev/chat/tests/engines/kafka"
 )
 
@@ -261,14 +262,11 @@ func (c *Cluster) forward(ctx context.Context, service string, flags ...string) 
 		defer close(done)
 		for ctx.Err() == nil {
 			_, _ = c.kubectl(ctx, append([]string{"port-forward", service, port + ":80"}, flags...)...) // until the pod is gone
-			select {
-			case <-time.After(time.Second):
-			case <-ctx.Done():
-			}
+			wait.For(time.Second, ctx.Done())
 		}
 	}()
 	c.stops = append(c.stops, func() error { cancel(); <-done; return nil })
-	for begin := time.Now(); time.Since(begin) < patience; time.Sleep(100 * time.Millisecond) {
+	for begin := time.Now(); time.Since(begin) < patience; wait.For(100*time.Millisecond, ctx.Done()) {
 		if conn, err := net.Dial("tcp", address); err == nil {
 			return address, conn.Close()
 		}
@@ -389,7 +387,7 @@ func (c *Cluster) Idle(t *testing.T) time.Duration {
 		if sum(wanted)+sum(there) == 0 {
 			return unwanted
 		}
-		time.Sleep(500 * time.Millisecond)
+		wait.For(500*time.Millisecond, t.Context().Done())
 	}
 	t.Fatalf("not all functions go to zero:\n%s", c.state())
 	return 0

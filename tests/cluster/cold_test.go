@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"knatter.dev/chat/internal/wait"
 )
 
 // worse is how much longer than a service that does nothing a function may take for
@@ -66,7 +68,7 @@ spec:
 			begin := time.Now()
 			c.asks(t, gateway, hosts[name])
 			times[name] = append(times[name], time.Since(begin))
-			sleep(t.Context(), time.Second) // for what the start left to do
+			wait.For(time.Second, t.Context().Done()) // for what the start left to do
 		}
 	}
 	c.tellsUsage(t)

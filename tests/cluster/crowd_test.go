@@ -13,6 +13,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/connector/client"
+	"knatter.dev/chat/internal/wait"
 )
 
 // crowd is pairs of people, each pair in a room and on different connectors, who
@@ -89,10 +90,7 @@ func (cr *crowd) talks(ctx context.Context, t *testing.T, messages int, pause ti
 				count++
 				acks = append(acks, time.Since(begin))
 				mu.Unlock()
-				select {
-				case <-time.After(pause):
-				case <-ctx.Done():
-				}
+				wait.For(pause, ctx.Done())
 			}
 		})
 	}
@@ -166,7 +164,7 @@ func (c *Cluster) settles(t *testing.T) {
 			t.Errorf("%d events are not handled yet: %v", left, err)
 			return
 		}
-		sleep(ctx, 200*time.Millisecond)
+		wait.For(200*time.Millisecond, ctx.Done())
 	}
 }
 

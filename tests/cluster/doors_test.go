@@ -8,7 +8,8 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
+
+	"knatter.dev/chat/internal/wait/waittest"
 )
 
 // Nobody but the connector and the dispatcher gets anything out of a function: the
@@ -78,11 +79,11 @@ func (c *Cluster) fromAPod(t *testing.T) {
 		run = append(run, fmt.Sprintf("http://knatter-%s.%s.svc.cluster.local", name, c.namespace))
 	}
 	foreign.does(t, run...)
-	begin, phase := time.Now(), ""
-	for phase != "Succeeded" && time.Since(begin) < 2*patience {
-		time.Sleep(time.Second)
+	var phase string
+	waittest.Holds(2*patience, func() bool {
 		phase = foreign.does(t, "get", "pod", "probe", "-o", "jsonpath={.status.phase}")
-	}
+		return phase == "Succeeded"
+	})
 	said := foreign.does(t, "logs", "probe")
 	t.Logf("the probe says\n%s", said)
 	for _, name := range functions {

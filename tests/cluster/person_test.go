@@ -10,6 +10,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/connector/client"
+	"knatter.dev/chat/internal/wait"
 )
 
 // Person is somebody who chats, through one of the connectors.
@@ -115,7 +116,7 @@ func patiently[T any](t *testing.T, what string, ask func(context.Context) (T, e
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	for begin := time.Now(); ; sleep(ctx, 200*time.Millisecond) {
+	for begin := time.Now(); ; wait.For(200*time.Millisecond, ctx.Done()) {
 		answer, err := ask(ctx)
 		if err == nil {
 			return answer
@@ -130,7 +131,7 @@ func patiently[T any](t *testing.T, what string, ask func(context.Context) (T, e
 // Finds searches a room until there are so many hits, and returns them, newest first.
 func (p *Person) Finds(room chat.RoomID, text string, count int) []client.Hit {
 	p.t.Helper()
-	for begin := time.Now(); ; time.Sleep(200 * time.Millisecond) {
+	for begin := time.Now(); ; wait.For(200*time.Millisecond, p.t.Context().Done()) {
 		ctx, cancel := context.WithTimeout(p.t.Context(), patience)
 		hits, _, err := p.Search(ctx, client.Search{Text: text, Room: room, Limit: 100})
 		cancel()

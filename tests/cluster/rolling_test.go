@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"testing"
 	"time"
+
+	"knatter.dev/chat/internal/wait"
 )
 
 // interval is how long each pair waits between two messages of a steady load.
@@ -27,22 +29,15 @@ func (c *Cluster) during(t *testing.T, cr *crowd, happens func()) {
 	begin := time.Now()
 	func() {
 		defer cancel()
-		sleep(ctx, 3*time.Second)
+		wait.For(3*time.Second, ctx.Done())
 		happens()
-		sleep(ctx, 5*time.Second)
+		wait.For(5*time.Second, ctx.Done())
 	}()
 	r := <-talked
 	took := time.Since(begin)
 	cr.check(t)
 	t.Logf("%d messages in %v, nothing lost, doubled or out of order; acked p50 %v, p99 %v, longest %v; %d reconnects", r.count, took.Round(time.Second),
 		percentile(r.acks, .5), percentile(r.acks, .99), percentile(r.acks, 1), cr.reconnects())
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	select {
-	case <-time.After(d):
-	case <-ctx.Done():
-	}
 }
 
 // Each function is replaced by a new revision while people talk and read.
@@ -56,7 +51,7 @@ func rollingFunctions(t *testing.T) {
 				before := c.does(t, "get", service, "-o", "jsonpath={.status.latestReadyRevisionName}")
 				c.does(t, "patch", service, "--type=merge", "-p",
 					fmt.Sprintf(`{"spec":{"template":{"metadata":{"annotations":{"knatter.dev/rolled":"%d"}}}}}`, time.Now().UnixNano()))
-				for begin := time.Now(); c.does(t, "get", service, "-o", "jsonpath={.status.latestReadyRevisionName}") == before; sleep(t.Context(), 200*time.Millisecond) {
+				for begin := time.Now(); c.does(t, "get", service, "-o", "jsonpath={.status.latestReadyRevisionName}") == before; wait.For(200*time.Millisecond, t.Context().Done()) {
 					if time.Since(begin) > patience {
 						t.Fatalf("no new revision of %s gets ready", name)
 					}

@@ -13,6 +13,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/connector/client"
+	"knatter.dev/chat/internal/wait"
 )
 
 // httpAttacks are those that come by HTTP, or by connections that say nothing.
@@ -56,7 +57,7 @@ func (a *arena) crowds(ctx context.Context, first func(i int) string, probe func
 				defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 				_, _ = conn.Write([]byte(first(i)))
 				_, _ = conn.Read(make([]byte, 1024)) // until it is closed or answered
-				time.Sleep(time.Second)
+				wait.For(time.Second, ctx.Done())
 				return nil
 			})
 		})
@@ -122,7 +123,7 @@ func reads(ctx context.Context, a *arena, read func(context.Context, *client.Ses
 			for ctx.Err() == nil {
 				err := read(ctx, p)
 				if kind := chat.KindOf(err); err != nil && (kind == chat.TooMany || kind == chat.Unavailable) {
-					time.Sleep(10 * time.Millisecond)
+					wait.For(10*time.Millisecond, ctx.Done())
 					continue
 				}
 				if err != nil && ctx.Err() == nil {
@@ -200,7 +201,7 @@ func fills(ctx context.Context, p *client.Session, room chat.RoomID) error {
 		}
 		_, err := p.Post(ctx, events...)
 		if chat.KindOf(err) == chat.TooMany {
-			time.Sleep(200 * time.Millisecond)
+			wait.For(200*time.Millisecond, ctx.Done())
 			continue
 		}
 		if err != nil {

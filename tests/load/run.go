@@ -12,6 +12,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/wait"
 	"knatter.dev/chat/tests/load/report"
 )
 
@@ -48,7 +49,7 @@ type run struct {
 // play runs the whole profile. When ctx ends it stops sending, and what was
 // measured until then is the result.
 func (r *run) play(ctx context.Context, seed uint64) (err error) {
-	time.Sleep(settle) // what making the rooms has left to do is not to be measured
+	wait.For(settle, ctx.Done()) // what making the rooms has left to do is not to be measured
 	r.meter = newMeter(r.target.pids)
 	r.idle = r.meter.read()
 	if r.profile.perSocket > 0 {
@@ -222,7 +223,7 @@ func (r *run) until(ctx context.Context, cond func() bool) error {
 		case cond():
 			return nil
 		}
-		time.Sleep(20 * time.Millisecond)
+		wait.For(20*time.Millisecond, ctx.Done())
 	}
 }
 
@@ -279,7 +280,7 @@ func (r *run) finish(ctx context.Context) error {
 		return err
 	}
 	for range 3 {
-		time.Sleep(time.Second)
+		wait.For(time.Second, ctx.Done())
 		r.sample()
 	}
 	if r.profile.life.any() {

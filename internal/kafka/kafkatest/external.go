@@ -17,6 +17,7 @@ import (
 
 	"knatter.dev/chat/internal/kafka"
 	"knatter.dev/chat/internal/open"
+	"knatter.dev/chat/internal/wait"
 )
 
 // marker is the topic that marks brokers as being for tests, so that nobody loses a
@@ -125,7 +126,7 @@ func disband(t testing.TB, admin *kadm.Client, group string) {
 		case !errors.Is(err, kerr.NonEmptyGroup) && !errors.Is(err, kerr.CoordinatorLoadInProgress):
 			t.Fatalf("group %s: %v", group, err)
 		}
-		time.Sleep(100 * time.Millisecond)
+		wait.For(100*time.Millisecond, t.Context().Done())
 	}
 }
 
@@ -150,7 +151,7 @@ func gone(t testing.TB, client *kgo.Client, topics []string) {
 			if !left {
 				break
 			}
-			time.Sleep(10 * time.Millisecond)
+			wait.For(10*time.Millisecond, t.Context().Done())
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/kafka"
 	"knatter.dev/chat/internal/kafka/kafkatest"
+	"knatter.dev/chat/internal/wait/waittest"
 	engine "knatter.dev/chat/tests/engines/kafka"
 )
 
@@ -60,7 +61,7 @@ func TestOneBrokerKilled(t *testing.T) {
 	w.more(1000)
 	for range 2 {
 		must(t, cluster.Kill(1))
-		time.Sleep(2 * time.Second)
+		time.Sleep(cfg.Timeout) // appends wait for that long, and then fail
 		must(t, cluster.Restart(t.Context(), 1))
 		w.more(500)
 	}
@@ -72,7 +73,7 @@ func TestOneBrokerKilled(t *testing.T) {
 	// The same client goes on after the broker has forgotten it, which takes a day
 	// unless it is told otherwise.
 	set(t, cfg, "producer.id.expiration.ms", "500")
-	time.Sleep(2 * time.Second)
+	time.Sleep(2 * time.Second) // and it has, without another request of the client
 	e := w.event("room-0", 1_000_000)
 	must(t, w.log.Append(t.Context(), e))
 	again := w.event("room-0", 1_000_001)
@@ -162,19 +163,17 @@ func inSync(t *testing.T, cfg kafka.Config, n int) {
 	must(t, err)
 	defer client.Close()
 	admin := kadm.NewClient(client)
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
+	var least int
+	if !waittest.Holds(time.Minute, func() bool {
 		topics, err := admin.ListTopics(t.Context(), chat.TopicRooms)
 		must(t, err)
-		least := n
+		least = n
 		for _, p := range topics[chat.TopicRooms].Partitions {
 			least = min(least, len(p.ISR))
 		}
-		if least == n {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("%d replicas in sync, want %d", least, n)
-		}
+		return least == n
+	}) {
+		t.Fatalf("%d replicas in sync, want %d", least, n)
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"knatter.dev/chat/internal/dispatch"
 	"knatter.dev/chat/internal/kafka/kafkatest"
 	"knatter.dev/chat/internal/open"
+	"knatter.dev/chat/internal/wait/waittest"
 	engine "knatter.dev/chat/tests/engines/kafka"
 )
 
@@ -152,15 +153,11 @@ func (g *group) handled() map[place]time.Time {
 // until waits until so many different events are handled.
 func (g *group) until(n int) map[place]time.Time {
 	g.t.Helper()
-	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		handled := g.handled()
-		if len(handled) >= n {
-			return handled
-		}
-		if time.Now().After(deadline) {
-			g.t.Fatalf("%d events handled, want %d", len(handled), n)
-		}
+	var handled map[place]time.Time
+	if !waittest.Holds(time.Minute, func() bool { handled = g.handled(); return len(handled) >= n }) {
+		g.t.Fatalf("%d events handled, want %d", len(handled), n)
 	}
+	return handled
 }
 
 // Members of one group come, stop and are killed in the middle of the load: each

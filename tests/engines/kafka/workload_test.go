@@ -16,6 +16,8 @@ import (
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/dispatch"
 	"knatter.dev/chat/internal/kafka"
+	"knatter.dev/chat/internal/wait"
+	"knatter.dev/chat/internal/wait/waittest"
 )
 
 // workload is what goes on while brokers fail: writers that send again under the
@@ -112,9 +114,9 @@ func (w *workload) write(room chat.RoomID) {
 			if err == nil {
 				break
 			}
-			time.Sleep(20 * time.Millisecond)
+			wait.For(20*time.Millisecond, w.t.Context().Done())
 		}
-		time.Sleep(2 * time.Millisecond)
+		wait.For(2*time.Millisecond, w.stop)
 	}
 }
 
@@ -128,7 +130,7 @@ func (w *workload) writeAhead(room chat.RoomID) {
 			w.result(e, err)
 			<-window
 		})
-		time.Sleep(time.Millisecond)
+		wait.For(time.Millisecond, w.stop)
 	}
 	for range cap(window) {
 		window <- struct{}{}
@@ -184,7 +186,7 @@ func (w *workload) read() {
 				break
 			}
 		}
-		time.Sleep(100 * time.Millisecond)
+		wait.For(100*time.Millisecond, w.stop)
 	}
 }
 
@@ -203,12 +205,12 @@ func (w *workload) deliver() {
 	for n := chat.Sequence(1); w.going(); n++ {
 		d := chat.Delivery{Stream: "room-0", Sequence: n, Type: chat.MessagePosted, Frame: []byte("{}")}
 		for w.log.Deliver(w.t.Context(), []chat.Delivery{d}) != nil {
-			time.Sleep(20 * time.Millisecond)
+			wait.For(20*time.Millisecond, w.t.Context().Done())
 		}
 		w.mu.Lock()
 		w.passed = n
 		w.mu.Unlock()
-		time.Sleep(5 * time.Millisecond)
+		wait.For(5*time.Millisecond, w.stop)
 	}
 }
 
@@ -227,7 +229,7 @@ func (w *workload) follow(ctx context.Context, ready chan<- struct{}) {
 			w.mu.Lock()
 			w.lost++
 			w.mu.Unlock()
-			time.Sleep(100 * time.Millisecond)
+			wait.For(100*time.Millisecond, ctx.Done())
 		}
 	}
 }
@@ -235,12 +237,9 @@ func (w *workload) follow(ctx context.Context, ready chan<- struct{}) {
 // more waits until so many more events are acknowledged.
 func (w *workload) more(n int) {
 	w.t.Helper()
-	want, deadline := w.acks()+n, time.Now().Add(time.Minute)
-	for w.acks() < want {
-		if time.Now().After(deadline) {
-			w.t.Fatalf("%d events acknowledged, want %d", w.acks(), want)
-		}
-		time.Sleep(10 * time.Millisecond)
+	want := w.acks() + n
+	if !waittest.Holds(time.Minute, func() bool { return w.acks() >= want }) {
+		w.t.Fatalf("%d events acknowledged, want %d", w.acks(), want)
 	}
 }
 
@@ -360,11 +359,7 @@ func (w *workload) settle(logged []chat.Event) {
 		n := len(w.followed)
 		return w.lost > 0 || n > 0 && w.followed[n-1] >= w.passed
 	}
-	for deadline := time.Now().Add(time.Minute); !settled(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			w.t.Fatal("not everything is handled and followed after a minute")
-		}
-	}
+	waittest.Within(w.t, time.Minute, "everything is handled and followed", settled)
 }
 
 // checkHandled checks that each event was handled, for the first time in order.
