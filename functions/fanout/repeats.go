@@ -2,10 +2,10 @@ package fanout
 
 import (
 	"context"
-	"hash/maphash"
 	"sync"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/recent"
 )
 
 // remembered is how many events' identities are kept in memory: at 5,000 a second
@@ -21,36 +21,13 @@ const remembered = 1 << 17
 // another replica of the function, or before a restart.
 type repeats struct {
 	events chat.EventStore
-	seed   [2]maphash.Seed
 
-	mu   sync.Mutex
-	at   map[identity]chat.Sequence
-	ring []identity // the remembered ones, as they came
-	next int        // in the ring
+	mu    sync.Mutex
+	first *recent.Memory[chat.Sequence] // by stream, source and id
 }
-
-// identity stands for stream, source and id.
-type identity [2]uint64
 
 func newRepeats(events chat.EventStore) *repeats {
-	return &repeats{
-		events: events,
-		seed:   [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
-		at:     make(map[identity]chat.Sequence),
-	}
-}
-
-func (r *repeats) identity(e *chat.Event) (id identity) {
-	for i, seed := range r.seed {
-		var h maphash.Hash
-		h.SetSeed(seed)
-		for _, part := range [...]string{string(e.Stream), e.Source, e.ID} {
-			_, _ = h.WriteString(part)
-			_ = h.WriteByte(0) // no part has one
-		}
-		id[i] = h.Sum64()
-	}
-	return id
+	return &repeats{events: events, first: recent.New[chat.Sequence](remembered)}
 }
 
 // among reports for each of the events whether it repeats an earlier one. The store
@@ -65,7 +42,7 @@ func (r *repeats) among(ctx context.Context, events []chat.Event, wanted func(*c
 		if !e.Kept() {
 			continue
 		}
-		if found[i] = r.remember(r.identity(e), e.Sequence) < e.Sequence; !found[i] && wanted(e) {
+		if found[i] = r.remember(e) < e.Sequence; !found[i] && wanted(e) {
 			unknown, at = append(unknown, *e), append(at, i)
 		}
 	}
@@ -80,21 +57,13 @@ func (r *repeats) among(ctx context.Context, events []chat.Event, wanted func(*c
 	return found, nil
 }
 
-// remember returns the lowest sequence that an identity was seen with. It is
-// called with r.mu held.
-func (r *repeats) remember(id identity, s chat.Sequence) chat.Sequence {
-	if first, ok := r.at[id]; ok {
-		first = min(first, s)
-		r.at[id] = first
+// remember returns the lowest sequence with which an event of the same stream, source
+// and id was seen. The caller holds r.mu.
+func (r *repeats) remember(e *chat.Event) chat.Sequence {
+	key := r.first.Key(string(e.Stream), e.Source, e.ID)
+	if first, ok := r.first.Get(key); ok && first <= e.Sequence {
 		return first
 	}
-	if len(r.ring) < remembered {
-		r.ring = append(r.ring, id)
-	} else {
-		delete(r.at, r.ring[r.next])
-		r.ring[r.next] = id
-		r.next = (r.next + 1) % remembered
-	}
-	r.at[id] = s
-	return s
+	r.first.Set(key, e.Sequence)
+	return e.Sequence
 }
