@@ -13,15 +13,16 @@ import (
 	"knatter.dev/chat/internal/serve"
 )
 
-// refusal is an error that HTTP has a status for, and the domain has no kind.
+// refusal is an error with an HTTP status for which the domain has no kind.
 type refusal struct {
 	serve.Problem
-	allow string // the methods that there are
+	allow string // the allowed methods
 }
 
 func (r refusal) Error() string { return r.Title }
 
-// problem answers a request with err as a problem document and logs faults of ours.
+// problem answers a request with err as a problem document, and logs it if the fault is
+// ours.
 func problem(ctx *fasthttp.RequestCtx, logger *slog.Logger, err error) {
 	p := serve.ProblemOf(err)
 	if refused, ok := errors.AsType[refusal](err); ok {

@@ -15,15 +15,14 @@ import (
 	"knatter.dev/chat"
 )
 
-// contentSecurityPolicy lets the page use its own files and its own origin, and
-// nothing else.
+// contentSecurityPolicy restricts the page to its own files and its own origin.
 const contentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; " +
 	"connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// assets are the files that are served, by path.
+// assets are the served files, by path.
 type assets map[string]asset
 
-// asset is one file of the web client, ready to be sent.
+// asset is one file of the web client, ready to send.
 type asset struct {
 	body        []byte
 	contentType string
@@ -95,8 +94,8 @@ func (files assets) serve(ctx *fasthttp.RequestCtx, path string) error {
 	return nil
 }
 
-// matches reports whether If-None-Match has the tag, by the weak comparison that
-// RFC 9110 wants there: caches and proxies that compress make tags weak.
+// matches reports whether If-None-Match has the tag by weak comparison (RFC 9110),
+// since caches and compressing proxies make tags weak.
 func matches(lines [][]byte, etag string) bool {
 	for _, line := range lines {
 		for tag := range strings.SplitSeq(string(line), ",") {

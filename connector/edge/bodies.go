@@ -14,14 +14,14 @@ import (
 )
 
 const (
-	freeBody    = 4 << 10 // bytes of a body that count for nothing, so that small ones get in whatever others do
-	bodiesShare = 4       // one address may hold this part of all
+	freeBody    = 4 << 10 // bytes of a body that are not counted, so that small bodies always get in
+	bodiesShare = 4       // one address may hold this fraction of all
 )
 
-// bodies bounds the memory of request bodies that are being read or answered.
-// Anybody can begin one, so what counts is what has come of it, not what it says
-// that will. They hold [Config.BodyBytes] together at most, and freeBody for each
-// connection; one address holds a quarter of them at most.
+// bodies limits the memory of request bodies that are being read or answered. Anybody
+// can begin one, so what counts is what has arrived, and not what is announced.
+// Together they hold at most [Config.BodyBytes], and freeBody for each connection; one
+// address holds at most a quarter of that.
 type bodies struct {
 	total int
 
@@ -32,7 +32,7 @@ type bodies struct {
 
 func newBodies(total int) *bodies { return &bodies{total: total, of: make(map[netip.Addr]int)} }
 
-// take takes n bytes for an address; false when there are none.
+// take takes n bytes for an address, and reports whether there were so many.
 func (b *bodies) take(from netip.Addr, n int) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -56,20 +56,20 @@ func (b *bodies) give(from netip.Addr, n int) {
 // bodyRead is the name of what a request knows when its body has been read.
 const bodyRead = "body read"
 
-// errSlowBody is a body that did not come in time.
+// errSlowBody means that a body did not arrive in time.
 var errSlowBody = refusal{Problem: serve.TooSlow}
 
 // hasBody reports whether a body follows the headers; one in chunks has no length.
 func hasBody(h *fasthttp.RequestHeader) bool { return h.ContentLength() > 0 || h.ContentLength() == -1 }
 
-// readBody reads the body into a buffer that grows with it; what is over freeBody
-// has to be taken.
+// readBody reads the body into a buffer that grows with it. Bytes over freeBody have to
+// be taken.
 func readBody(ctx *fasthttp.RequestCtx, limit int, take func(int) bool) ([]byte, error) {
 	length := ctx.Request.Header.ContentLength()
 	if length > limit {
 		return nil, tooLarge(limit)
 	}
-	most := limit + 1 // one more tells a body in chunks that is too large
+	most := limit + 1 // one more byte shows that a chunked body is too large
 	if length > 0 {
 		most = length
 	}
@@ -79,7 +79,7 @@ func readBody(ctx *fasthttp.RequestCtx, limit int, take func(int) bool) ([]byte,
 		if len(buf) == cap(buf) && len(buf) < most {
 			size := min(2*cap(buf), most)
 			if !take(size - cap(buf)) {
-				return nil, chat.Errorf(chat.Unavailable, "no room for the request's body")
+				return nil, chat.Errorf(chat.Unavailable, "too many request bodies at once")
 			}
 			buf = append(make([]byte, 0, size), buf...)
 		}
@@ -96,7 +96,7 @@ func readBody(ctx *fasthttp.RequestCtx, limit int, take func(int) bool) ([]byte,
 		case errors.As(err, &slow) && slow.Timeout():
 			return nil, errSlowBody
 		case err != nil:
-			return nil, chat.Errorf(chat.Malformed, "the body ends too early")
+			return nil, chat.Errorf(chat.Malformed, "the body is shorter than announced")
 		}
 	}
 }

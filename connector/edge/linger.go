@@ -10,12 +10,12 @@ import (
 
 const (
 	closeLinger      = time.Second // how long a closed connection's input is still read
-	closeLingerBytes = 8 << 20     // and how much of it
+	closeLingerBytes = 8 << 20     // maximum input read after that
 )
 
-// lingering is a listener whose connections read on for a moment after Close:
-// closing with unread input resets the connection, and the peer may then lose the
-// answer that says why, such as 413 to a body that is still being sent.
+// lingering is a listener whose connections keep reading for a moment after Close.
+// Closing with unread input resets the connection, and the peer may lose the answer
+// that says why, such as 413 to a body that is still being sent.
 type lingering struct{ net.Listener }
 
 func (l lingering) Accept() (net.Conn, error) {
@@ -28,11 +28,11 @@ func (l lingering) Accept() (net.Conn, error) {
 
 type lingeringConn struct{ *listen.Conn }
 
-// Close ends the sending side at once and the whole when the peer has done the
-// same, or when it takes too long.
+// Close closes the sending side at once, and the connection when the peer has done the
+// same, or takes too long.
 func (c lingeringConn) Close() error {
 	if c.CloseWrite() != nil || c.SetDeadline(time.Now().Add(closeLinger)) != nil {
-		return c.Conn.Close() // the peer is gone, or it was closed before
+		return c.Conn.Close() // the peer is gone, or the connection was closed before
 	}
 	go func() {
 		_, _ = io.CopyN(io.Discard, c.TCPConn, closeLingerBytes)
@@ -41,7 +41,7 @@ func (c lingeringConn) Close() error {
 	return nil
 }
 
-// HangUp ends a connection at once: what the peer still sends is not read.
+// HangUp closes a connection at once. What the peer still sends is not read.
 func HangUp(conn net.Conn) {
 	if l, ok := conn.(lingeringConn); ok {
 		_ = l.SetLinger(0)
@@ -50,8 +50,8 @@ func HangUp(conn net.Conn) {
 	_ = conn.Close()
 }
 
-// Bare is the connection without the layer that lingers: each is stack of a goroutine
-// that waits in it.
+// Bare returns the connection without the lingering layer, which takes stack of each
+// goroutine that waits in it.
 func Bare(conn net.Conn) net.Conn {
 	if l, ok := conn.(lingeringConn); ok {
 		return l.TCPConn

@@ -11,22 +11,22 @@ import (
 	"knatter.dev/chat"
 )
 
-// What pages of other origins may read of an answer, and for how many seconds a
-// browser may remember that it may ask.
+// The headers that pages of other origins may read of an answer, and for how many
+// seconds a browser may cache a preflight's answer.
 const (
 	exposedHeaders = "Content-Disposition, ETag, Knatter-More, Location, Retry-After, WWW-Authenticate"
 	allowedMethods = "DELETE, GET, HEAD, PATCH, POST, PUT"
 	preflightAge   = "7200"
 )
 
-// origins are those whose pages may connect beside our own.
+// origins are the origins, beside our own, whose pages may connect.
 type origins struct {
 	all     bool
 	named   map[string]bool
-	trusted trusted // who may say by which scheme our own page was asked for
+	trusted trusted // the proxies that may state the scheme of our own page
 }
 
-// newOrigins reads a list of origins; "*" means all. Errors: Invalid.
+// newOrigins parses a list of origins; "*" allows all. Errors: Invalid.
 func newOrigins(list []string) (origins, error) {
 	o := origins{named: make(map[string]bool)}
 	for _, s := range list {
@@ -54,7 +54,7 @@ func (o origins) allow(origin string) bool {
 	return ok && o.named[origin]
 }
 
-// canonicalOrigin is an origin in small letters and without its scheme's default
+// canonicalOrigin returns an origin in lower case and without its scheme's default
 // port, as browsers send it.
 func canonicalOrigin(origin string) (string, bool) {
 	u, err := url.Parse(origin)
@@ -70,10 +70,9 @@ func canonicalOrigin(origin string) (string, bool) {
 
 var defaultPorts = map[string]string{"http": "80", "https": "443"}
 
-// ownOrigin reports whether a page of an origin is one of ours, which was asked for
-// as host. What scheme that was by only a proxy of ours can say. Without its word it
-// is what the port says: either, if there is none, since we do not know whether
-// somebody in front of us speaks TLS.
+// ownOrigin reports whether an origin is our own, requested as host. Only a trusted
+// proxy can state the scheme. Otherwise the scheme follows from the port; without a
+// port, either scheme matches, since a server in front of us may speak TLS.
 func ownOrigin(origin, host, scheme string) bool {
 	origin, ok := canonicalOrigin(origin)
 	if !ok {
@@ -99,8 +98,8 @@ func ownOrigin(origin, host, scheme string) bool {
 	return false
 }
 
-// check lets in pages of our own origin and of the allowlist, and clients that are no
-// browsers. Errors: Forbidden.
+// check admits pages of our own origin and of the allowed ones, and clients that are
+// not browsers. Errors: Forbidden.
 func (o origins) check(ctx *fasthttp.RequestCtx) error {
 	origin := string(ctx.Request.Header.Peek("Origin"))
 	if origin == "" || o.allow(origin) ||
@@ -110,8 +109,7 @@ func (o origins) check(ctx *fasthttp.RequestCtx) error {
 	return chat.Errorf(chat.Forbidden, "origin not allowed")
 }
 
-// share lets the page of an allowed origin read the answer (CORS).
-// Credentials are not among what is shared: tokens are sent by the page itself.
+// share allows the page of an allowed origin to read the answer (CORS).
 func (o origins) share(ctx *fasthttp.RequestCtx) {
 	if !o.any() {
 		return
@@ -131,14 +129,13 @@ func (o origins) share(ctx *fasthttp.RequestCtx) {
 	h.Set("Access-Control-Expose-Headers", exposedHeaders)
 }
 
-// isPreflight reports whether a browser asks if a page may send a request.
+// isPreflight reports whether a request is a CORS preflight.
 func isPreflight(ctx *fasthttp.RequestCtx) bool {
 	h := &ctx.Request.Header
 	return ctx.IsOptions() && len(h.Peek("Origin")) > 0 && len(h.Peek("Access-Control-Request-Method")) > 0
 }
 
-// preflight answers a browser that asks if a page may send a request. Errors:
-// Forbidden.
+// preflight answers a CORS preflight. Errors: Forbidden.
 func (o origins) preflight(ctx *fasthttp.RequestCtx) error {
 	h := &ctx.Response.Header
 	h.Add("Vary", "Access-Control-Request-Method, Access-Control-Request-Headers")

@@ -12,10 +12,10 @@ import (
 	"knatter.dev/chat/internal/serve"
 )
 
-// maxAnswer is how many bytes of an answer are made room for at once.
+// maxAnswer is the maximum size for which memory is allocated in advance.
 const maxAnswer = 8 << 20
 
-// Functions are the functions that answer requests, by name, see [chat.FunctionFor].
+// Functions are the request functions, by name; see [chat.FunctionFor].
 type Functions map[string]http.RoundTripper
 
 // Call calls a function. Errors: Unavailable.
@@ -31,8 +31,8 @@ func (f Functions) Call(name string, r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// ReadAll reads the body of a function's answer, into memory of the right size where it
-// says how large it is, and without a copy where the function is in this process.
+// ReadAll reads the body of a function's answer. If the answer states its size, it does
+// so without growing memory, and if the function is in this process without a copy.
 func ReadAll(resp *http.Response) ([]byte, error) {
 	if local, ok := resp.Body.(interface{ All() []byte }); ok {
 		return local.All(), nil
@@ -45,14 +45,14 @@ func ReadAll(resp *http.Response) ([]byte, error) {
 	return body.Bytes(), err
 }
 
-// proxy passes requests on to functions.
+// proxy forwards requests to functions.
 type proxy struct {
 	functions Functions
 	requests  *Requests
 	timeout   time.Duration // for a request and its answer
 }
 
-// forward passes a request to a function and its answer back.
+// forward sends a request to a function, and its answer back.
 func (p *proxy) forward(rctx context.Context, ctx *fasthttp.RequestCtx, function string) error {
 	rctx, cancel := context.WithTimeout(rctx, p.timeout)
 	defer cancel()
@@ -63,7 +63,7 @@ func (p *proxy) forward(rctx context.Context, ctx *fasthttp.RequestCtx, function
 	return p.requests.WithBody(ctx, r, serve.MaxRequest, func(r *http.Request) error { return p.passOn(ctx, function, r) })
 }
 
-// passOn calls a function and answers as it does.
+// passOn calls a function and answers with its answer.
 func (p *proxy) passOn(ctx *fasthttp.RequestCtx, function string, r *http.Request) error {
 	resp, err := p.functions.Call(function, r)
 	if err != nil {

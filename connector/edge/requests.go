@@ -15,29 +15,29 @@ import (
 	"knatter.dev/chat/internal/auth"
 )
 
-// Headers that are not passed on: those of one connection only, and those that say
-// where a request comes from, which is for us to say.
+// Headers that are not forwarded: those of one connection, and those that say where a
+// request comes from, which is for us to say.
 var (
 	hopHeaders  = []string{"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade"}
 	edgeHeaders = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Port", "X-Forwarded-Proto", "X-Real-Ip", "Expect", "Host"}
 )
 
-// Requests makes net/http's requests, as functions and decoders take them, of
-// fasthttp's.
+// Requests converts fasthttp's requests to those of net/http, for functions and
+// decoders.
 type Requests struct {
 	trusted trusted
 	bodies  *bodies
-	timeout time.Duration // for a body to come
+	timeout time.Duration // maximum time for a body to arrive
 }
 
-// Request is the request in net/http's form, as functions take it: with the path
-// and the query alone, though the whole URL may stand in its first line, and with
-// the client's one address as X-Forwarded-For. It has no body, see WithBody. Errors: Malformed.
+// Request returns the request in the form of net/http, for functions: with only the
+// path and the query, even if its first line has a whole URL, and with the client's
+// address as the only X-Forwarded-For. It has no body; see WithBody. Errors: Malformed.
 func (q *Requests) Request(rctx context.Context, ctx *fasthttp.RequestCtx) (*http.Request, error) {
 	target := url.URL{Scheme: "http", Host: string(ctx.Host()), RawQuery: string(ctx.URI().QueryString())}
 	path, err := url.PathUnescape(string(ctx.URI().PathOriginal()))
 	if err != nil {
-		return nil, chat.Errorf(chat.Malformed, "the path is not one of a URL")
+		return nil, chat.Errorf(chat.Malformed, "the path is not valid in a URL")
 	}
 	target.Path, target.RawPath = path, string(ctx.URI().PathOriginal())
 	r := (&http.Request{
@@ -63,7 +63,7 @@ func (q *Requests) Request(rctx context.Context, ctx *fasthttp.RequestCtx) (*htt
 	return r, nil
 }
 
-// bodyConfig gives a body its own time to come, apart from the headers'.
+// bodyConfig gives bodies a time limit separate from that of headers.
 func (q *Requests) bodyConfig(h *fasthttp.RequestHeader) fasthttp.RequestConfig {
 	if !hasBody(h) {
 		return fasthttp.RequestConfig{}
@@ -71,9 +71,9 @@ func (q *Requests) bodyConfig(h *fasthttp.RequestHeader) fasthttp.RequestConfig 
 	return fasthttp.RequestConfig{ReadTimeout: q.timeout}
 }
 
-// WithBody gives r the request's body, of at most limit bytes, for as long as f
-// takes with it. Errors: TooLarge, Unavailable without room for it, Malformed, one
-// for a body that does not come in time; f's.
+// WithBody calls f with the request's body in r, of at most limit bytes. Errors:
+// TooLarge, Unavailable if there is no memory for it, Malformed, an error for a body
+// that does not arrive in time, and those of f.
 func (q *Requests) WithBody(ctx *fasthttp.RequestCtx, r *http.Request, limit int, f func(*http.Request) error) error {
 	if !hasBody(&ctx.Request.Header) {
 		return f(r)
@@ -97,8 +97,8 @@ func (q *Requests) WithBody(ctx *fasthttp.RequestCtx, r *http.Request, limit int
 	return f(r)
 }
 
-// Bearer is the token of the Authorization header, if it has one: other schemes, as
-// those by which browsers log in at proxies, are not ours.
+// Bearer returns the token of the Authorization header, if there is one. Other schemes,
+// such as those for logging in at proxies, are not ours.
 func Bearer(ctx *fasthttp.RequestCtx) (token string, given bool) {
 	for _, h := range ctx.Request.Header.PeekAll("Authorization") {
 		if token, given = auth.Bearer(string(h)); given {

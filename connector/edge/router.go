@@ -14,15 +14,15 @@ import (
 	"knatter.dev/chat/internal/serve"
 )
 
-// Handler answers a request. rctx ends when the server does. An error is answered by a
-// problem document, see [serve.ProblemOf].
+// Handler answers a request. rctx ends with the server. Errors are answered by problem
+// documents; see [serve.ProblemOf].
 type Handler func(rctx context.Context, ctx *fasthttp.RequestCtx) error
 
-// target is what a request asks for; any method if it has none.
+// target is the path and the method of a route. An empty method means any.
 type target struct{ method, path string }
 
-// router has each request answered by whom its path belongs to: a handler of the
-// connector's own, a function, or a file of the web client. All have one origin.
+// router dispatches each request to the owner of its path: a handler of the connector,
+// a function, or a file of the web client. All share one origin.
 type router struct {
 	ctx     context.Context // of all requests
 	logger  *slog.Logger
@@ -32,8 +32,7 @@ type router struct {
 	assets  assets
 }
 
-// serve answers a request. fasthttp recovers from nothing: a panic would end the
-// process.
+// serve answers a request. fasthttp does not recover: a panic would end the process.
 func (r *router) serve(ctx *fasthttp.RequestCtx) {
 	if !hasBody(&ctx.Request.Header) {
 		arrived(ctx)
@@ -44,14 +43,14 @@ func (r *router) serve(ctx *fasthttp.RequestCtx) {
 		problem(ctx, r.logger, err)
 	}
 	if serve.Later(ctx.Response.StatusCode()) && len(ctx.Response.Header.Peek("Retry-After")) == 0 {
-		ctx.Response.Header.Set("Retry-After", "1") // whoever answered, perhaps what stands in front of a function
+		ctx.Response.Header.Set("Retry-After", "1") // even if a proxy in front of a function answered
 	}
 	if hasBody(&ctx.Request.Header) && ctx.UserValue(bodyRead) == nil {
-		ctx.SetConnectionClose() // what may still come of it is nobody's
+		ctx.SetConnectionClose() // the rest of the request is never read
 	}
 }
 
-// begin sets the headers that every answer has.
+// begin sets the headers of every answer.
 func (r *router) begin(ctx *fasthttp.RequestCtx) {
 	ctx.Response.Header.Set("X-Content-Type-Options", "nosniff")
 	r.origins.share(ctx)
@@ -78,8 +77,8 @@ func (r *router) route(ctx *fasthttp.RequestCtx) error {
 	return r.assets.serve(ctx, path)
 }
 
-// unreadable answers what fasthttp cannot read as a request. Its errors quote what was
-// sent, a token perhaps: nobody gets to see them.
+// unreadable answers what fasthttp cannot parse as a request. Its errors quote the
+// input, perhaps with a token, so nobody gets to see them.
 func (r *router) unreadable(ctx *fasthttp.RequestCtx, err error) {
 	r.begin(ctx)
 	slow := (net.Error)(nil)
@@ -88,12 +87,12 @@ func (r *router) unreadable(ctx *fasthttp.RequestCtx, err error) {
 	} else if errors.As(err, &slow) && slow.Timeout() {
 		err = refusal{Problem: serve.TooSlow}
 	} else {
-		err = chat.Errorf(chat.Malformed, "this cannot be read as a request")
+		err = chat.Errorf(chat.Malformed, "not a valid HTTP request")
 	}
 	problem(ctx, r.logger, err)
 }
 
-// NotAllowed is the error for a method other than the one that a path has.
+// NotAllowed is the error for a method that a path does not have.
 func NotAllowed(allow string) error {
 	return refusal{Problem: serve.MethodNotAllowed, allow: allow}
 }

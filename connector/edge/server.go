@@ -24,21 +24,21 @@ const (
 	idleTimeout   = 2 * time.Minute
 )
 
-// Config are a server's settings.
+// Config configures a server.
 type Config struct {
-	Origins               []string       // allowed beside the page's own; "*" allows all
-	TrustedProxies        []netip.Prefix // proxies in front, which are believed whom they pass on
-	Connections           int            // at once; 0: as many as there are files for, less what the process needs itself
-	ConnectionsPerAddress int            // of one address that is no trusted proxy's; 0: three quarters of those
-	BodyBytes             int            // of all requests' bodies together
-	BodyTimeout           time.Duration  // for a request's body to come
-	FunctionTimeout       time.Duration  // for a function's answer
+	Origins               []string       // allowed in addition to the page's own; "*" allows all
+	TrustedProxies        []netip.Prefix // proxies that are trusted to name their clients
+	Connections           int            // maximum; 0 means the limit of open files, less what the process itself needs
+	ConnectionsPerAddress int            // maximum of an address other than a trusted proxy's; 0 means three quarters of that
+	BodyBytes             int            // maximum size of all requests' bodies together
+	BodyTimeout           time.Duration  // maximum time for a request's body to arrive
+	FunctionTimeout       time.Duration  // maximum time for a function's answer
 }
 
-// Parts is what a server works with.
+// Parts are the dependencies of a server.
 type Parts struct {
 	Functions Functions
-	Web       []fs.FS // files that are served
+	Web       []fs.FS // files to serve
 	Logger    *slog.Logger
 }
 
@@ -50,7 +50,7 @@ type Server struct {
 	cfg    Config
 }
 
-// New returns a server. ctx is that of all requests. Errors: Invalid.
+// New returns a server. All requests have the context ctx. Errors: Invalid.
 func New(ctx context.Context, cfg Config, parts Parts) (*Server, error) {
 	assets, err := loadAssets(parts.Web)
 	if err != nil {
@@ -75,8 +75,8 @@ func New(ctx context.Context, cfg Config, parts Parts) (*Server, error) {
 		Handler:            s.router.serve,
 		Name:               "knatter",
 		KeepHijackedConns:  true,
-		StreamRequestBody:  true, // bodies are read when it is known whose and how large they are
-		MaxRequestBodySize: 1,    // read before that
+		StreamRequestBody:  true, // bodies are read once their owner and size are known
+		MaxRequestBodySize: 1,    // bytes read before that
 		HeaderReceived:     requests.bodyConfig,
 
 		DisablePreParseMultipartForm: true,
@@ -93,8 +93,8 @@ func New(ctx context.Context, cfg Config, parts Parts) (*Server, error) {
 	return s, nil
 }
 
-// Handle has a path's requests by a method answered by h, or those by any method if it
-// is "". All calls must come before Serve.
+// Handle registers h for the requests of a path by a method, or by any method if method
+// is "". It must not be called after Serve.
 func (s *Server) Handle(method, path string, h Handler) { s.router.own[target{method, path}] = h }
 
 // CheckOrigin refuses a page of another origin that is not allowed. Errors: Forbidden.
@@ -103,11 +103,11 @@ func (s *Server) CheckOrigin(ctx *fasthttp.RequestCtx) error { return s.router.o
 // Serve accepts connections from ln until Shutdown.
 func (s *Server) Serve(ln net.Listener) error { return s.http.Serve(s.listener(ln)) }
 
-// Shutdown ends Serve, and waits for the requests that are being answered until ctx ends.
+// Shutdown stops Serve, and waits until current requests are answered or ctx ends.
 func (s *Server) Shutdown(ctx context.Context) error { return s.http.ShutdownWithContext(ctx) }
 
-// listener puts the connections' limits on ln. The proxies in front have those of
-// everybody behind them.
+// listener limits the connections of ln. Trusted proxies are exempt from the limit per
+// address, since they carry everybody's connections.
 func (s *Server) listener(ln net.Listener) net.Listener {
 	limits := listen.Defaults()
 	limits.Total = cmp.Or(s.cfg.Connections, limits.Total)
@@ -132,8 +132,8 @@ func arrived(ctx *fasthttp.RequestCtx) {
 	}
 }
 
-// silent takes what fasthttp would log: addresses, and of a request that it could
-// not read what was in it.
+// silent discards what fasthttp would log: addresses, and the content of requests that
+// it could not parse.
 type silent struct{}
 
 func (silent) Printf(string, ...any) {}

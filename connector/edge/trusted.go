@@ -10,11 +10,10 @@ import (
 	"knatter.dev/chat"
 )
 
-// trusted are the networks of the proxies that are believed what they say about
-// who is behind them.
+// trusted are the networks of the proxies that are trusted to say who is behind them.
 type trusted []netip.Prefix
 
-// ParseNetworks reads networks, as in 10.0.0.0/8, and single addresses. Errors:
+// ParseNetworks parses networks, such as 10.0.0.0/8, and single addresses. Errors:
 // Invalid.
 func ParseNetworks(list []string) ([]netip.Prefix, error) {
 	networks := make([]netip.Prefix, 0, len(list))
@@ -32,20 +31,19 @@ func ParseNetworks(list []string) ([]netip.Prefix, error) {
 	return networks, nil
 }
 
-// peer is whom a request comes from.
+// peer is the origin of a request.
 type peer struct {
 	addr   netip.Addr
-	scheme string // by which the client spoke: http, https, or "" when nobody has said so
+	scheme string // the client's scheme: http, https, or "" if unknown
 }
 
-// peer finds the client of a request whose connection comes from remote.
+// peer returns the client of a request on a connection from remote.
 //
-// Each proxy adds the address that it was called from to the right of what it was
-// sent, so the list is read from there, for as long as who wrote is a proxy of
-// ours: everything further left is what a client may have made up. There are two
-// headers for it, X-Forwarded-For and Forwarded (RFC 7239). A proxy keeps one of
-// them and passes the other on, so where they differ one of them is made up: then
-// the request counts as the proxy's own.
+// Each proxy appends the address of its caller on the right, so the list is read from
+// the right for as long as its writers are trusted proxies. Everything further left may
+// be made up by a client. There are two headers for it, X-Forwarded-For and Forwarded
+// (RFC 7239). A proxy writes one of them and passes the other on, so if they differ one
+// of them is made up. Then the request counts as the proxy's own.
 func (t trusted) peer(remote netip.Addr, h *fasthttp.RequestHeader) peer {
 	remote = remote.Unmap().WithZone("")
 	direct := peer{addr: remote}
@@ -72,12 +70,12 @@ func (t trusted) contain(a netip.Addr) bool {
 	return slices.ContainsFunc(t, func(n netip.Prefix) bool { return n.Contains(a) })
 }
 
-// hop is what one proxy says: whom it was called by, and how. The address is
-// invalid when it does not say.
+// hop is what one proxy says: the address of its caller, which is invalid if the proxy
+// does not say it, and the scheme.
 type hop peer
 
-// client goes from the right over what the proxies said. It reports whether they
-// said anything.
+// client walks from the right over what the proxies said. It reports whether they said
+// anything.
 func (t trusted) client(remote netip.Addr, hops []hop) (peer, bool) {
 	at := peer{addr: remote}
 	for _, h := range slices.Backward(hops) {
@@ -108,7 +106,7 @@ func forwardedFor(h *fasthttp.RequestHeader) (hops []hop) {
 	return hops
 }
 
-// forwarded reads the elements of the header Forwarded.
+// forwarded parses the elements of the header Forwarded.
 func forwarded(h *fasthttp.RequestHeader) (hops []hop) {
 	for _, line := range h.PeekAll("Forwarded") {
 		for _, element := range splitQuoted(string(line), ',') {
@@ -146,7 +144,7 @@ func splitQuoted(s string, separator byte) (parts []string) {
 	return append(parts, s[begin:])
 }
 
-// nodeAddress is the address of a node, which may have a port: 192.0.2.1,
+// nodeAddress returns the address of a node, which may have a port: 192.0.2.1,
 // 192.0.2.1:80, 2001:db8::1, [2001:db8::1], [2001:db8::1]:80. It is invalid for
 // anything else, such as unknown.
 func nodeAddress(node string) netip.Addr {
@@ -168,8 +166,8 @@ func schemeOf(s string) string {
 	return ""
 }
 
-// remoteAddress is the address at the other end of a connection; invalid if it is
-// none of the network.
+// remoteAddress returns the address at the other end of a connection. It is invalid if
+// the connection is not of the network.
 func remoteAddress(ctx *fasthttp.RequestCtx) netip.Addr {
 	a, err := netip.ParseAddrPort(ctx.RemoteAddr().String())
 	if err != nil {

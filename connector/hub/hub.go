@@ -1,6 +1,6 @@
-// Package hub knows which streams (rooms, and users' own streams) a connector follows. It
-// opens and closes their routes in the log, and hands what is delivered to those who
-// subscribe. It knows nothing of sockets.
+// Package hub tracks which streams (rooms, and users' own streams) a connector follows.
+// It opens and closes their routes in the log, and passes deliveries to their
+// subscribers. It knows nothing of sockets.
 package hub
 
 import (
@@ -15,13 +15,13 @@ import (
 	"knatter.dev/chat/internal/names"
 )
 
-// Log is the part of the log that a hub writes; see the connector's.
+// Log is the part of the log that a hub writes. See the connector's Log.
 type Log interface {
 	Append(ctx context.Context, events ...*chat.Event) error
 	AppendAsync(ctx context.Context, e *chat.Event, done func(error))
 }
 
-// Hub has the streams that a connector follows or lately followed.
+// Hub holds the streams that a connector follows, or has followed lately.
 type Hub struct {
 	ctx     context.Context
 	log     Log
@@ -34,10 +34,10 @@ type Hub struct {
 	following atomic.Pointer[following]
 }
 
-// following is one uninterrupted run of following the deliveries. Only a route that is
-// opened within it is delivered from its border on.
+// following is one uninterrupted run of the delivery consumer. Routes opened in an
+// earlier run must be reopened.
 type following struct {
-	begun chan struct{} // closed when the position in the deliveries is fixed
+	begun chan struct{} // closed when the position in the deliveries is known
 }
 
 type shard struct {
@@ -45,10 +45,10 @@ type shard struct {
 	streams map[chat.StreamID]*stream
 }
 
-// SourceOf is the source of a connector's own frames and of its route events.
+// SourceOf returns the source of a connector's own frames and of its route events.
 func SourceOf(ordinal int) string { return "/connectors/" + strconv.Itoa(ordinal) }
 
-// New returns a hub of the connector of an ordinal. What it appends ends with ctx.
+// New returns the hub of the connector with an ordinal. Its appends end with ctx.
 func New(ctx context.Context, log Log, ordinal int, logger *slog.Logger) *Hub {
 	h := &Hub{ctx: ctx, log: log, logger: logger, ordinal: ordinal, source: SourceOf(ordinal), seed: maphash.MakeSeed()}
 	h.following.Store(&following{begun: make(chan struct{})})
@@ -62,7 +62,7 @@ func (h *Hub) shard(id chat.StreamID) *shard {
 	return &h.shards[maphash.String(h.seed, string(id))%uint64(len(h.shards))]
 }
 
-// stream returns the stream, made if it is new.
+// stream returns the stream, and creates it if it is new.
 func (h *Hub) stream(id chat.StreamID) *stream {
 	sh := h.shard(id)
 	sh.mu.Lock()
@@ -103,12 +103,12 @@ func (h *Hub) all() []*stream {
 	return all
 }
 
-// Begin says that the position in the deliveries is fixed: until then nobody can
-// subscribe.
+// Begin reports that the position in the deliveries is fixed. Nobody can subscribe
+// before.
 func (h *Hub) Begin() { close(h.following.Load().begun) }
 
-// Lost says that deliveries were lost unread: every route starts anew, and nobody can
-// subscribe until Begin. Who subscribes now must do so again.
+// Lost reports that deliveries were lost unread. Every route is reopened on its next
+// use, and nobody can subscribe until Begin. Current subscribers must subscribe again.
 func (h *Hub) Lost() {
 	h.following.Store(&following{begun: make(chan struct{})})
 	for _, st := range h.all() {
@@ -118,15 +118,16 @@ func (h *Hub) Lost() {
 	}
 }
 
-// Subscribe takes p's place in a stream and returns the border: everything up to it is
-// history, everything after it is delivered. Errors: Unavailable when the log is away.
+// Subscribe subscribes p to a stream and returns the border: events up to it are
+// history, events after it are delivered. Errors: Unavailable if the log is
+// unavailable.
 func (h *Hub) Subscribe(ctx context.Context, id chat.StreamID, p *Place) (border chat.Sequence, err error) {
 	for {
 		now := h.following.Load()
 		select {
 		case <-now.begun:
 		case <-ctx.Done():
-			return 0, chat.Errorf(chat.Unavailable, "the deliveries are not followed: %w", ctx.Err())
+			return 0, chat.Errorf(chat.Unavailable, "not following the deliveries: %w", ctx.Err())
 		}
 		st := h.stream(id)
 		st.mu.Lock()
@@ -163,7 +164,7 @@ func (h *Hub) Subscribe(ctx context.Context, id chat.StreamID, p *Place) (border
 	}
 }
 
-// Deliver hands a delivery to the stream's subscribers. Repeats, which fan-out makes
+// Deliver passes a delivery to the stream's subscribers. Repeats, which fan-out makes
 // after a restart, are dropped by their sequence.
 func (h *Hub) Deliver(d *chat.Delivery) {
 	st := h.stream(d.Stream)
@@ -179,21 +180,21 @@ func (h *Hub) Deliver(d *chat.Delivery) {
 		if d.Sequence <= st.last {
 			return
 		}
-		st.last = d.Sequence // for who still waits this is history
+		st.last = d.Sequence // for subscribers that still wait this is history
 		if d.Type.Hidden() && !d.Stream.Own() {
 			return
 		}
 	}
 	delivery := Delivery{Delivery: d}
-	for i := len(st.places) - 1; i >= 0; i-- { // who leaves makes room for a later one
+	for i := len(st.places) - 1; i >= 0; i-- { // backwards, since a subscriber that leaves is replaced by a later one
 		if p := st.places[i]; !p.who.Take(&delivery) {
 			p.leave()
 		}
 	}
 }
 
-// Sweep forgets the streams that were closed and unused since the sweep before, and
-// closes the routes of those that nobody followed since then.
+// Sweep forgets the streams that have been closed and unused since the previous sweep,
+// and closes the routes of streams without subscribers since then.
 func (h *Hub) Sweep() {
 	for i := range h.shards {
 		sh := &h.shards[i]
@@ -217,8 +218,8 @@ func (h *Hub) Sweep() {
 	}
 }
 
-// CloseRoutes closes every open route when the connector stops, so that fan-out has no
-// work for it any more. Errors: the log's.
+// CloseRoutes closes all open routes when the connector stops, so that fan-out has no
+// more work for it. Errors: those of the log.
 func (h *Hub) CloseRoutes(ctx context.Context) error {
 	var events []*chat.Event
 	for _, st := range h.all() {
@@ -237,19 +238,19 @@ func (h *Hub) CloseRoutes(ctx context.Context) error {
 	return h.log.Append(ctx, events...)
 }
 
-// openRoute appends route.opened. It is called with st.mu held, so that it comes after a
-// route.closed that was appended under the same lock.
+// openRoute appends route.opened. The caller holds st.mu, so that it comes after a
+// route.closed appended under the same lock.
 func (h *Hub) openRoute(st *stream, o *opening, within *following) {
 	e, ok := h.routeEvent(chat.RouteOpened, st.id)
 	if !ok {
-		st.opening, o.err = nil, chat.Errorf(chat.Internal, "no route can be opened")
+		st.opening, o.err = nil, chat.Errorf(chat.Internal, "opening the route failed")
 		close(o.done)
 		return
 	}
 	h.log.AppendAsync(h.ctx, e, func(err error) {
 		st.mu.Lock()
 		st.opening, o.err = nil, err
-		// When deliveries were lost meanwhile, the subscribers try again.
+		// If deliveries were lost meanwhile, the subscribers retry.
 		if err == nil && h.following.Load() == within {
 			st.open, st.last = true, max(st.last, e.Sequence)
 		}
@@ -258,8 +259,8 @@ func (h *Hub) openRoute(st *stream, o *opening, within *following) {
 	})
 }
 
-// closeRoute appends route.closed for a stream that nobody here follows. It is called
-// with st.mu held.
+// closeRoute appends route.closed for a stream without subscribers. The caller holds
+// st.mu.
 func (h *Hub) closeRoute(st *stream) {
 	if st.opening != nil || st.closing || st.gone {
 		return
@@ -273,7 +274,7 @@ func (h *Hub) closeRoute(st *stream) {
 		st.mu.Lock()
 		defer st.mu.Unlock()
 		st.closing = false
-		if err == nil { // otherwise the next delivery tries again
+		if err == nil { // otherwise the next delivery retries
 			st.closed = e.Sequence
 		}
 	})
@@ -282,7 +283,7 @@ func (h *Hub) closeRoute(st *stream) {
 func (h *Hub) routeEvent(typ chat.Type, id chat.StreamID) (*chat.Event, bool) {
 	e, err := chat.NewStreamEvent(names.NewEvent(), "", typ, id, chat.RouteData{Connector: h.ordinal})
 	if err != nil {
-		h.logger.Error("route event", "error", err)
+		h.logger.Error("appending a route event", "error", err)
 		return nil, false
 	}
 	e.Source = h.source

@@ -21,14 +21,14 @@ type stream struct {
 	last    chat.Sequence // everything up to here was delivered or is history
 	open    bool          // the route is open in the log
 	opening *opening      // route.opened is being appended
-	waiting int           // subscribers that wait for it
+	waiting int           // subscribers that wait for opening
 	closing bool          // route.closed is being appended
-	closed  chat.Sequence // of the last route.closed: what comes up to it was under way
+	closed  chat.Sequence // sequence of the last route.closed; deliveries up to it were in transit
 	stale   bool          // unused since the last sweep
-	gone    bool          // swept out of the hub: take the stream anew
+	gone    bool          // removed from the hub; look the stream up again
 }
 
-// join adds a subscriber and returns the border. It is called with st.mu held.
+// join adds a subscriber and returns the border. The caller holds st.mu.
 func (st *stream) join(p *Place) chat.Sequence {
 	p.stream, p.at = st, len(st.places)
 	st.places = append(st.places, p)
@@ -41,7 +41,7 @@ type opening struct {
 	err  error
 }
 
-// wait returns when the append has ended, with its error. Errors: also Unavailable when
+// wait returns the result of the append when it has ended. Errors: also Unavailable if
 // ctx ends first.
 func (o *opening) wait(ctx context.Context) error {
 	select {
@@ -52,32 +52,32 @@ func (o *opening) wait(ctx context.Context) error {
 	}
 }
 
-// Subscriber gets what is delivered of a stream. Its methods are called with the stream
-// held: they must neither block nor call its Place.
+// Subscriber receives what is delivered to a stream. Its methods are called with the
+// stream locked, so they must neither block nor call its Place.
 type Subscriber interface {
-	// Take takes a delivery. Events come in the stream's order; signals come between
-	// them. It reports whether it wants more.
+	// Take receives a delivery. Events come in the stream's order, with signals in
+	// between. It reports whether the subscriber wants more.
 	Take(d *Delivery) (more bool)
 
-	// Left says that nothing more comes.
+	// Left is called when nothing more will come.
 	Left()
 }
 
-// Delivery is a delivery, with what its subscribers share.
+// Delivery is a delivery with what its subscribers share.
 type Delivery struct {
 	*chat.Delivery
 
-	// Finished is what the first subscriber has made of the frame for all of them.
+	// Finished is what the first subscriber has made of the frame, for all of them.
 	Finished []byte
 
 	event    chat.Event
 	err      error
 	read     bool
-	departed chat.UserID // once looked, see Departed
+	departed chat.UserID // cached; see Departed
 	looked   bool
 }
 
-// Event is the event in the frame. Errors: as [chat.DecodeFrame].
+// Event returns the event in the frame. Errors: as [chat.DecodeFrame].
 func (d *Delivery) Event() (*chat.Event, error) {
 	if !d.read {
 		d.event, d.err = chat.DecodeFrame(d.Frame)
@@ -86,8 +86,8 @@ func (d *Delivery) Event() (*chat.Event, error) {
 	return &d.event, d.err
 }
 
-// Departed is the user who left the room, or was removed from it, by this event; "" for
-// any other event. Errors: those of the event's data.
+// Departed returns the user who left the room, or was removed from it, by this event,
+// or "" for any other event. Errors: those of the event's data.
 func (d *Delivery) Departed() (chat.UserID, error) {
 	if d.looked || d.Type != chat.MemberLeft && d.Type != chat.MemberRemoved {
 		return d.departed, nil
@@ -105,15 +105,15 @@ func (d *Delivery) Departed() (chat.UserID, error) {
 	return d.departed, nil
 }
 
-// Place is a subscriber's place in a stream.
+// Place is a subscriber's membership in a stream.
 type Place struct {
 	who    Subscriber
 	stream *stream
-	at     int // in the stream's places
+	at     int // index in the stream's places
 	left   bool
 }
 
-// PlaceOf returns a place for a subscriber, which [Hub.Subscribe] takes.
+// PlaceOf returns a place for a subscriber, to be passed to [Hub.Subscribe].
 func PlaceOf(who Subscriber) Place { return Place{who: who} }
 
 // Stream is the stream's id.
@@ -133,14 +133,14 @@ func (p *Place) Passed(s chat.Sequence) (passed bool) {
 	return passed
 }
 
-// Leave ends the subscription. The stream stays until its route is closed.
+// Leave ends the subscription. The stream remains until its route is closed.
 func (p *Place) Leave() {
 	p.stream.mu.Lock()
 	defer p.stream.mu.Unlock()
 	p.leave()
 }
 
-// leave is Leave with the stream held.
+// leave is Leave for a caller that holds the stream's lock.
 func (p *Place) leave() {
 	if p.left {
 		return

@@ -14,8 +14,8 @@ const (
 	len16, len64, max7, max16 = 126, 127, 125, 0xffff
 )
 
-// Frame is a finished, unmasked message, header and all. A server's frames are the same
-// for every receiver, so that one serves all of them.
+// Frame is a complete, unmasked message including its header. A server's frames are the
+// same for every receiver, so one serves all of them.
 func Frame(op Op, payload []byte) []byte {
 	b := make([]byte, 0, 10+len(payload))
 	b = append(b, finalBit|byte(op))
@@ -30,7 +30,7 @@ func Frame(op Op, payload []byte) []byte {
 	return append(b, payload...)
 }
 
-// CloseFrame is a finished close frame. A reason that is too long is cut.
+// CloseFrame returns a close frame. It cuts a reason that is too long.
 func CloseFrame(code int, reason string) []byte {
 	payload := binary.BigEndian.AppendUint16(nil, uint16(code))
 	payload = append(payload, reason...)

@@ -13,14 +13,14 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// acceptKey is what a server adds to a client's key (RFC 6455, 1.3).
+// acceptKey is the GUID that a server appends to a client's key (RFC 6455, 1.3).
 const acceptKey = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
-// Handshake is a client's, which can be accepted.
+// Handshake is a client's valid handshake, to be accepted.
 type Handshake struct{ accept, subprotocol string }
 
-// CheckHandshake checks that the request is a handshake of WebSocket version 13 with a
-// subprotocol. An error says what is wrong with it.
+// CheckHandshake checks that the request is a handshake of WebSocket version 13 that
+// offers a subprotocol. The error says what is wrong with it.
 func CheckHandshake(ctx *fasthttp.RequestCtx, subprotocol string) (Handshake, error) {
 	h := &ctx.Request.Header
 	key, err := base64.StdEncoding.DecodeString(string(h.Peek("Sec-WebSocket-Key")))
@@ -50,11 +50,11 @@ func offers(ctx *fasthttp.RequestCtx, header, value string) bool {
 	return false
 }
 
-// Accept answers the handshake and hands over the bare connection.
+// Accept answers the handshake and passes on the bare connection.
 //
-// fasthttp's own hijacking leaves its read buffer (4 KiB and a layer of calls) between
-// the socket and its reader for as long as the socket lives; with many idle sockets that
-// is most of what they cost.
+// With fasthttp's own hijacking, the server's read buffer (4 KiB and a layer of calls)
+// would stay between the socket and its reader for the life of the socket. With many
+// idle sockets that is most of their cost.
 func (h Handshake) Accept(ctx *fasthttp.RequestCtx, handle func(net.Conn)) {
 	raw := ctx.Conn()
 	ctx.HijackSetNoResponse(true)
@@ -73,9 +73,9 @@ func (h Handshake) Accept(ctx *fasthttp.RequestCtx, handle func(net.Conn)) {
 	})
 }
 
-// early reports whether the client sent something behind its request, before the
-// answer, which RFC 6455 forbids and which would be lost with the buffer. The
-// deadline keeps the read from taking anything from the connection itself.
+// early reports whether the client sent something after its request and before the
+// answer. RFC 6455 forbids that, and it would be lost with the buffer. The deadline
+// prevents reads from the connection itself.
 func early(raw, buffered net.Conn) bool {
 	if raw.SetReadDeadline(time.Unix(1, 0)) != nil {
 		return true

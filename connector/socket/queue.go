@@ -8,46 +8,47 @@ import (
 )
 
 const (
-	writeBytes    = 64 << 10 // at most so much goes into one write
-	offeredBehind = 16       // frames at most: what is of no use later is not queued behind more
-	keepFrames    = 2        // an idle socket keeps room for so many, and no memory for a busy hour
+	writeBytes    = 64 << 10 // maximum size of one write
+	offeredBehind = 16       // frames; Offer drops its frame if more are waiting
+	keepFrames    = 2        // frames for which an idle socket keeps room
 )
 
-// Queue is what waits to be written to one socket: bounded, and without a
-// goroutine. Whatever has gathered when its turn comes is written at once.
+// Queue is a bounded queue of frames to be written to one socket. It has no goroutine.
+// Whatever has gathered by its turn is written at once.
 type Queue struct {
 	conn    net.Conn
-	raw     syscall.RawConn // of conn, for the writers; nil when it has none
-	writers *Writers        // nil when the queue always writes by itself
+	raw     syscall.RawConn // of conn, for the writers; nil if it has none
+	writers *Writers        // nil if the queue always writes by itself
 	bounds  Bounds
 	written func()
 
 	mu      sync.Mutex
 	frames  [][]byte
 	bytes   int
-	writing bool          // has its turn, or waits for it
-	closed  bool          // nothing more is taken
-	room    chan struct{} // closed when a waiting push may try again; nil when none waits
+	writing bool          // has a turn, or waits for one
+	closed  bool          // accepts nothing more
+	room    chan struct{} // closed when waiting pushes may retry; nil if none waits
 }
 
-// Bounds are those of a queue.
+// Bounds limit a queue.
 type Bounds struct {
-	Frames  int           // that wait
-	Bytes   int           // of them
-	Timeout time.Duration // of a write
+	Frames  int           // maximum number of waiting frames
+	Bytes   int           // maximum size of waiting frames
+	Timeout time.Duration // maximum duration of a write
 }
 
-// Init makes the queue write to a connection, by the writers where it can. written is
-// called after the last write of a closed queue, or a failed write.
+// Init sets the connection that the queue writes to, through the writers where
+// possible. written is called after the last write of a closed queue, or a failed
+// write.
 func (q *Queue) Init(conn net.Conn, w *Writers, b Bounds, written func()) {
 	q.conn, q.writers, q.bounds, q.written = conn, w, b, written
 	if system, ok := conn.(syscall.Conn); ok && w != nil {
-		q.raw, _ = system.SyscallConn() // without it the queue writes by itself
+		q.raw, _ = system.SyscallConn() // if nil, the queue writes by itself
 	}
 }
 
-// Push adds finished frames, which must not change any more, and starts writing.
-// It returns false when the queue is full; a closed queue takes and drops them.
+// Push adds complete frames, which must not change any more, and starts writing. It
+// returns false if the queue is full. A closed queue accepts frames and drops them.
 func (q *Queue) Push(frames ...[]byte) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -69,22 +70,22 @@ func (q *Queue) pushLocked(frames [][]byte) bool {
 	return true
 }
 
-// Offer adds a frame that is of no use later: it returns false when others wait.
+// Offer adds a frame that is useless later. It returns false if others are waiting.
 func (q *Queue) Offer(frame []byte) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.closed || len(q.frames) < offeredBehind && q.bytes < writeBytes && q.pushLocked([][]byte{frame})
 }
 
-// Len is how many frames wait.
+// Len returns the number of waiting frames.
 func (q *Queue) Len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return len(q.frames)
 }
 
-// PushWait is Push for a sender that can wait, as a replay does: it goes on when
-// the queue is less than half full. It returns false when done is closed first.
+// PushWait is Push for a sender that can wait, such as a replay. It continues when the
+// queue is less than half full. It returns false if done is closed first.
 func (q *Queue) PushWait(frame []byte, done <-chan struct{}) (ok bool) {
 	return q.await(done, func() bool {
 		if !q.closed && (len(q.frames) >= q.bounds.Frames/2 || q.bytes >= q.bounds.Bytes/2) {
@@ -95,14 +96,14 @@ func (q *Queue) PushWait(frame []byte, done <-chan struct{}) (ok bool) {
 	}) && ok
 }
 
-// Drained waits until next to nothing waits to be written: what the next write takes.
-// It returns false when done is closed first.
+// Drained waits until the next write takes all that is left. It returns false if done
+// is closed first.
 func (q *Queue) Drained(done <-chan struct{}) bool {
 	return q.await(done, func() bool { return q.closed || q.bytes <= writeBytes })
 }
 
-// await waits until ready, which is called with q.mu held. It returns false when done
-// is closed first.
+// await waits until ready returns true, which is called with q.mu held. It returns
+// false if done is closed first.
 func (q *Queue) await(done <-chan struct{}, ready func() bool) bool {
 	for {
 		q.mu.Lock()
@@ -123,8 +124,8 @@ func (q *Queue) await(done <-chan struct{}, ready func() bool) bool {
 	}
 }
 
-// Close adds a last frame, if any, after which the queue takes nothing. With
-// discard what waits is dropped, otherwise it is written first.
+// Close adds a last frame, if any. After that the queue accepts nothing. If discard is
+// true, waiting frames are dropped, otherwise they are written first.
 func (q *Queue) Close(last []byte, discard bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -159,9 +160,9 @@ func (q *Queue) wakeLocked() {
 	}
 }
 
-// take moves frames to buf, as many as fit into one write, and tells how many. A
-// frame is never split between two writes that another writer's frame could come
-// between.
+// take moves frames to buf, as many as fit into one write, and returns their number. A
+// frame is never split between two writes, since another writer's frame could come
+// between them.
 func (q *Queue) take(buf []byte) (_ []byte, n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -179,7 +180,7 @@ func (q *Queue) take(buf []byte) (_ []byte, n int) {
 	return buf, n
 }
 
-// done ends the turn when nothing is left to write; false when something is.
+// done ends the turn if nothing is left to write, and reports whether it did.
 func (q *Queue) done() bool {
 	q.mu.Lock()
 	if len(q.frames) > 0 {
@@ -195,14 +196,14 @@ func (q *Queue) done() bool {
 	return true
 }
 
-// again lines up for what has come during the turn.
+// again lines up for what has arrived during the turn.
 func (q *Queue) again() {
 	if !q.done() && !q.writers.add(q) {
 		go q.write(nil)
 	}
 }
 
-// failed ends the queue when the socket takes nothing any more.
+// failed ends the queue when the socket accepts nothing any longer.
 func (q *Queue) failed() {
 	q.mu.Lock()
 	q.closed, q.writing = true, false
@@ -214,8 +215,8 @@ func (q *Queue) failed() {
 
 var writeBuffers = sync.Pool{New: func() any { b := make([]byte, 0, writeBytes); return &b }}
 
-// write writes out, then what waits, until the queue is empty or the socket
-// fails. It may have to wait for the peer.
+// write writes out, then what waits, until the queue is empty or the socket fails. It
+// may block on the peer.
 func (q *Queue) write(out []byte) {
 	buf := writeBuffers.Get().(*[]byte)
 	defer writeBuffers.Put(buf)

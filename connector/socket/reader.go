@@ -1,6 +1,7 @@
-// Package socket is the server's end of WebSockets (RFC 6455): the [Handshake], a [Reader]
-// of clients' frames, and a [Queue] of what is to be written. It knows nothing of chat. What is wrong
-// with a client's frames becomes an error with the close code that its owner should send.
+// Package socket is the server side of WebSockets (RFC 6455): the [Handshake], a
+// [Reader] of clients' frames, and a [Queue] of frames to write. It knows nothing of
+// chat. What is wrong with a client's frames becomes an error with the close code for
+// its owner to send.
 package socket
 
 import (
@@ -15,7 +16,7 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// Op is what kind of message was read.
+// Op is the kind of a message.
 type Op = ws.OpCode
 
 // The kinds that Next returns.
@@ -26,7 +27,7 @@ const (
 	Pong   = ws.OpPong
 )
 
-// Error is why a client's frames can't be read on: the close code for it.
+// Error says why reading a client's frames cannot continue, with the close code for it.
 type Error struct {
 	Code   int
 	Reason string
@@ -34,42 +35,41 @@ type Error struct {
 
 func (e *Error) Error() string { return fmt.Sprintf("%d %s", e.Code, e.Reason) }
 
-// ErrClosed says that the client has sent a close frame.
+// ErrClosed means that the client has sent a close frame.
 var ErrClosed = errors.New("closed by the client")
 
-// Owner is told what comes while a Reader reads, and decides how fast it does.
+// Owner is notified of what a Reader reads, and limits its rate.
 type Owner interface {
-	// Frame is called for each frame once its header has been read, before its
-	// payload of so many bytes is. It may wait. Its error ends the reading.
+	// Frame is called for each frame when its header has been read, and before its
+	// payload of the given number of bytes. It may block. Its error ends the reading.
 	Frame(payload int) error
 
-	// Busy says that a message has begun to come, and that it is complete. Frames
-	// between the two don't count: a message of many fragments is one.
+	// Busy is called when a message begins and when it is complete. Frames in between
+	// do not count: a message of many fragments is one message.
 	Busy(bool)
 
-	// Ping is a ping that came between the fragments of a message.
+	// Ping is called for a ping between the fragments of a message.
 	Ping(payload []byte)
 }
 
 const (
-	readBuffer = 512 // for many idle sockets; larger payloads go past it
+	readBuffer = 512 // small, for many idle sockets; larger payloads bypass it
 )
 
-// Reader reads the frames of one client. Its methods are for one goroutine.
+// Reader reads the frames of one client. Its methods must be called by one goroutine.
 type Reader struct {
 	br    *bufio.Reader
 	owner Owner
 	max   int
 }
 
-// NewReader returns a reader of what comes by r, of messages of at most so many
-// bytes.
+// NewReader returns a reader of messages of at most the given number of bytes from r.
 func NewReader(r io.Reader, owner Owner, maxMessage int) *Reader {
 	return &Reader{br: bufio.NewReaderSize(r, readBuffer), owner: owner, max: maxMessage}
 }
 
-// Wait waits for the first byte of a frame. A caller needs no memory for the message
-// before.
+// Wait waits for the first byte of a frame. Until then, a caller needs no memory for
+// the message.
 func (r *Reader) Wait() error {
 	_, err := r.br.Peek(1)
 	return err
@@ -115,7 +115,7 @@ func (r *Reader) Next(buf *bytes.Buffer) (Op, error) {
 	}
 }
 
-// header reads the header of the next frame and has the owner count it.
+// header reads the header of the next frame and reports it to the owner.
 func (r *Reader) header(state ws.State) (ws.Header, error) {
 	h, err := ws.ReadHeader(r.br)
 	if err == nil {
@@ -130,8 +130,8 @@ func (r *Reader) header(state ws.State) (ws.Header, error) {
 	return h, r.owner.Frame(int(min(h.Length, int64(r.max))))
 }
 
-// payload appends a frame's payload to buf, which grows with what comes, not with
-// what the header promises.
+// payload appends a frame's payload to buf. buf grows with what arrives, not with what
+// the header promises.
 func (r *Reader) payload(h ws.Header, buf *bytes.Buffer) error {
 	begin := buf.Len()
 	if _, err := io.CopyN(buf, r.br, h.Length); err != nil {
@@ -141,8 +141,8 @@ func (r *Reader) payload(h ws.Header, buf *bytes.Buffer) error {
 	return nil
 }
 
-// control reads a control frame. One between fragments must leave them alone, so its
-// payload lies behind them in buf only for the moment.
+// control reads a control frame. Between fragments it must preserve them, so its
+// payload is behind them in buf for the moment.
 func (r *Reader) control(h ws.Header, buf *bytes.Buffer, between bool) (Op, error) {
 	begin := buf.Len()
 	if err := r.payload(h, buf); err != nil {
@@ -161,7 +161,7 @@ func (r *Reader) control(h ws.Header, buf *bytes.Buffer, between bool) (Op, erro
 	return h.OpCode, nil
 }
 
-// closing is what a client's close frame means.
+// closing returns the error for a client's close frame.
 func closing(payload []byte) error {
 	if len(payload) == 0 {
 		return ErrClosed
@@ -175,8 +175,8 @@ func closing(payload []byte) error {
 	return ErrClosed
 }
 
-// validCode reports whether a close frame may have the code: those that are registered,
-// without the ones that stand for its absence, and those of applications.
+// validCode reports whether a close frame may have the code: a registered code, except
+// those that mean that there is none, or an application's code.
 func validCode(code int) bool {
 	return code >= 1000 && code <= 1003 || code >= 1007 && code <= 1014 || code >= 3000 && code <= 4999
 }

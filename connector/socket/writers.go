@@ -8,22 +8,21 @@ import (
 	"time"
 )
 
-// Writers write what waits in queues: a few goroutines for all sockets, each of
-// which tries a write that cannot block. Queues take their turns in the order in
-// which they were added, each at most once in the line.
+// Writers write what waits in queues: a few goroutines for all sockets, each of which
+// makes writes that do not block. Queues take turns in the order in which they were
+// added, and each is in line at most once.
 //
-// A small write costs the system nearly as much as a large one, and with many
-// sockets in busy rooms writing is most of what a connector does. So when writes
-// take more than their share of the machine, queues are held back for a moment in
-// which more gathers in each: twice as many frames in a write are half as many
-// writes. As long as there is time, nothing is held back, nor when next to nothing
-// gathers, as in very many quiet rooms.
+// A small write costs the system nearly as much as a large one, and with many sockets
+// in busy rooms writing is most of what a connector does. So if writes take more than
+// their share of the machine, queues are held back for a moment in which more gathers
+// in each: twice as many frames per write are half as many writes. Nothing is held back
+// as long as there is time, or if next to nothing gathers, as in very many quiet rooms.
 //
-// A queue whose peer does not take it all gets a goroutine of its own.
+// A queue whose peer does not accept everything gets a goroutine of its own.
 type Writers struct {
 	mu      sync.Mutex
 	wake    sync.Cond
-	line    []turn // from head on
+	line    []turn // valid from head on
 	head    int
 	idle    int
 	stopped bool
@@ -32,13 +31,13 @@ type Writers struct {
 	pressure pressure
 }
 
-// turn is a queue in the line.
+// turn is a queue in line.
 type turn struct {
 	q     *Queue
 	since time.Time
 }
 
-// StartWriters starts the goroutines, which Stop ends.
+// StartWriters starts the goroutines. Stop ends them.
 func StartWriters() *Writers {
 	w := new(Writers)
 	w.wake.L = &w.mu
@@ -49,7 +48,8 @@ func StartWriters() *Writers {
 	return w
 }
 
-// add gives a queue a turn; false when the writers have stopped.
+// add gives a queue a turn, and reports whether it did: not if the writers have
+// stopped.
 func (w *Writers) add(q *Queue) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -64,8 +64,9 @@ func (w *Writers) add(q *Queue) bool {
 	return true
 }
 
-// next waits for the next queue; took is how long the write before it has taken,
-// of so many frames. It is nil when the writers stop and all have had their turn.
+// next waits for the next queue. took is the duration of the previous write, and frames
+// its number of frames. It returns nil when the writers stop and all have had their
+// turn.
 func (w *Writers) next(took time.Duration, frames int) *Queue {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -99,7 +100,7 @@ func (w *Writers) next(took time.Duration, frames int) *Queue {
 	return q
 }
 
-// Stop ends the writers when all that waits has had its turn.
+// Stop ends the writers when everything that waits has had its turn.
 func (w *Writers) Stop() {
 	w.mu.Lock()
 	w.stopped = true
@@ -108,12 +109,12 @@ func (w *Writers) Stop() {
 	w.wg.Wait()
 }
 
-// pressure decides how long queues are held back, by the share of the machine's
-// time that writes have taken lately and by what gathers.
+// pressure decides how long queues are held back, by the share of the machine's time
+// that writes have taken lately, and by how much gathers.
 //
-// The rest of a frame's way takes several times as long as its write. So when
-// writes of single frames would take a third of the machine there is no time left
-// to take it from, and being held back for longer is what costs the least of it.
+// The rest of a frame's way takes several times as long as its write. So if writes of
+// single frames would take a third of the machine, there is no time left for the rest,
+// and being held back for longer costs the least.
 type pressure struct {
 	hold   time.Duration
 	cost   time.Duration // of a write
@@ -123,10 +124,10 @@ type pressure struct {
 }
 
 const (
-	pressureEvery = 20 * time.Millisecond // how often it is decided
+	pressureEvery = 20 * time.Millisecond // time between two decisions
 	holdStep      = 2 * time.Millisecond
-	leastGain     = 0.4 // frames that usual.hold adds to each write at least, or it is not worth it
-	costWeight    = 64  // of the known cost against that of one more write
+	leastGain     = 0.4 // minimum number of frames that usual.hold must add to each write to be worth it
+	costWeight    = 64  // weight of the known cost against that of one more write
 	usualCost     = 8 * time.Microsecond
 	writesInARow  = 64
 )
@@ -135,7 +136,7 @@ const (
 type bounds struct {
 	above float64       // share of writes above which hold rises
 	below float64       // and below which it falls
-	hold  time.Duration // the longest
+	hold  time.Duration // the longest hold
 }
 
 var (
@@ -146,8 +147,8 @@ var (
 // pressedAt is the share of writes of single frames from which it is pressed.
 const pressedAt = 0.35
 
-// add counts a write. One that took very long was interrupted by other work, so
-// it counts as twice the usual cost.
+// add counts a write. A write that took very long was interrupted by other work, so it
+// counts as twice the usual cost.
 func (p *pressure) add(took time.Duration, frames int) {
 	if took > 0 {
 		p.writes++
@@ -158,7 +159,7 @@ func (p *pressure) add(took time.Duration, frames int) {
 	if elapsed < pressureEvery {
 		return
 	}
-	if elapsed > 10*pressureEvery { // nobody wrote for long
+	if elapsed > 10*pressureEvery { // nobody wrote for a while
 		p.hold = 0
 	} else {
 		share := float64(p.writes) * float64(p.cost) / float64(elapsed) / float64(runtime.NumCPU())
@@ -167,8 +168,8 @@ func (p *pressure) add(took time.Duration, frames int) {
 	p.writes, p.frames, p.since = 0, 0, p.since.Add(elapsed)
 }
 
-// decide moves hold by a step: share is what writes take of the machine, gathered
-// the mean number of frames in one.
+// decide moves hold by one step. share is the share of the machine that writes take,
+// and gathered the mean number of frames in a write.
 func (p *pressure) decide(share, gathered float64) {
 	worth := 1 + leastGain*float64(p.hold)/float64(usual.hold)
 	b := usual
@@ -189,7 +190,7 @@ type writer struct {
 	buf []byte
 	try func(fd uintptr) bool
 
-	out []byte // what try writes
+	out []byte // the data that try writes
 	n   int    // how much of it was written
 	err error
 }
@@ -200,7 +201,7 @@ func newWriter(all *Writers) *writer {
 		for {
 			w.n, w.err = syscall.Write(int(fd), w.out)
 			if !errors.Is(w.err, syscall.EINTR) {
-				return true // whatever became of it: never wait
+				return true // whatever the result, do not wait
 			}
 		}
 	}
