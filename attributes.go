@@ -17,38 +17,38 @@ import (
 	cloudevents "github.com/cloudevents/sdk-go/v2/event"
 )
 
-// What an event may carry beside the known attributes: from a client, and when
-// carriers of the log have added theirs. Without the difference a client could
-// send an event that is accepted and then too much for a function.
+// Limits of the attributes that an event may have beside the known ones, as sent by a
+// client, and after carriers of the log have added theirs. If they were the same, a
+// client could send an event that is accepted but then too large for a function.
 const (
 	maxExtensions        = 20
 	maxCarriedExtensions = maxExtensions + 8
 
-	maxExtension     = 256 // bytes of a client's value
+	maxExtension     = 256 // maximum bytes of a client's value
 	maxExtensionName = 64  // CloudEvents advises 20
 )
 
-// reader puts an event together from its attributes, whatever they come in.
+// reader assembles an event from its attributes, in whatever form they come.
 type reader struct {
 	Event
-	sent        bool // by a client: what is not the client's to say is not looked at
+	sent        bool // by a client: ignore the attributes that the connector sets
 	version     string
 	contentType string
-	tooLarge    error // what the extensions exceed; said when the rest is known
+	tooLarge    error // the limit that the extensions exceed; reported when the rest is known
 }
 
-// ignored reports whether an attribute of a client's event is the connector's to set.
+// ignored reports whether the connector sets an attribute of a client's event.
 func (r *reader) ignored(name string) bool {
 	return r.sent && (name == "time" || name == extPartitionKey || name == extSequence)
 }
 
-// set takes one attribute. An empty value is as an absent one.
+// set sets one attribute. An empty value counts as absent.
 func (r *reader) set(name, value string) error {
 	if value == "" {
 		return nil
 	}
 	if r.sent && name == "source" {
-		value = "/" // whatever it was, it is not empty
+		value = "/" // it only has to be non-empty
 	}
 	if !plain(value) {
 		return Errorf(Malformed, "an attribute has control characters or is not UTF-8")
@@ -75,7 +75,7 @@ func (r *reader) set(name, value string) error {
 	case extPartitionKey:
 		r.Stream = StreamID(value)
 	case extSequence:
-		// A client's sequence is ignored, whatever it is; the log's is set by us.
+		// A client's sequence is ignored; the log's sequence is set by us.
 		if s, err := ParseSequence(value); err == nil {
 			r.Sequence = s
 		}
@@ -87,7 +87,7 @@ func (r *reader) set(name, value string) error {
 	return nil
 }
 
-// setJSON takes one attribute of a JSON event.
+// setJSON sets one attribute of a JSON event.
 func (r *reader) setJSON(name string, raw json.RawMessage) error {
 	if r.ignored(name) {
 		return nil
@@ -99,7 +99,7 @@ func (r *reader) setJSON(name string, raw json.RawMessage) error {
 			return err
 		}
 		return r.set(name, value)
-	case 'n': // null: as absent
+	case 'n': // null counts as absent
 		return nil
 	case 't', 'f':
 		return r.setExtension(name, string(raw))
@@ -138,8 +138,8 @@ func (r *reader) setExtension(name, value string) error {
 	return nil
 }
 
-// setTime takes the time as events carry it. Years beyond four digits, which a
-// time zone can make, would not be RFC 3339 any more.
+// setTime sets the time in the form that events have. A time zone can lead to a year
+// that does not have four digits, which RFC 3339 does not allow.
 func (r *reader) setTime(t time.Time) error {
 	t = t.UTC().Truncate(time.Millisecond)
 	if t.Year() < 1 || t.Year() > 9999 {
@@ -149,7 +149,7 @@ func (r *reader) setTime(t time.Time) error {
 	return nil
 }
 
-// event is the whole, its attributes checked.
+// event returns the event when all attributes are set, and checks them.
 func (r *reader) event() (Event, error) {
 	if r.version != cloudevents.CloudEventsVersionV1 {
 		return Event{}, Errorf(Malformed, "specversion must be 1.0")
@@ -171,8 +171,9 @@ func (r *reader) event() (Event, error) {
 	return r.Event, nil
 }
 
-// eventWith is the whole with data that is not known to be JSON yet. White space around
-// it is none of it: in a frame nobody could tell it from the frame's own.
+// eventWith returns the event with data that may not be JSON. White space around the
+// data is not part of it: in a frame it would be indistinguishable from the frame's
+// own.
 func (r *reader) eventWith(data []byte) (Event, error) {
 	if inner := bytes.Trim(data, " \t\r\n"); len(inner) > 0 {
 		data = inner
@@ -191,8 +192,8 @@ func (r *reader) eventWith(data []byte) (Event, error) {
 
 func blank(s string) bool { return strings.TrimSpace(s) == "" }
 
-// path reports whether s has nothing but what a path may have anyway, as our own
-// sources do: a URI reference that needs no parsing.
+// path reports whether s consists of characters that any path may have, as our own
+// sources do. Then it is a URI reference, and need not be parsed.
 func path(s string) bool {
 	for i := range len(s) {
 		switch c := s[i]; {
@@ -215,7 +216,8 @@ func isJSON(contentType string) bool {
 	return media == "application/json" || media == "text/json" || strings.HasSuffix(media, "+json")
 }
 
-// mediaType is what a content type says without its parameters, in lower case.
+// mediaType returns the media type of a content type without its parameters, in lower
+// case.
 func mediaType(contentType string) string {
 	media, _, _ := strings.Cut(contentType, ";")
 	return strings.ToLower(strings.TrimSpace(media))
@@ -248,7 +250,7 @@ func checkID(id string) error {
 	return nil
 }
 
-// The CloudEvents attributes and extensions with a field of their own in Event.
+// The CloudEvents attributes and extensions that have a field in Event.
 const (
 	extPartitionKey = "partitionkey"
 	extSequence     = "sequence"
@@ -257,7 +259,7 @@ const (
 
 const timeLength = len("2006-01-02T15:04:05.000Z")
 
-// extensionNames is sorted, so that one event has one encoding.
+// extensionNames is sorted, so that each event has only one encoding.
 func (e *Event) extensionNames() []string {
 	if len(e.Extensions) == 0 {
 		return nil
@@ -265,8 +267,8 @@ func (e *Event) extensionNames() []string {
 	return slices.Sorted(maps.Keys(e.Extensions))
 }
 
-// plain reports whether s is a CloudEvents string: UTF-8 without control
-// characters, which no header could carry.
+// plain reports whether s is a CloudEvents string that fits into a header: UTF-8
+// without control characters.
 func plain(s string) bool {
 	ascii := true
 	for i := range len(s) {

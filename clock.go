@@ -5,15 +5,14 @@ import (
 	"time"
 )
 
-// Now is the time for what is made now: UTC, milliseconds. It never goes back, so that
-// what is ordered by time is in the order of the log, although the machine's clock may
-// be set back: then it goes at half the speed until the machine's clock has caught up.
-// Only a clock that was over two days ahead was wrong rather than early, and is not
-// waited for.
+// Now returns the current time in UTC, in milliseconds. It never goes back, so that the
+// order of times is the order of the log, even if the machine's clock is set back: then
+// it runs at half speed until the machine's clock has caught up. Only if the clock was
+// more than two days ahead it was wrong rather than early, and Now goes back.
 func Now() time.Time { return clockOfEvents.now(time.Now(), time.Since(started)) }
 
-// Saw notes the time of an event that others have logged, or this process before it was
-// started again: [Now] will not be before it.
+// Saw notes the time of an event that others have logged, or this process before a
+// restart: [Now] will not return an earlier one.
 func Saw(t time.Time) { clockOfEvents.saw(t, time.Now(), time.Since(started)) }
 
 // farAhead is how far the clock may be ahead of the machine's.
@@ -24,11 +23,11 @@ var (
 	clockOfEvents clock
 )
 
-// clock is told what the machine's clock shows, and a time that goes on steadily.
+// clock combines the machine's clock with a monotonic one.
 type clock struct {
 	mu   sync.Mutex
-	last time.Time     // the latest that was given out or seen
-	at   time.Duration // when that was, steadily
+	last time.Time     // the latest time that was returned or seen
+	at   time.Duration // the monotonic time of that
 }
 
 func (c *clock) now(machine time.Time, steady time.Duration) time.Time {

@@ -9,15 +9,15 @@ import (
 	"github.com/cloudevents/sdk-go/v2/types"
 )
 
-// DecodeFrame reads one structured-mode JSON event, as connectors deliver it and as
-// stores keep it. Unknown attributes are kept. Nothing of the event lies in b.
+// DecodeFrame decodes one JSON event in structured mode, as connectors deliver it and
+// stores keep it. It keeps unknown attributes. No part of the event shares memory with b.
 //
-// The SDK's reader is not used: it panics on some input (a number as
-// data_base64), stops at an empty member name, and quotes what it cannot read,
-// message text included, in its errors.
+// It does not use the SDK's reader, which panics on some input (a number as
+// data_base64), stops at an empty member name, and quotes in its errors what it cannot
+// read, message text included.
 //
-// Errors: Malformed when b is not a CloudEvent 1.0 with JSON data, Invalid when its
-// extensions are too many or too large.
+// Errors: Malformed if b is not a CloudEvent 1.0 with JSON data, Invalid if it has too
+// many or too large extensions.
 func DecodeFrame(b []byte) (Event, error) {
 	if !readable(b) {
 		return Event{}, Errorf(Malformed, "not JSON")
@@ -25,12 +25,12 @@ func DecodeFrame(b []byte) (Event, error) {
 	return decodeJSON(b, new(reader))
 }
 
-// DecodeSent is DecodeFrame for what a client sends. All of it must be interoperable,
-// see [CheckJSON]. What the connector sets itself is not looked at: source must be a
-// string that is not empty, and time, partitionkey and sequence may be anything.
+// DecodeSent is [DecodeFrame] for what a client sends. All of it must be interoperable;
+// see [CheckJSON]. It does not check what the connector sets itself: source must be a
+// non-empty string, and time, partitionkey and sequence may be anything.
 //
-// Errors: as DecodeFrame; with Invalid, the event has the ID that was sent, if one can
-// be told.
+// Errors: as DecodeFrame. With Invalid, the event has the ID that was sent, if it is
+// known.
 func DecodeSent(b []byte) (Event, error) {
 	if err := CheckJSON(b); KindOf(err) == Invalid {
 		id, noObject := sentID(b)
@@ -48,8 +48,8 @@ func DecodeSent(b []byte) (Event, error) {
 	return e, nil
 }
 
-// sentID is the ID in a JSON frame that is not read any further. Errors: Malformed if
-// it is not an object.
+// sentID returns the ID in a JSON frame that is not decoded any further. Errors:
+// Malformed if the frame is not an object.
 func sentID(b []byte) (id string, err error) {
 	err = members(b, func(name string, value json.RawMessage) error {
 		if name == "id" && value[0] == '"' {
@@ -63,7 +63,7 @@ func sentID(b []byte) (id string, err error) {
 	return id, err
 }
 
-// decodeJSON reads a frame that is known to be JSON.
+// decodeJSON decodes a frame that is known to be JSON.
 func decodeJSON(b []byte, r *reader) (Event, error) {
 	var encoded json.RawMessage
 	err := members(b, func(name string, value json.RawMessage) error {
@@ -90,7 +90,7 @@ func decodeJSON(b []byte, r *reader) (Event, error) {
 	return r.eventWith(data)
 }
 
-// DecodeBatch reads a JSON array of events. Errors: as DecodeFrame.
+// DecodeBatch decodes a JSON array of events. Errors: as [DecodeFrame].
 func DecodeBatch(b []byte) ([]Event, error) {
 	frames, err := SplitBatch(b)
 	if err != nil {
@@ -107,7 +107,8 @@ func DecodeBatch(b []byte) ([]Event, error) {
 	return events, nil
 }
 
-// SplitBatch returns the frames in a JSON array of events, unread. Errors: Malformed.
+// SplitBatch returns the frames in a JSON array of events without decoding them.
+// Errors: Malformed.
 func SplitBatch(b []byte) ([][]byte, error) {
 	if scan(b, 0).malformed || b[skipSpace(b, 0)] != '[' {
 		return nil, Errorf(Malformed, "not a JSON array of CloudEvents")
@@ -117,8 +118,8 @@ func SplitBatch(b []byte) ([][]byte, error) {
 	return frames, nil
 }
 
-// FromCloudEvent converts the SDK's event. Errors: Malformed when it is not a
-// CloudEvent 1.0 with JSON data.
+// FromCloudEvent converts the SDK's event. Errors: Malformed if it is not a CloudEvent
+// 1.0 with JSON data.
 func FromCloudEvent(ce *cloudevents.Event) (Event, error) {
 	if err := ce.Validate(); err != nil {
 		return Event{}, Errorf(Malformed, "not a valid CloudEvent: %w", err)
@@ -146,8 +147,7 @@ func FromCloudEvent(ce *cloudevents.Event) (Event, error) {
 	return r.eventWith(ce.Data())
 }
 
-// Check reports whether the event's frame can be read again, as the same event.
-// Errors: Invalid.
+// Check checks that the event's frame decodes to the same event. Errors: Invalid.
 func (e *Event) Check() error {
 	year := e.Time.UTC().Year()
 	if _, ok := onlyText(e.Data); ok && len(e.Extensions) == 0 && e.TraceParent == "" &&
@@ -172,10 +172,10 @@ func (e *Event) Check() error {
 
 func named(s string) bool { return s != "" && path(s) }
 
-// FrameWithin reports whether the event's frame has at most n bytes. It counts the
-// sequence, also of an event that has none yet.
+// FrameWithin reports whether the event's frame has at most n bytes. It includes the
+// sequence, even of an event that has none yet.
 func (e *Event) FrameWithin(n int) bool {
-	const quoted, rest = len(`\u0000`), 256 // what a byte takes at most; what is in every frame
+	const quoted, rest = len(`\u0000`), 256 // the maximum per byte; the constant part of a frame
 	most := rest + len(e.Data) + quoted*(len(e.ID)+len(e.Source)+len(e.Type)+len(e.Room)+len(e.Stream)+len(e.TraceParent))
 	if most <= n && len(e.Extensions) == 0 {
 		return true // as nearly all are
@@ -185,7 +185,7 @@ func (e *Event) FrameWithin(n int) bool {
 	return len(placed.AppendFrame(nil)) <= n
 }
 
-// AppendFrame appends the event in structured mode: the finished frame.
+// AppendFrame appends the event in structured mode, as a complete frame.
 func (e *Event) AppendFrame(dst []byte) []byte {
 	dst = append(dst, `{"specversion":"1.0","id":`...)
 	dst = appendString(dst, e.ID)
@@ -240,7 +240,7 @@ func AppendBatch(dst []byte, events []Event) []byte {
 	return append(dst, ']')
 }
 
-// CloudEvent converts to the SDK's event.
+// CloudEvent converts the event to the SDK's.
 func (e *Event) CloudEvent() (cloudevents.Event, error) {
 	var ce cloudevents.Event
 	err := cloudevents.ReadJson(&ce, bytes.NewReader(e.AppendFrame(nil)))

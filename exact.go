@@ -10,9 +10,9 @@ import (
 	"unicode/utf8"
 )
 
-// Unmarshal is [json.Unmarshal] with case-sensitive names of members: "Text" is not
-// "text", and is passed over as any other unknown member. A field without a name of
-// its own is called as in Go, with a lower-case first letter.
+// Unmarshal is [json.Unmarshal] with case-sensitive member names: "Text" is not "text",
+// and is ignored like any other unknown member. A field without a tag has its Go name
+// with a lower-case first letter.
 func Unmarshal(b []byte, v any) error {
 	if t := reflect.TypeOf(v); t != nil && readable(b) && unlike(b, t, false) {
 		b = bytes.Clone(b)
@@ -21,8 +21,8 @@ func Unmarshal(b []byte, v any) error {
 	return json.Unmarshal(b, v)
 }
 
-// unlike reports whether a value has members that its type has no field for by just
-// that name. With hide it overwrites these names, so that they match none.
+// unlike reports whether a value has members for which its type has no field of exactly
+// that name. If hide is true it overwrites these names, so that they match no field.
 func unlike(b []byte, t reflect.Type, hide bool) (found bool) {
 	for t.Kind() == reflect.Pointer {
 		t = t.Elem()
@@ -30,7 +30,7 @@ func unlike(b []byte, t reflect.Type, hide bool) (found bool) {
 	b = b[skipSpace(b, 0):]
 	switch {
 	case reflect.PointerTo(t).Implements(unmarshaler):
-		return false // it has rules of its own
+		return false // the type has rules of its own
 	case t.Kind() == reflect.Struct && b[0] == '{':
 		fields := fieldsOf(t)
 		walk(b, func(name, value []byte) {

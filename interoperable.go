@@ -11,11 +11,11 @@ import (
 )
 
 const (
-	// maxDepth is how deep objects and arrays may lie in each other. Readers with a
-	// bound of 64, which is common, can read it also as a part of a page.
+	// maxDepth is the maximum nesting of objects and arrays. Readers with a limit of
+	// 64, which is common, can read a value also as part of a page.
 	maxDepth = 50
 
-	// readableDepth is what encoding/json reads at most.
+	// readableDepth is the limit of encoding/json.
 	readableDepth = 10_000
 
 	maxNumber      = 100       // characters of a number
@@ -27,15 +27,15 @@ const (
 	afterSurrogate = 0xe000
 )
 
-// CheckJSON reports whether b is one JSON value that all programs read alike: I-JSON
-// (RFC 7493), which has no lone surrogates or noncharacters in strings, no numbers
-// beyond what a double can hold, and no two members of one name; and not deeper than
-// readers go.
+// CheckJSON checks that b is one JSON value that all programs read alike. That is
+// I-JSON (RFC 7493), which has no lone surrogates or noncharacters in strings, no
+// numbers that do not fit into a double, and no two members of the same name; and it
+// must not be nested deeper than readers allow.
 //
 // Errors: Malformed for what is not JSON in UTF-8, Invalid for what is not I-JSON.
 func CheckJSON(b []byte) error { return checkJSON(b, 0) }
 
-// checkJSON is CheckJSON for what will lie in so many levels.
+// checkJSON is CheckJSON for a value that will be nested in the given number of levels.
 func checkJSON(b []byte, in int) error {
 	s := scan(b, in)
 	switch {
@@ -53,8 +53,8 @@ func readable(b []byte) bool {
 	return !s.malformed && s.deepest <= readableDepth
 }
 
-// scanner reads a JSON value without keeping anything of it. It is what every frame
-// of every client goes through, and takes half the time of json.Valid.
+// scanner validates a JSON value without keeping anything of it. Every frame of every
+// client goes through it. It takes half the time of json.Valid.
 type scanner struct {
 	b         []byte
 	in        int      // levels around all
@@ -90,7 +90,7 @@ func (s *scanner) exclude(what string) {
 	}
 }
 
-// at is the byte at i, or 0, which stands nowhere in JSON.
+// at returns the byte at i, or 0, which never occurs in JSON.
 func (s *scanner) at(i int) byte {
 	if i < len(s.b) {
 		return s.b[i]
@@ -98,7 +98,7 @@ func (s *scanner) at(i int) byte {
 	return 0
 }
 
-// space is the index of the first byte from i on that is not white space.
+// space returns the index of the first byte from i on that is not white space.
 func (s *scanner) space(i int) int {
 	for c := s.at(i); c == ' ' || c == '\t' || c == '\n' || c == '\r'; c = s.at(i) {
 		i++
@@ -106,8 +106,8 @@ func (s *scanner) space(i int) int {
 	return i
 }
 
-// value reports whether the whole input is one value. It keeps a stack of its own: the
-// depth is the sender's to choose.
+// value reports whether the whole input is one value. It keeps a stack of its own,
+// since the sender chooses the depth.
 func (s *scanner) value() bool {
 	i, ok := 0, true
 	for {
@@ -153,7 +153,7 @@ func (s *scanner) enter(c byte, i int) int {
 	return s.space(i + 1)
 }
 
-// after goes on behind a value: to the next one, or to the end of all.
+// after continues behind a value, with the next value or the end.
 func (s *scanner) after(i int) (next int, more, ok bool) {
 	for {
 		i = s.space(i)
@@ -203,7 +203,7 @@ func (s *scanner) name(i int) (next int, ok bool) {
 	return next + 1, s.at(next) == ':'
 }
 
-// repeated reports whether a name is there twice. It changes the order.
+// repeated reports whether a name occurs twice. It changes the order of the names.
 func repeated(names [][]byte) bool {
 	if len(names) <= fewMembers {
 		for i, name := range names {
@@ -224,8 +224,8 @@ func repeated(names [][]byte) bool {
 	return false
 }
 
-// ordinary are the bytes of strings that need no second look: not the end, an escape,
-// a control character, or the beginning of what may be a noncharacter.
+// ordinary are the bytes of strings that need no second look: not the end, an escape, a
+// control character, or the beginning of a possible noncharacter.
 var ordinary = func() (table [256]bool) {
 	for c := range table {
 		table[c] = c >= 0x20 && c != '"' && c != '\\' && c < 0xef
@@ -373,7 +373,7 @@ func (s *scanner) digits(i int) (next int, ok bool) {
 	return i, i > from
 }
 
-// fits reports whether a double holds the number in all its digits.
+// fits reports whether a double holds all digits of the number.
 func fits(number []byte, whole bool) bool {
 	if len(number) > maxNumber {
 		return false

@@ -7,10 +7,10 @@ import (
 	"unicode/utf8"
 )
 
-// members calls f with each member of the JSON object b, as it stands in b. It
-// reads what [CheckJSON] has passed, so it looks for the ends of things only:
-// every frame of every client comes through here, and decoding into a map takes
-// more than twice the time and the allocations.
+// members calls f for each member of the JSON object b, as it stands in b. b has passed
+// [CheckJSON], so it only looks for the ends of values: every frame of every client
+// comes through here, and decoding into a map takes more than twice the time and the
+// allocations.
 func members(b []byte, f func(name string, value json.RawMessage) error) error {
 	if b[skipSpace(b, 0)] != '{' {
 		return Errorf(Malformed, "not a JSON object")
@@ -30,8 +30,8 @@ func members(b []byte, f func(name string, value json.RawMessage) error) error {
 	return failed
 }
 
-// walk calls f with each member of the object b, or with each element of the array b
-// and no name. Both lie in b.
+// walk calls f for each member of the object b, or for each element of the array b with
+// no name. Both are parts of b.
 func walk(b []byte, f func(name, value []byte)) {
 	i := skipSpace(b, 0)
 	object := b[i] == '{'
@@ -59,7 +59,7 @@ func skipSpace(b []byte, i int) int {
 	return i
 }
 
-// valueEnd is the index after the value that begins at i.
+// valueEnd returns the index after the value that begins at i.
 func valueEnd(b []byte, i int) int {
 	for depth := 0; ; i++ {
 		switch b[i] {
@@ -112,8 +112,7 @@ func appendString(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
-// marshal is json.Marshal without escaping for HTML: frames are not HTML, and the
-// escapes would make Korean chat no safer, only longer.
+// marshal is json.Marshal without escapes for HTML: frames are not HTML.
 func marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -124,7 +123,7 @@ func marshal(v any) ([]byte, error) {
 	return bytes.TrimRight(b.Bytes(), "\n"), nil
 }
 
-// unquote is the string of a valid JSON string.
+// unquote returns the value of a valid JSON string.
 func unquote(raw []byte) (string, error) {
 	if bytes.IndexByte(raw, '\\') < 0 {
 		return string(raw[1 : len(raw)-1]), nil
@@ -136,9 +135,9 @@ func unquote(raw []byte) (string, error) {
 
 func noncharacter(r rune) bool { return r&0xfffe == 0xfffe || 0xfdd0 <= r && r <= 0xfdef }
 
-// onlyText returns the text of a message's data when it has nothing but that, in
-// the canonical form and with nothing to unescape, as nearly all have. It saves
-// the four readers of each message most of the work.
+// onlyText returns the text of a message's data if the data has nothing else, in
+// canonical form and without escapes, like most messages. It saves the four readers of
+// each message most of their work.
 func onlyText(data []byte) ([]byte, bool) {
 	text, ok := quotedText(data)
 	if !ok {
@@ -154,7 +153,7 @@ func onlyText(data []byte) ([]byte, bool) {
 	return text, true
 }
 
-// quotedText returns what is between the quotes of a message's data when that is
+// quotedText returns what is between the quotes of a message's data if the data has
 // nothing but a text without escapes.
 func quotedText(data []byte) ([]byte, bool) {
 	text, ok := bytes.CutPrefix(data, []byte(`{"text":"`))

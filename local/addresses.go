@@ -6,7 +6,7 @@ import (
 	"strconv"
 )
 
-// own is the URL of a listener for who is on this machine.
+// own returns the URL of a listener for this machine.
 func own(at netip.AddrPort) string {
 	ip := at.Addr().Unmap()
 	if ip.IsLoopback() || ip.IsUnspecified() {
@@ -15,9 +15,9 @@ func own(at netip.AddrPort) string {
 	return "http://" + netip.AddrPortFrom(ip, at.Port()).String()
 }
 
-// others are the URLs for other machines on the network of a listener on all of
-// this machine's addresses, which are given. One that listens on a single address
-// has none but its own.
+// others returns the URLs for other machines on the network, for a listener on all of
+// this machine's addresses, which are given. A listener on a single address has only
+// its own.
 func others(at netip.AddrPort, addresses []net.Addr) (urls []string) {
 	if !at.Addr().IsUnspecified() {
 		return nil
@@ -29,7 +29,7 @@ func others(at netip.AddrPort, addresses []net.Addr) (urls []string) {
 		}
 		ip := prefix.Addr().Unmap()
 		if !ip.IsGlobalUnicast() || at.Addr() == netip.IPv4Unspecified() && !ip.Is4() {
-			continue // loopback and link-local ones lead nowhere from elsewhere
+			continue // other machines cannot reach loopback and link-local addresses
 		}
 		urls = append(urls, "http://"+netip.AddrPortFrom(ip, at.Port()).String())
 	}

@@ -11,13 +11,13 @@ import (
 	"knatter.dev/chat/internal/open"
 )
 
-// partitions are those of the embedded log's rooms: enough for all of one
-// machine's cores, and few, as what comes at a time is divided among them and
+// partitions is the number of partitions of the embedded log's rooms: enough for all
+// cores of one machine, but few, since concurrent events are divided among them and
 // smaller batches cost more.
 const partitions = 4
 
-// startLog returns how to reach the log, which is embedded unless brokers are
-// given, and its broker then.
+// startLog returns how to reach the log. Unless brokers are given it starts the
+// embedded log, and returns its broker, too.
 func startLog(cfg config) (kafka.Config, *embedded.Broker, error) {
 	if cfg.brokers != "" {
 		kc, err := externalLog(cfg)
@@ -36,8 +36,8 @@ func startLog(cfg config) (kafka.Config, *embedded.Broker, error) {
 	return kc, broker, nil
 }
 
-// externalLog is the log at the brokers that are given; how they are reached and how
-// topics are made there is set by the environment, see [open.LogConfig].
+// externalLog returns the log at the given brokers. The environment says how to reach
+// them and how to create topics; see [open.LogConfig].
 func externalLog(cfg config) (kafka.Config, error) {
 	env := environment()
 	env["KNATTER_BROKERS"] = cfg.brokers
@@ -46,7 +46,7 @@ func externalLog(cfg config) (kafka.Config, error) {
 	return kc, err
 }
 
-// environment is what of the environment is about us.
+// environment returns our part of the environment.
 func environment() map[string]string {
 	env := make(map[string]string)
 	for _, setting := range os.Environ() {

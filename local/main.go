@@ -1,5 +1,5 @@
-// Command local runs the whole of Knatter in one process: connector, functions,
-// dispatcher, and a log and stores that are embedded unless flags name others.
+// Command local runs all of Knatter in one process: connector, functions and
+// dispatchers, and an embedded log and store unless flags name others.
 package main
 
 import (
@@ -19,22 +19,22 @@ import (
 	"knatter.dev/chat/internal/setting"
 )
 
-// threads run Go code for each processor.
+// threads is the number of threads that run Go code per processor.
 const threads = 4
 
-// config is what the flags say.
+// config holds the values of the flags.
 type config struct {
 	listen    string
 	admin     string
 	data      string
 	brokers   string
 	store     string
-	functions map[string]*url.URL // served from elsewhere, by name
+	functions map[string]*url.URL // served by other processes, by name
 	ephemeral bool
 	reindex   bool
 	retention int64
 	noSync    bool
-	private   bool // the log
+	private   bool // only clients with the secret may read the log
 	verbose   bool
 	connector connector.Config
 }
@@ -65,7 +65,7 @@ func (c *config) settings() []setting.Setting {
 	}, connector.Settings(&c.connector)...)
 }
 
-// check refuses settings that do not go together. Errors: Invalid.
+// check refuses combinations of settings that make no sense. Errors: Invalid.
 func (c *config) check() error {
 	if c.ephemeral && (c.store != "" || c.brokers != "") {
 		return chat.Errorf(chat.Invalid, "--ephemeral is about the embedded log and store: it goes with neither --brokers nor --store")
@@ -76,8 +76,8 @@ func (c *config) check() error {
 	return nil
 }
 
-// leastRetention is less than what any use needs, and enough for the log to drop
-// whole segments.
+// leastRetention is less than anybody needs, and enough for the log to drop whole
+// segments.
 const leastRetention = 1 << 20
 
 func (c *config) setFunctions(list string) error {
@@ -120,9 +120,10 @@ func (c *config) program() program.Program {
 			}
 			go tendMemory(ctx)
 			if os.Getenv("GOMAXPROCS") == "" {
-				// Long work beside short work is what the system's scheduler is better at: it
-				// lets a thread that wakes up go first, where a goroutine that is ready waits
-				// for a time slice of another's. With more threads than processors it decides.
+				// The system's scheduler is better at mixing long and short work: it
+				// lets a thread that wakes up run first, whereas a ready goroutine
+				// waits for the time slice of another. With more threads than
+				// processors, it is the one to decide.
 				runtime.GOMAXPROCS(threads * runtime.GOMAXPROCS(0))
 			}
 			return run(ctx, *c, start)

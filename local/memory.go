@@ -10,18 +10,18 @@ import (
 
 const (
 	memoryEvery = 2 * time.Second
-	busyRate    = 32 << 20 // bytes allocated a second: above it collections get rarer
-	restRate    = 2 << 20  // below it memory is given back, once
-	busyGC      = 200      // percent of what is in use, as GOGC
+	busyRate    = 32 << 20 // bytes allocated per second; above this, collections become rarer
+	restRate    = 2 << 20  // below this, memory is returned to the system, once
+	busyGC      = 200      // percent, as GOGC
 	usualGC     = 100      //
-	worthwhile  = 16 << 20 // bytes allocated since memory was given back, to do it again
+	worthwhile  = 16 << 20 // bytes allocated since memory was returned, before it is returned again
 	allocated   = "/gc/heap/allocs:bytes"
 )
 
-// tendMemory makes garbage collections rarer while the process is busy: everything
-// in one process makes garbage of many kinds, and half as many collections are
-// worth the memory. At rest it gives back what the busy time has left. Where GOGC
-// is set it does nothing. It ends with ctx.
+// tendMemory makes garbage collections rarer while the process is busy: all parts in
+// one process make much garbage, and halving the number of collections is worth the
+// memory. At rest it returns to the system what the busy time has left. If GOGC is set,
+// it does nothing. It ends with ctx.
 func tendMemory(ctx context.Context) {
 	if os.Getenv("GOGC") != "" {
 		return

@@ -33,17 +33,17 @@ import (
 	"knatter.dev/chat/internal/serve"
 )
 
-// stopTimeout is how long a function may take to finish what it is at when the
-// process stops; the log keeps what it did not finish.
+// stopTimeout is how long a function may take to finish when the process stops. What it
+// does not finish remains in the log.
 const stopTimeout = 3 * time.Second
 
-// batches is how many batches of a function may be under way: at least one of
+// batches is the number of batches of a function that may be in flight: at least one of
 // each partition, so that they can share a commit.
 const batches = 32
 
-// run starts everything and stops it in reverse order when ctx ends: first the
-// connector drains, then the dispatchers finish and commit, then the log and the
-// stores close.
+// run starts everything. When ctx ends it stops everything in reverse order: first the
+// connector drains, then the dispatchers finish and commit, then the log and the stores
+// close.
 func run(ctx context.Context, cfg config, start time.Time) (err error) {
 	ln, err := net.Listen("tcp", cfg.listen)
 	if err != nil {
@@ -93,7 +93,7 @@ func run(ctx context.Context, cfg config, start time.Time) (err error) {
 	front, serving := errgroup.WithContext(ctx)
 	front.Go(func() error { return gateway.Serve(serving, ln) })
 	front.Go(func() error { return admin.Serve(serving) })
-	front.Go(func() error { // a dispatcher that fails ends the process, not just itself
+	front.Go(func() error { // a dispatcher that fails ends the process
 		select {
 		case <-following.Done():
 			return errors.New("a dispatcher stopped")
@@ -113,7 +113,7 @@ func run(ctx context.Context, cfg config, start time.Time) (err error) {
 	return err
 }
 
-// announce says where the chat is when it is ready.
+// announce prints where the chat is when it is ready.
 func announce(ctx context.Context, cfg config, gateway *connector.Connector, ln net.Listener, p *parts, start time.Time) {
 	for gateway.Ready(ctx) != nil {
 		select {
@@ -147,7 +147,7 @@ func announce(ctx context.Context, cfg config, gateway *connector.Connector, ln 
 	fmt.Print("\nCtrl-C stops it.\n")
 }
 
-// access says how other programs get to the embedded log.
+// access describes how other programs reach the embedded log.
 func access(cfg config, secret string) string {
 	free := "reading is free"
 	if cfg.private {
@@ -163,10 +163,10 @@ func access(cfg config, secret string) string {
 	return fmt.Sprintf("           %s; SASL user %s, %s\n", free, embedded.User, password)
 }
 
-// parts are what the connector and the functions work with.
+// parts are the dependencies of the connector and the functions.
 type parts struct {
 	kafka       kafka.Config
-	broker      *embedded.Broker // nil where the log is elsewhere
+	broker      *embedded.Broker // nil if the log is not embedded
 	log         *kafka.Log
 	deliverer   *kafka.Log // a producer of its own, so that deliveries never wait for a sync
 	stores      *open.Stores
@@ -191,7 +191,7 @@ func (p *parts) close() error {
 	return err
 }
 
-// check reports whether what is acknowledged will be kept. Errors: Unavailable.
+// check checks that what is acknowledged will be kept. Errors: Unavailable.
 func (p *parts) check(ctx context.Context) error {
 	if p.broker != nil {
 		if err := p.broker.Err(); err != nil {
@@ -237,7 +237,7 @@ func openParts(ctx context.Context, cfg config) (p *parts, err error) {
 	return p, nil
 }
 
-// openLog starts the log, if it is embedded, and connects to it.
+// openLog starts the log if it is embedded, and connects to it.
 func (p *parts) openLog(ctx context.Context, cfg config) (err error) {
 	if p.kafka, p.broker, err = startLog(cfg); err != nil {
 		return err
@@ -288,9 +288,9 @@ func signingKey(cfg config) (*auth.Signer, error) {
 	return signer, nil
 }
 
-// reindex rebuilds the index if another analysis made it, or always: of what the
-// event store holds here, which includes what the log has dropped since, and of the
-// log when the index function follows it again from its start.
+// reindex rebuilds the index if another version of the analysis made it, or if always
+// is true: from what the event store holds, which includes what the log has dropped
+// since, and from the log when the index function follows it again from its start.
 func (p *parts) reindex(ctx context.Context, always bool) error {
 	if always {
 		if err := p.stores.Index.Wipe(ctx); err != nil {
@@ -310,8 +310,8 @@ func (p *parts) reindex(ctx context.Context, always bool) error {
 	return err
 }
 
-// callersOf has the secret that functions elsewhere may demand of us; those in this
-// process demand none.
+// callersOf returns the secret that functions in other processes may demand of us.
+// Functions in this process demand none.
 func callersOf(cfg config) (*auth.Callers, error) {
 	if len(cfg.functions) == 0 {
 		return nil, nil
@@ -319,8 +319,8 @@ func callersOf(cfg config) (*auth.Callers, error) {
 	return open.Callers(environment())
 }
 
-// wire makes the functions, each in this process or elsewhere, and the
-// dispatchers that call those that follow the log.
+// wire creates the functions, each in this process or elsewhere, and the dispatchers
+// for those that follow the log.
 func (p *parts) wire(cfg config, signer *auth.Signer, callers *auth.Callers) {
 	p.requests = make(map[string]http.RoundTripper)
 	p.dispatchers = make(map[string]*dispatch.Dispatcher)
@@ -350,8 +350,8 @@ func (p *parts) wire(cfg config, signer *auth.Signer, callers *auth.Callers) {
 	}
 }
 
-// late looks a function up when it is called: accounts, whose keys verify tokens, is
-// made together with those that verify them.
+// late looks a function up when it is called. accounts, whose keys verify tokens, is
+// created together with those that verify them.
 type late struct {
 	functions map[string]http.RoundTripper
 	name      string

@@ -10,8 +10,8 @@ import (
 	"knatter.dev/chat/internal/embedded"
 )
 
-// checkStore refuses to begin an empty store beside a log that has been used: the
-// accounts were in the one that is not there. Errors: Unavailable.
+// checkStore refuses to create an empty store beside a log that has been used, since
+// the accounts were in the missing store. Errors: Unavailable.
 func checkStore(cfg config) error {
 	if cfg.ephemeral || cfg.store != "" || !embedded.Used(cfg.data) {
 		return nil

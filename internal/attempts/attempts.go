@@ -1,4 +1,4 @@
-// Package attempts limits how often somebody may do something, over all processes
+// Package attempts limits how often somebody may do something, across all processes
 // that share a store.
 package attempts
 
@@ -13,15 +13,14 @@ import (
 	"knatter.dev/chat"
 )
 
-// Rate is a number of attempts in a window; windows begin at multiples of their
-// length.
+// Rate is a number of attempts per window. Windows begin at multiples of their length.
 type Rate struct {
 	Count  int
 	Window time.Duration
 }
 
-// Allow counts an attempt at what, by who, and refuses if it is one too many. Errors:
-// TooMany, the store's own.
+// Allow counts an attempt at what, by who, and refuses it if the rate is exceeded.
+// Errors: TooMany, those of the store.
 func Allow(w http.ResponseWriter, r *http.Request, store chat.AttemptStore, what, who string, limit Rate) error {
 	n, err := Count(r.Context(), store, what, who, limit.Window)
 	if err == nil && n > limit.Count {
@@ -30,9 +29,10 @@ func Allow(w http.ResponseWriter, r *http.Request, store chat.AttemptStore, what
 	return err
 }
 
-// Count counts an attempt at what, by who, in the window of now.
+// Count counts an attempt at what, by who, in the current window.
 func Count(ctx context.Context, store chat.AttemptStore, what, who string, window time.Duration) (int, error) {
-	// Hashed, so that keys have one length and hold nobody's address.
+	// Keys are hashed, so that they have one length and no address can be read from
+	// them.
 	key := fmt.Sprintf("%s:%x", what, sha256.Sum256([]byte(who)))
 	n, err := store.Attempt(ctx, key, window, time.Now())
 	if err != nil {
@@ -41,10 +41,11 @@ func Count(ctx context.Context, store chat.AttemptStore, what, who string, windo
 	return n, nil
 }
 
-// Later refuses until the end of the window of now, which it sets as Retry-After on w.
+// Later returns an error until the end of the current window, and sets that as
+// Retry-After on w.
 func Later(w http.ResponseWriter, window time.Duration) error {
 	now := time.Now()
 	wait := now.Truncate(window).Add(window).Sub(now)
 	w.Header().Set("Retry-After", strconv.Itoa(int(wait.Seconds())+1))
-	return chat.Errorf(chat.TooMany, "too many attempts, try again later")
+	return chat.Errorf(chat.TooMany, "too many attempts; try again later")
 }

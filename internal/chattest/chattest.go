@@ -1,6 +1,6 @@
-// Package chattest has one conformance suite for each store interface of the
-// root package. An adapter's test calls it with a function that opens an empty
-// store; every sentence of the interface's comments is checked.
+// Package chattest has one conformance suite for each store interface of the root
+// package. The test of an adapter calls it with a function that opens an empty store.
+// Every sentence of the interface's comments is checked.
 package chattest
 
 import (
@@ -32,8 +32,8 @@ func shuffled[S any](t *testing.T, open func(t *testing.T) S, f func(t *testing.
 	}
 }
 
-// deliveries is items as a log delivers them at least once: every one at least
-// once, some of them again, in any order, in batches of any size.
+// deliveries returns items as a log delivers them at least once: each item once, some
+// more often, in any order, in batches of any size.
 func deliveries[T any](rnd *rand.Rand, items []T) [][]T {
 	all := slices.Clone(items)
 	for range len(items) / 2 {
@@ -74,7 +74,7 @@ func wantKind(t *testing.T, err error, kind chat.Kind) {
 	}
 }
 
-// logged is an event as the log hands it to a store.
+// logged returns an event as the log passes it to a store.
 func logged(typ chat.Type, room chat.RoomID, user chat.UserID, id string, seq chat.Sequence, data any) chat.Event {
 	e, err := chat.NewEvent(id, user, typ, room, data)
 	if err != nil {
@@ -118,8 +118,7 @@ func message(room chat.RoomID, user chat.UserID, id string, seq chat.Sequence) c
 	return logged(chat.MessagePosted, room, user, id, seq, chat.Posted{Text: "안녕 " + id})
 }
 
-// describe prints values so that two of them are equal if and only if what is
-// printed is.
+// describe formats values so that equal values, and only those, have equal results.
 func describe(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package damage is what is said of a directory of data in which something is not
-// as it was written, and what is done about it.
+// Package damage describes data directories in which something is not as it was
+// written, and how to repair them.
 package damage
 
 import (
@@ -9,12 +9,12 @@ import (
 	"knatter.dev/chat"
 )
 
-// Problem is a file that is not as it was written.
+// Problem describes a file that is not as it was written.
 type Problem struct {
 	File string
-	What string       // is wrong with it
-	Loss string       // what is gone for good if it is mended; "" for nothing
-	Mend func() error // nil if it cannot be
+	What string       // what is wrong with it
+	Loss string       // what a repair loses for good; "" for nothing
+	Mend func() error // repairs it; nil if that is impossible
 }
 
 func (p Problem) String() string {
@@ -25,7 +25,8 @@ func (p Problem) String() string {
 	return s
 }
 
-// Mend mends the problems that can be, those that lose something too.
+// Mend repairs all problems that can be repaired, also those whose repair loses
+// something.
 func Mend(problems []Problem) error {
 	var errs error
 	for _, p := range problems {
@@ -33,14 +34,14 @@ func Mend(problems []Problem) error {
 			continue
 		}
 		if err := p.Mend(); err != nil {
-			errs = errors.Join(errs, fmt.Errorf("mending %s: %w", p.File, err))
+			errs = errors.Join(errs, fmt.Errorf("repairing %s: %w", p.File, err))
 		}
 	}
 	return errs
 }
 
-// Refuse is the error of a start on data with problems whose mending would lose
-// something; nil if there are none such. Errors: Unavailable.
+// Refuse returns an error that prevents a start if the repair of any problem would lose
+// something, and nil otherwise. Errors: Unavailable.
 func Refuse(problems []Problem) error {
 	var errs error
 	mendable := true

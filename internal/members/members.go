@@ -1,4 +1,4 @@
-// Package members makes membership changes true and known.
+// Package members publishes changes of membership.
 package members
 
 import (
@@ -9,23 +9,23 @@ import (
 	"knatter.dev/chat"
 )
 
-// publishTimeout bounds the three steps of Publish together.
+// publishTimeout limits the three steps of Publish together.
 const publishTimeout = 10 * time.Second
 
-// Publish logs room and member events, which are of rooms' own streams, in three
-// steps: it appends them to the log; it applies them to the store, so that the
-// caller's next request sees them; and it appends a copy of each member event to
-// the stream of the user it is about, whose connectors then subscribe or
-// unsubscribe. In this order a connector that has opened the user's stream and
-// then reads the store misses no change.
+// Publish publishes room and member events, which are events of rooms' own streams, in
+// three steps: it appends them to the log; it applies them to the store, so that the
+// caller's next request sees them; and it appends a copy of each member event to the
+// stream of the user it is about, whose connectors then subscribe or unsubscribe.
+// Because of this order, a connector that has opened the user's stream and then reads
+// the store misses no change.
 //
-// It sets the events' sequences. Once begun it doesn't stop because the caller
-// goes away. A crash after the first step is mended by the persist function, and a
-// missing copy by doing the same again, see [Notify]. Two changes of one thing at
-// the same time are both logged, and the later one in the log counts everywhere;
-// whoever minds looks at what was logged between the check and the event.
+// Publish sets the events' sequences. Once begun, it does not stop when the caller
+// gives up. After a crash behind the first step the persist function does the second,
+// and repeating the request adds a missing copy; see [Notify]. Two concurrent changes
+// of one thing are both logged, and the later one in the log counts everywhere; a
+// caller to whom that matters checks what was logged between its check and its event.
 //
-// Errors: Unavailable from the log, the store's own.
+// Errors: Unavailable from the log, those of the store.
 func Publish(ctx context.Context, log chat.Log, rooms chat.RoomStore, events ...chat.Event) error {
 	if len(events) == 0 {
 		return nil
@@ -41,9 +41,9 @@ func Publish(ctx context.Context, log chat.Log, rooms chat.RoomStore, events ...
 	return Notify(ctx, log, events...)
 }
 
-// Notify appends a copy of each member event to the stream of the user it is
-// about and passes over all other events. Doing it again is harmless: what counts
-// is in the store, a copy is the reason to look there.
+// Notify appends a copy of each member event to the stream of the user it is about, and
+// skips all other events. Repeating it is harmless: a copy is only the reason to look
+// at the store.
 //
 // Errors: Unavailable from the log.
 func Notify(ctx context.Context, log chat.Log, events ...chat.Event) error {
@@ -64,7 +64,7 @@ func Notify(ctx context.Context, log chat.Log, events ...chat.Event) error {
 		return nil
 	}
 	if err := log.Append(ctx, pointers(copies)...); err != nil {
-		return fmt.Errorf("telling users of a change: %w", err)
+		return fmt.Errorf("notifying users of a change: %w", err)
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-// Package priority is about who goes first when the processors are not enough.
+// Package priority decides who runs first when the processors are not enough.
 package priority
 
 import (
@@ -8,9 +8,9 @@ import (
 	"knatter.dev/chat/internal/guard"
 )
 
-// Run calls f at a lower priority, on a thread of its own, and returns its error and how
-// much processor time it took. It holds for f alone, and not for goroutines that f
-// starts. what says what f is, for people. Errors: also Internal, when f panics.
+// Run calls f at a lower priority, on a thread of its own. It returns f's error and the
+// processor time that f took. The priority is f's alone, and not that of goroutines
+// that f starts. what describes f in messages. Errors: also Internal, if f panics.
 func Run(ctx context.Context, what string, f func() error) (took time.Duration, err error) {
 	done := make(chan struct{})
 	go func() {

@@ -7,15 +7,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Background is added to the niceness of threads that nobody waits for: the
-// kernel gives them a third of the processor time that it gives the others when
-// all want it, and all of it when no other does.
+// Background is added to the niceness of threads that nobody waits for. The kernel
+// gives them a third of the processor time that it gives the others if all want it, and
+// all of it if no other does.
 const Background = 5
 
-// Lower makes the rest of the goroutine's work run at lower priority. It
-// has a thread of its own from then on, which ends with it: no other goroutine
-// inherits the niceness. (The main thread cannot end; if it is the one, the runtime
-// never uses it again.) Where the kernel refuses, the work goes on as before.
+// Lower runs the rest of the goroutine at lower priority. From then on the goroutine
+// has a thread of its own, which ends with it, so that no other goroutine inherits the
+// niceness. (The main thread cannot end; the runtime then never uses it again.) If the
+// kernel refuses, the work continues at the same priority.
 func Lower() {
 	runtime.LockOSThread() // never unlocked
 	thread := unix.Gettid()
@@ -26,13 +26,13 @@ func Lower() {
 	_ = unix.Setpriority(unix.PRIO_PROCESS, thread, min(now+Background, 19))
 }
 
-// Niceness is that of a thread, from -20 to 19.
+// Niceness returns the niceness of a thread, from -20 to 19.
 func Niceness(thread int) (int, error) {
 	n, err := unix.Getpriority(unix.PRIO_PROCESS, thread)
-	return 20 - n, err // so the system call has it
+	return 20 - n, err // the system call returns it like that
 }
 
-// used is the processor time of the calling thread; 0 if it is not to be had.
+// used returns the processor time of the calling thread, or 0 if it is unknown.
 func used() time.Duration {
 	var u unix.Rusage
 	if unix.Getrusage(unix.RUSAGE_THREAD, &u) != nil {

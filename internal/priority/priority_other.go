@@ -4,10 +4,10 @@ package priority
 
 import "time"
 
-// Lower does nothing: only Linux has priorities of threads by this call.
+// Lower does nothing: only Linux has thread priorities by this call.
 func Lower() {}
 
 var start = time.Now()
 
-// used is the time that has passed: processor time of a thread is not to be had.
+// used returns the time that has passed: the processor time of a thread is unknown.
 func used() time.Duration { return time.Since(start) }
