@@ -20,7 +20,7 @@ func Seal(document []byte) []byte {
 	return fmt.Appendf(nil, "%08x %s\n", crc32.Checksum(document, castagnoli), document)
 }
 
-// Open returns the sealed document at the beginning of b, and reports whether it is
+// Open returns the sealed document at the beginning of data, and reports whether it is
 // whole.
 func Open(data []byte) (document []byte, whole bool) {
 	line, _, ok := bytes.Cut(data, []byte("\n"))
