@@ -65,6 +65,8 @@ func SearchIndex(t *testing.T, open func(t *testing.T) chat.SearchIndex) {
 		}
 	})
 
+	t.Run("queries that are not valid", func(t *testing.T) { invalidQueries(t, open(t)) })
+
 	t.Run("a hit says where and when", func(t *testing.T) {
 		s := open(t)
 		d := document("room", "alice", "1", chat.SequenceAt(31, 1<<47), "term")
@@ -336,6 +338,26 @@ func matches(ws []chat.Word, terms []string) bool {
 		}
 	}
 	return true
+}
+
+func invalidQueries(t *testing.T, s chat.SearchIndex) {
+	long := slices.Repeat([][]string{{"term"}}, chat.MaxQueryTerms+1)
+	for name, q := range map[string]chat.Query{
+		"no limit":             {Words: words("term")},
+		"no words":             {Limit: 1},
+		"a word without terms": {Limit: 1, Words: []chat.Word{{}}},
+		"an empty alternative": {Limit: 1, Words: []chat.Word{{Any: [][]string{{}}}}},
+		"an empty term":        {Limit: 1, Words: words("")},
+		"a term with a NUL":    {Limit: 1, Words: words("a\x00")},
+		"too many terms":       {Limit: 1, Words: []chat.Word{{Any: long}}},
+		"not a room":           {Limit: 1, Words: words("term"), Rooms: []chat.RoomID{"a\x00"}},
+		"not a user":           {Limit: 1, Words: words("term"), From: "a\x00"},
+	} {
+		_, _, err := s.Search(t.Context(), q)
+		if chat.KindOf(err) != chat.Invalid || err == nil {
+			t.Errorf("%s: got %v, want Invalid", name, err)
+		}
+	}
 }
 
 func hitOf(d chat.Document) chat.Hit {

@@ -1,7 +1,6 @@
 package mongo
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -10,9 +9,6 @@ import (
 
 	"knatter.dev/chat"
 )
-
-// maxQueryTerms bounds the terms of one search.
-const maxQueryTerms = 256
 
 // roomsAtOnce is how many rooms one query has. For an order that the index has
 // within a room, the server reads that many places of the index side by side and
@@ -37,13 +33,13 @@ const roomsAtOnce = 200
 // 256 terms; Unavailable, also when terms that are common and hardly ever meet
 // take too long.
 func (x *Index) Search(ctx context.Context, q chat.Query) (hits []chat.Hit, more bool, err error) {
-	if err := checkQuery(&q); err != nil {
+	if err := q.Check(validTerm); err != nil {
 		return nil, false, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	s := &search{x: x, limit: q.Limit + 1, alternatives: alternatives(&q)}
-	rooms := distinct(q.Rooms)
+	rooms := q.DistinctRooms()
 	var from, before time.Time // zero means no bound
 	if !q.After.IsZero() {
 		from = milliCeil(q.After)
@@ -68,51 +64,6 @@ func (x *Index) Search(ctx context.Context, q chat.Query) (hits []chat.Hit, more
 		return s.hits[:q.Limit], true, nil
 	}
 	return s.hits, false, nil
-}
-
-// checkQuery refuses what cannot be searched for.
-func checkQuery(q *chat.Query) error {
-	if q.Limit <= 0 {
-		return chat.Errorf(chat.Invalid, "limit must be positive")
-	}
-	if len(q.Words) == 0 && q.From == "" {
-		return chat.Errorf(chat.Invalid, "a query needs a word or a sender")
-	}
-	terms := 0
-	for _, w := range q.Words {
-		if len(w.Any) == 0 {
-			return chat.Errorf(chat.Invalid, "a word needs a term")
-		}
-		for _, alternative := range w.Any {
-			if len(alternative) == 0 || slices.ContainsFunc(alternative, func(t string) bool { return !validTerm(t) }) {
-				return chat.Errorf(chat.Invalid, "a word needs a term")
-			}
-			terms += len(alternative)
-		}
-	}
-	if terms > maxQueryTerms {
-		return chat.Errorf(chat.Invalid, "the query is too long")
-	}
-	if q.From != "" && !q.From.Valid() {
-		return chat.Errorf(chat.Invalid, "from must be a user's id")
-	}
-	for _, room := range q.Rooms {
-		if !room.Valid() {
-			return chat.Errorf(chat.Invalid, "rooms must be rooms' ids")
-		}
-	}
-	return nil
-}
-
-func distinct(rooms []chat.RoomID) []chat.RoomID {
-	rooms = slices.Clone(rooms)
-	slices.Sort(rooms)
-	return slices.Compact(rooms)
-}
-
-// compareHits orders newest first by time, room and sequence.
-func compareHits(a, b chat.Hit) int {
-	return cmp.Or(b.Time.Compare(a.Time), cmp.Compare(b.Room, a.Room), cmp.Compare(b.Sequence, a.Sequence))
 }
 
 // milliCeil is t rounded up to milliseconds, which is what the index has.
@@ -180,7 +131,7 @@ type search struct {
 // several times.
 func (s *search) add(found []chat.Hit) {
 	s.hits = append(s.hits, found...)
-	slices.SortFunc(s.hits, compareHits)
+	slices.SortFunc(s.hits, chat.CompareHits)
 	s.hits = slices.Compact(s.hits)
 	s.hits = s.hits[:min(len(s.hits), s.limit)]
 }

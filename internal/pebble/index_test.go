@@ -106,7 +106,7 @@ func checkSearches(t *testing.T, x *Index, rnd *rand.Rand, docs []chat.Document)
 				want = append(want, chat.Hit{Room: d.Room, Sequence: d.Sequence, Time: d.Time.UTC()})
 			}
 		}
-		slices.SortFunc(want, compareHits)
+		slices.SortFunc(want, chat.CompareHits)
 		var got []chat.Hit
 		for {
 			hits, more, err := x.Search(t.Context(), q)
@@ -155,7 +155,7 @@ func checkDump(t *testing.T, x *Index, docs []chat.Document) {
 		}
 	}
 	slices.SortFunc(want, func(a, b posting) int {
-		return cmp.Or(cmp.Compare(a.hit.Room, b.hit.Room), cmp.Compare(a.term, b.term), compareHits(a.hit, b.hit))
+		return cmp.Or(cmp.Compare(a.hit.Room, b.hit.Room), cmp.Compare(a.term, b.term), chat.CompareHits(a.hit, b.hit))
 	})
 	if !slices.Equal(got, want) {
 		t.Fatalf("dumped %d postings, want %d", len(got), len(want))

@@ -124,30 +124,6 @@ func TestPoison(t *testing.T) {
 	}
 }
 
-// TestQueries refuses searches that could not be bounded.
-func TestQueries(t *testing.T) {
-	s := memory(t)
-	long := make([][]string, maxQueryTerms+1)
-	for i := range long {
-		long[i] = []string{"term"}
-	}
-	word := []chat.Word{{Any: [][]string{{"term"}}}}
-	for name, q := range map[string]chat.Query{
-		"no limit":             {Words: word},
-		"no words":             {Limit: 1},
-		"a word without terms": {Limit: 1, Words: []chat.Word{{}}},
-		"an empty alternative": {Limit: 1, Words: []chat.Word{{Any: [][]string{{}}}}},
-		"an empty term":        {Limit: 1, Words: []chat.Word{{Any: [][]string{{""}}}}},
-		"too many terms":       {Limit: 1, Words: []chat.Word{{Any: long}}},
-		"not a room":           {Limit: 1, Words: word, Rooms: []chat.RoomID{"a\x00"}},
-		"not a user":           {Limit: 1, Words: word, From: "a\x00"},
-	} {
-		if _, _, err := s.Index().Search(t.Context(), q); chat.KindOf(err) != chat.Invalid {
-			t.Errorf("%s: got %v, want an Invalid error", name, err)
-		}
-	}
-}
-
 // TestAttemptsAreSwept checks that counts of long ended windows go.
 func TestAttemptsAreSwept(t *testing.T) {
 	s := memory(t)

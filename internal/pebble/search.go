@@ -11,9 +11,6 @@ import (
 	"knatter.dev/chat"
 )
 
-// maxQueryTerms bounds the iterators that one search holds open.
-const maxQueryTerms = 256
-
 // Search implements [chat.SearchIndex].
 //
 // It first finds the newest match of each room, then reads the rooms in that
@@ -24,14 +21,14 @@ const maxQueryTerms = 256
 // Errors: Invalid without rooms' ids, a limit, words or terms, or with more than
 // 256 terms; Unavailable.
 func (x *Index) Search(ctx context.Context, q chat.Query) (hits []chat.Hit, more bool, err error) {
-	if err := checkQuery(&q); err != nil {
+	if err := q.Check(validTerm); err != nil {
 		return nil, false, err
 	}
 	if err := x.s.enter(ctx); err != nil {
 		return nil, false, err
 	}
 	defer x.s.leave()
-	among := distinct(q.Rooms)
+	among := q.DistinctRooms()
 	s := &search{ctx: ctx, q: &q}
 	s.recent, s.edited, s.view = x.look(among)
 	defer s.close(&err)
@@ -59,13 +56,13 @@ func (x *Index) Search(ctx context.Context, q chat.Query) (hits []chat.Hit, more
 			rooms = append(rooms, candidate{hit: at.hit(room), at: at, last: last})
 		}
 	}
-	slices.SortFunc(rooms, func(a, b candidate) int { return compareHits(a.hit, b.hit) })
+	slices.SortFunc(rooms, func(a, b candidate) int { return chat.CompareHits(a.hit, b.hit) })
 
 	for _, r := range rooms {
 		page := len(hits) // of this room's hits, only those newer than these can matter
 		for at, ok := r.at, true; ok; {
 			hit := at.hit(r.hit.Room)
-			if page > q.Limit && compareHits(hit, hits[q.Limit]) > 0 || len(hits)-page > q.Limit {
+			if page > q.Limit && chat.CompareHits(hit, hits[q.Limit]) > 0 || len(hits)-page > q.Limit {
 				break
 			}
 			hits = append(hits, hit)
@@ -76,58 +73,13 @@ func (x *Index) Search(ctx context.Context, q chat.Query) (hits []chat.Hit, more
 		if len(hits) == page {
 			break // all further rooms are older still
 		}
-		slices.SortFunc(hits, compareHits)
+		slices.SortFunc(hits, chat.CompareHits)
 		hits = hits[:min(len(hits), q.Limit+1)]
 	}
 	if len(hits) > q.Limit {
 		return hits[:q.Limit], true, nil
 	}
 	return hits, false, nil
-}
-
-// checkQuery refuses what cannot be searched for.
-func checkQuery(q *chat.Query) error {
-	if q.Limit <= 0 {
-		return chat.Errorf(chat.Invalid, "limit must be positive")
-	}
-	if len(q.Words) == 0 && q.From == "" {
-		return chat.Errorf(chat.Invalid, "a query needs a word or a sender")
-	}
-	terms := 0
-	for _, w := range q.Words {
-		if len(w.Any) == 0 {
-			return chat.Errorf(chat.Invalid, "a word needs a term")
-		}
-		for _, alternative := range w.Any {
-			if len(alternative) == 0 || slices.ContainsFunc(alternative, func(t string) bool { return !validTerm(t) }) {
-				return chat.Errorf(chat.Invalid, "a word needs a term")
-			}
-			terms += len(alternative)
-		}
-	}
-	if terms > maxQueryTerms {
-		return chat.Errorf(chat.Invalid, "the query is too long")
-	}
-	if q.From != "" && !q.From.Valid() {
-		return chat.Errorf(chat.Invalid, "from must be a user's id")
-	}
-	for _, room := range q.Rooms {
-		if !room.Valid() {
-			return chat.Errorf(chat.Invalid, "rooms must be rooms' ids")
-		}
-	}
-	return nil
-}
-
-func distinct(rooms []chat.RoomID) []chat.RoomID {
-	rooms = slices.Clone(rooms)
-	slices.Sort(rooms)
-	return slices.Compact(rooms)
-}
-
-// compareHits orders newest first by time, room and sequence.
-func compareHits(a, b chat.Hit) int {
-	return cmp.Or(b.Time.Compare(a.Time), cmp.Compare(b.Room, a.Room), cmp.Compare(b.Sequence, a.Sequence))
 }
 
 // search is one search under way.
