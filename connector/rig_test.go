@@ -2,7 +2,6 @@ package connector_test
 
 import (
 	"context"
-	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -19,11 +18,13 @@ import (
 	"knatter.dev/chat/functions/fanout"
 	"knatter.dev/chat/functions/history"
 	"knatter.dev/chat/internal/auth"
+	"knatter.dev/chat/internal/auth/authtest"
 	"knatter.dev/chat/internal/dispatch"
 	"knatter.dev/chat/internal/function"
 	"knatter.dev/chat/internal/kafka"
 	"knatter.dev/chat/internal/kafka/kafkatest"
 	"knatter.dev/chat/internal/pebble"
+	"knatter.dev/chat/internal/pebble/pebbletest"
 	"knatter.dev/chat/internal/serve"
 	"knatter.dev/chat/internal/wait/waittest"
 )
@@ -46,15 +47,8 @@ func newRig(t *testing.T, cfg connector.Config, wrap ...func(connector.Follow) c
 	kc := kafkatest.Start(t)
 	r := &rig{t: t, log: kafkatest.Log(t, kc), done: make(chan error, 2)}
 	var err error
-	if r.store, err = pebble.OpenMemory(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = r.store.Close() })
-	_, key, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.signer = auth.NewSigner(key)
+	r.store = pebbletest.Memory(t)
+	r.signer = authtest.Signer(t)
 	verifier := auth.NewVerifier(r.signer.Keys, r.store.Sessions())
 	var follow connector.Follow = func(ctx context.Context, ready func(), handle func([]chat.Delivery)) error {
 		return kafka.FollowDeliveries(ctx, kc, cfg.Ordinal, ready, handle)

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/listen/listentest"
 )
 
 // request makes a request and returns its answer, the body read.
@@ -193,7 +194,7 @@ func TestOperations(t *testing.T) {
 }
 
 func TestAdminPort(t *testing.T) {
-	admin := freeAddress(t)
+	admin := listentest.Address(t)
 	s := own(t, "--admin", admin)
 	alice := s.someone(t, "alice")
 	alice.Sends(alice.Creates("Room"), "count me")

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -164,17 +163,6 @@ func (s *Server) stop() error {
 		_ = cmd.Process.Kill()
 		return fmt.Errorf("the server does not stop:\n%s", s.out.String())
 	}
-}
-
-// freeAddress is an address that nobody listens on for the moment.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().String()
 }
 
 // output keeps the end of what a process says.

@@ -2,7 +2,6 @@ package accounts
 
 import (
 	"bytes"
-	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -12,10 +11,12 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/auth"
+	"knatter.dev/chat/internal/auth/authtest"
 	"knatter.dev/chat/internal/function"
 	"knatter.dev/chat/internal/kafka"
 	"knatter.dev/chat/internal/kafka/kafkatest"
 	"knatter.dev/chat/internal/pebble"
+	"knatter.dev/chat/internal/pebble/pebbletest"
 	"knatter.dev/chat/internal/serve"
 )
 
@@ -37,16 +38,8 @@ func setUp(t *testing.T) *fixture {
 // setUpWithLog takes a nil log for tests that append nothing.
 func setUpWithLog(t *testing.T, log *kafka.Log) *fixture {
 	t.Helper()
-	store, err := pebble.OpenMemory()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
-	_, private, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer := auth.NewSigner(private)
+	store := pebbletest.Memory(t)
+	signer := authtest.Signer(t)
 	f := New(function.Deps{Stores: store.Stores(), Log: log, Signer: signer})
 	return &fixture{T: t, f: f, store: store, log: log}
 }

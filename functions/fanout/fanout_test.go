@@ -16,7 +16,7 @@ import (
 	"knatter.dev/chat"
 	"knatter.dev/chat/functions/fanout"
 	"knatter.dev/chat/internal/function"
-	"knatter.dev/chat/internal/pebble"
+	"knatter.dev/chat/internal/pebble/pebbletest"
 	"knatter.dev/chat/internal/serve"
 	"knatter.dev/chat/internal/store"
 )
@@ -56,15 +56,7 @@ func (c *counted) Connectors(ctx context.Context, streams []chat.StreamID) (map[
 
 func setup(t *testing.T) (*fanout.Function, *counted, *sink) {
 	t.Helper()
-	store, err := pebble.OpenMemory()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	store := pebbletest.Memory(t)
 	routes, out := &counted{RouteStore: store.Routes()}, &sink{}
 	return over(routes, store.Events(), out), routes, out
 }

@@ -7,7 +7,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/functions/fanout"
-	"knatter.dev/chat/internal/pebble"
+	"knatter.dev/chat/internal/pebble/pebbletest"
 )
 
 // sent is a message with an id of its own choice.
@@ -56,11 +56,7 @@ func TestRepeatsAreDeliveredOnce(t *testing.T) {
 		}
 	})
 	t.Run("after a restart", func(t *testing.T) {
-		store, err := pebble.OpenMemory()
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = store.Close() })
+		store := pebbletest.Memory(t)
 		if err := store.Events().Put(t.Context(), []chat.Event{first}); err != nil { // as persist does
 			t.Fatal(err)
 		}
@@ -90,11 +86,7 @@ func TestRepeatsAreDeliveredOnce(t *testing.T) {
 
 // A store that is away delays deliveries, so that no repeat slips through.
 func TestRepeatsWaitForTheStore(t *testing.T) {
-	store, err := pebble.OpenMemory()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
+	store := pebbletest.Memory(t)
 	away := &awayEvents{EventStore: store.Events(), err: chat.Errorf(chat.Unavailable, "away")}
 	out := &sink{}
 	f := over(store.Routes(), away, out)

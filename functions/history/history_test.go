@@ -2,7 +2,6 @@ package history_test
 
 import (
 	"context"
-	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -14,17 +13,16 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"knatter.dev/chat"
 	"knatter.dev/chat/functions/history"
 	"knatter.dev/chat/internal/auth"
+	"knatter.dev/chat/internal/auth/authtest"
 	"knatter.dev/chat/internal/dispatch"
 	"knatter.dev/chat/internal/function"
 	"knatter.dev/chat/internal/kafka"
 	"knatter.dev/chat/internal/kafka/kafkatest"
 	"knatter.dev/chat/internal/pebble"
+	"knatter.dev/chat/internal/pebble/pebbletest"
 )
 
 const room = chat.RoomID("room")
@@ -42,25 +40,13 @@ type fixture struct {
 
 func setUp(t *testing.T) *fixture {
 	t.Helper()
-	store, err := pebble.OpenMemory()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := store.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	_, private, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	store := pebbletest.Memory(t)
 	_, config := kafkatest.Cluster(t)
 	config.Partitions = 1
 	if err := kafka.EnsureTopics(t.Context(), config); err != nil {
 		t.Fatal(err)
 	}
-	x := &fixture{T: t, store: store, config: config, log: kafkatest.Log(t, config), signer: auth.NewSigner(private)}
+	x := &fixture{T: t, store: store, config: config, log: kafkatest.Log(t, config), signer: authtest.Signer(t)}
 	x.f = history.New(function.Deps{Stores: store.Stores(), Log: x.log, Verifier: auth.NewVerifier(x.signer.Keys, nil)})
 	x.opens(room, chat.Group, "alice", "앨리스")
 	return x
@@ -551,14 +537,5 @@ func TestPagesOfLargeMessages(t *testing.T) {
 // commits makes persist done with everything before an event.
 func (x *fixture) commits(before chat.Event) {
 	x.Helper()
-	client, err := kgo.NewClient(x.config.Options()...)
-	if err != nil {
-		x.Fatal(err)
-	}
-	defer client.Close()
-	offsets := make(kadm.Offsets)
-	offsets.AddOffset(chat.TopicRooms, 0, before.Sequence.Offset(), -1)
-	if err := kadm.NewClient(client).CommitAllOffsets(x.Context(), chat.Persist.Group, offsets); err != nil {
-		x.Fatal(err)
-	}
+	kafkatest.Commit(x, x.config, chat.Persist.Group, 0, before.Sequence)
 }

@@ -15,18 +15,14 @@ import (
 	"knatter.dev/chat/internal/analysis"
 	"knatter.dev/chat/internal/facts"
 	"knatter.dev/chat/internal/function"
-	"knatter.dev/chat/internal/pebble"
+	"knatter.dev/chat/internal/pebble/pebbletest"
 	"knatter.dev/chat/internal/serve"
 	"knatter.dev/chat/internal/store"
 )
 
 func openIndex(t *testing.T) chat.SearchIndex {
 	t.Helper()
-	store, err := pebble.OpenMemory()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
+	store := pebbletest.Memory(t)
 	return store.Index()
 }
 

@@ -16,21 +16,14 @@ import (
 	"knatter.dev/chat/internal/function"
 	"knatter.dev/chat/internal/open"
 	"knatter.dev/chat/internal/pebble"
+	"knatter.dev/chat/internal/pebble/pebbletest"
 	"knatter.dev/chat/internal/serve"
 	"knatter.dev/chat/internal/store"
 )
 
 func openStore(t *testing.T) *pebble.Store {
 	t.Helper()
-	s, err := pebble.OpenMemory()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	s := pebbletest.Memory(t)
 	return s
 }
 

@@ -2,7 +2,6 @@ package rooms
 
 import (
 	"bytes"
-	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -14,11 +13,13 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/auth"
+	"knatter.dev/chat/internal/auth/authtest"
 	"knatter.dev/chat/internal/function"
 	"knatter.dev/chat/internal/kafka"
 	"knatter.dev/chat/internal/kafka/kafkatest"
 	"knatter.dev/chat/internal/names"
 	"knatter.dev/chat/internal/pebble"
+	"knatter.dev/chat/internal/pebble/pebbletest"
 )
 
 type object = map[string]any
@@ -35,16 +36,8 @@ type fixture struct {
 
 func setUp(t *testing.T) *fixture {
 	t.Helper()
-	store, err := pebble.OpenMemory()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
-	_, private, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer := auth.NewSigner(private)
+	store := pebbletest.Memory(t)
+	signer := authtest.Signer(t)
 	_, config := kafkatest.Cluster(t)
 	config.Partitions = 1
 	if err := kafka.EnsureTopics(t.Context(), config); err != nil {

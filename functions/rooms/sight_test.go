@@ -10,13 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
-
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/function"
 	"knatter.dev/chat/internal/kafka/kafkatest"
 	"knatter.dev/chat/internal/pebble"
+	"knatter.dev/chat/internal/pebble/pebbletest"
 )
 
 // list is the answer to GET /v1/rooms, and whether it is complete.
@@ -71,16 +69,7 @@ func (x *fixture) tail(rooms ...string) (all []chat.Event) {
 // commits makes persist done with everything before an event in its partition.
 func (x *fixture) commits(before chat.Event) {
 	x.Helper()
-	client, err := kgo.NewClient(x.config.Options()...)
-	if err != nil {
-		x.Fatal(err)
-	}
-	defer client.Close()
-	offsets := make(kadm.Offsets)
-	offsets.AddOffset(chat.TopicRooms, 0, before.Sequence.Offset(), -1)
-	if err := kadm.NewClient(client).CommitAllOffsets(x.Context(), chat.Persist.Group, offsets); err != nil {
-		x.Fatal(err)
-	}
+	kafkatest.Commit(x, x.config, chat.Persist.Group, 0, before.Sequence)
 }
 
 // What was acknowledged is in the list, although nothing of it is stored yet.
@@ -163,11 +152,7 @@ func TestListIsTheSameWhateverIsStored(t *testing.T) {
 		}
 		direct := alice.does("POST", "/v1/direct", object{"user": bob.id}, 201)["id"].(string)
 		rooms = append(rooms, direct)
-		reference, err := pebble.OpenMemory()
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer reference.Close()
+		reference := pebbletest.Memory(t)
 		before := x.tail(rooms...)
 		x.stores(reference, before...)
 		x.stores(x.store, before...)

@@ -14,7 +14,7 @@ import (
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/members"
 	"knatter.dev/chat/internal/names"
-	"knatter.dev/chat/internal/pebble"
+	"knatter.dev/chat/internal/pebble/pebbletest"
 )
 
 // interrupted is a log in which something else is logged first, once.
@@ -110,11 +110,7 @@ func TestOwnersAtOnce(t *testing.T) {
 // replayed is who is in the room by the log alone: "nickname role".
 func (x *fixture) replayed(room string) string {
 	x.Helper()
-	s, err := pebble.OpenMemory()
-	if err != nil {
-		x.Fatal(err)
-	}
-	defer s.Close()
+	s := pebbletest.Memory(x)
 	events, err := x.log.Tail(x.Context(), chat.StreamID(room))
 	if err != nil {
 		x.Fatal(err)

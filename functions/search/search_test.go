@@ -1,7 +1,6 @@
 package search
 
 import (
-	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -16,8 +15,10 @@ import (
 	"knatter.dev/chat"
 	"knatter.dev/chat/functions/index"
 	"knatter.dev/chat/internal/auth"
+	"knatter.dev/chat/internal/auth/authtest"
 	"knatter.dev/chat/internal/function"
 	"knatter.dev/chat/internal/pebble"
+	"knatter.dev/chat/internal/pebble/pebbletest"
 )
 
 var noon = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -34,16 +35,8 @@ type fixture struct {
 
 func setUp(t *testing.T) *fixture {
 	t.Helper()
-	store, err := pebble.OpenMemory()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = store.Close() })
-	_, private, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	signer := auth.NewSigner(private)
+	store := pebbletest.Memory(t)
+	signer := authtest.Signer(t)
 	f := New(function.Deps{Stores: store.Stores(), Verifier: auth.NewVerifier(signer.Keys, nil)})
 	return &fixture{T: t, f: f, index: index.New(function.Deps{Stores: store.Stores()}), store: store, signer: signer}
 }

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"knatter.dev/chat"
-	"knatter.dev/chat/internal/pebble"
+	"knatter.dev/chat/internal/pebble/pebbletest"
 	"knatter.dev/chat/internal/projection"
 )
 
@@ -62,11 +62,7 @@ func TestOver(t *testing.T) {
 
 func stored(t *testing.T, events ...chat.Event) projection.Rooms {
 	t.Helper()
-	s, err := pebble.OpenMemory()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
+	s := pebbletest.Memory(t)
 	apply(t, s.Rooms(), events...)
 	return s.Rooms()
 }

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v3"
+	"knatter.dev/chat/internal/listen/listentest"
 )
 
 const root = "../.."
@@ -60,7 +60,7 @@ func start(t *testing.T) server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := server{freeAddress(t), freeAddress(t)}
+	s := server{listentest.Address(t), listentest.Address(t)}
 	cmd := exec.Command(path, "--listen", s.listen, "--admin", s.admin, "--ephemeral")
 	cmd.Stderr = os.Stderr
 	cmd.Stdout = t.Output()
@@ -94,16 +94,6 @@ func start(t *testing.T) server {
 			t.Fatalf("not ready in time: %v", err)
 		}
 	}
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 // document is a YAML document as JSON schemas see it.

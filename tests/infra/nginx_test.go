@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"knatter.dev/chat/internal/listen/listentest"
 )
 
 const nginxFrom = "Debian: nginx-light"
@@ -22,7 +24,7 @@ func TestNginxConfig(t *testing.T) {
 func TestNginxProxies(t *testing.T) {
 	nginx := installed(t, "nginx", nginxFrom)
 	listen, _ := start(t)
-	temp, front := t.TempDir(), free(t)
+	temp, front := t.TempDir(), listentest.Address(t)
 	config := strings.NewReplacer(
 		"connector:8080", listen,
 		"listen 8080", "listen "+front,

@@ -15,6 +15,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/auth"
+	"knatter.dev/chat/internal/listen/listentest"
 	"knatter.dev/chat/internal/mongo/mongotest"
 )
 
@@ -59,7 +60,7 @@ func TestComposeRuns(t *testing.T) {
 	}
 	for name := range programs {
 		for _, port := range []string{":8080", ":8081"} {
-			c.addresses[name+port] = free(t)
+			c.addresses[name+port] = listentest.Address(t)
 		}
 	}
 	for name := range programs {

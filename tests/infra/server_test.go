@@ -3,7 +3,6 @@ package infra
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -15,6 +14,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/connector/client"
+	"knatter.dev/chat/internal/listen/listentest"
 )
 
 const password = "correct horse battery staple"
@@ -58,7 +58,7 @@ func start(t *testing.T) (listen, admin string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	listen, admin = free(t), free(t)
+	listen, admin = listentest.Address(t), listentest.Address(t)
 	run(t, exec.Command(path, "--listen", listen, "--admin", admin, "--ephemeral"))
 	answers(t, "http://"+listen+"/readyz")
 	return listen, admin
@@ -77,16 +77,6 @@ func run(t *testing.T, cmd *exec.Cmd) {
 			t.Errorf("%s ended with %v", cmd.Path, err)
 		}
 	})
-}
-
-func free(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	return ln.Addr().String()
 }
 
 func answers(t *testing.T, url string) {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"knatter.dev/chat/connector"
 	"knatter.dev/chat/internal/kafka/kafkatest"
+	"knatter.dev/chat/internal/listen/listentest"
 	"knatter.dev/chat/internal/program"
 	"knatter.dev/chat/internal/setting"
 )
@@ -74,16 +74,6 @@ func read(t *testing.T, c *config, env setting.Env) {
 	}
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func TestConnector(t *testing.T) {
 	c := kafkatest.Start(t)
 	var got *http.Request
@@ -92,7 +82,7 @@ func TestConnector(t *testing.T) {
 		w.WriteHeader(http.StatusTeapot)
 	}))
 	defer function.Close()
-	address, admin := freeAddress(t), freeAddress(t)
+	address, admin := listentest.Address(t), listentest.Address(t)
 	environ := []string{
 		"KNATTER_BROKERS=" + strings.Join(c.Brokers, ","), "KNATTER_STORE=memory:", "KNATTER_JWKS=" + function.URL + "/keys",
 		"KNATTER_FUNCTION_ACCOUNTS=" + function.URL, "KNATTER_FUNCTION_ROOMS=" + function.URL,

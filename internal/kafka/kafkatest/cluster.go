@@ -6,8 +6,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 
+	"knatter.dev/chat"
 	"knatter.dev/chat/internal/kafka"
 )
 
@@ -58,4 +61,19 @@ func Log(t testing.TB, c kafka.Config) *kafka.Log {
 	}
 	t.Cleanup(l.Close)
 	return l
+}
+
+// Commit makes a group done with everything before an event in its partition.
+func Commit(t testing.TB, c kafka.Config, group string, partition int32, before chat.Sequence) {
+	t.Helper()
+	client, err := kgo.NewClient(c.Options()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	offsets := make(kadm.Offsets)
+	offsets.AddOffset(chat.TopicRooms, partition, before.Offset(), -1)
+	if err := kadm.NewClient(client).CommitAllOffsets(t.Context(), group, offsets); err != nil {
+		t.Fatal(err)
+	}
 }
