@@ -46,7 +46,7 @@ Nothing is changed without --accept-loss. The exit code is 1 if something is dam
 			}
 			for _, p := range problems {
 				if p.Mend == nil {
-					return chat.Errorf(chat.Unavailable, "%s cannot be mended: put it back from a backup", p.File)
+					return chat.Errorf(chat.Unavailable, "%s cannot be repaired: restore it from a backup", p.File)
 				}
 			}
 			fmt.Fprintln(c.Out, "mended")

@@ -21,7 +21,7 @@ import (
 	"knatter.dev/chat/internal/setting"
 )
 
-// letters are those that a command is about.
+// letters holds the settings that select dead letters.
 type letters struct{ function string }
 
 func (l *letters) settings() []setting.Setting {
@@ -37,7 +37,8 @@ func (l *letters) meant(letter kafka.Letter) bool {
 	return l.function == "" || l.function == functionOf(letter)
 }
 
-// placed is the log's configuration with its generations, if the store is given.
+// placed returns the configuration of the log with its generations, if the store is
+// given.
 func placed(ctx context.Context, env program.Env) (kc kafka.Config, err error) {
 	if kc, err = open.LogConfig(env); err != nil || env[open.StoreSetting().Env()] == "" {
 		return kc, err
@@ -77,7 +78,7 @@ it answered, the event's type, room, sequence and ID, and why.`,
 					return nil
 				}
 				list(w, letter)
-				if lines++; lines%1000 == 0 { // the writer keeps what it has to align
+				if lines++; lines%1000 == 0 { // the writer keeps everything in memory until it is flushed
 					return w.Flush()
 				}
 				return nil
@@ -102,7 +103,7 @@ func list(w io.Writer, l kafka.Letter) {
 		l.Code, printable(typ), printable(room), sequence, printable(id), printable(why))
 }
 
-// printable is s without what would move a terminal's cursor.
+// printable returns s without characters that would move a terminal's cursor.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if !strconv.IsPrint(r) {
@@ -112,10 +113,10 @@ func printable(s string) string {
 	}, s)
 }
 
-// placeOf names a letter, as replay takes it.
+// placeOf returns the name of a letter, as replay accepts it.
 func placeOf(l kafka.Letter) string { return fmt.Sprintf("%d/%d", l.Partition, l.Offset) }
 
-// functionOf is the name of the letter's function, or where it was.
+// functionOf returns the name of the letter's function, or its address.
 func functionOf(l kafka.Letter) string {
 	if l.Function != "" {
 		return printable(l.Function)
@@ -192,8 +193,8 @@ func sorted(set map[string]bool) []string {
 // tryTimeout bounds a function's answer.
 const tryTimeout = 30 * time.Second
 
-// replay gives one letter to its function. An error ends everything: what the
-// function says to this one letter is none.
+// replay passes one letter to its function. An error ends the command; what the
+// function answers to this one letter is not an error.
 func (r *replaying) replay(ctx context.Context, out io.Writer, l kafka.Letter) error {
 	url, err := r.target(l)
 	if err == nil {
@@ -227,7 +228,7 @@ func (r *replaying) give(ctx context.Context, url string, e chat.Event) error {
 	return target.HandleEvents(ctx, []chat.Event{e})
 }
 
-// target is where a letter's event is to go. Errors: Invalid.
+// target returns the address to which a letter's event goes. Errors: Invalid.
 func (r *replaying) target(l kafka.Letter) (string, error) {
 	if l.Invalid != nil {
 		return "", chat.Errorf(chat.Invalid, "no event: %w", l.Invalid)
@@ -239,5 +240,5 @@ func (r *replaying) target(l kafka.Letter) (string, error) {
 	if setting.CheckURL(l.Dest) == nil {
 		return l.Dest, nil
 	}
-	return "", chat.Errorf(chat.Invalid, "where the function %s is served must be set", name)
+	return "", chat.Errorf(chat.Invalid, "the URL of the function %s must be set", name)
 }

@@ -54,7 +54,7 @@ back what the log still holds. What has expired there ("admin topics" shows whet
 	}
 }
 
-// fill gives all stored messages to the function, and says how many it took.
+// fill sends all stored messages to the function, and returns their number.
 func fill(ctx context.Context, events chat.EventStore, function chat.Handler) (n int, err error) {
 	err = events.Scan(ctx, func(messages []chat.Event) error {
 		if err := function.HandleEvents(ctx, messages); err != nil {

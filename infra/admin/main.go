@@ -1,6 +1,5 @@
-// Command admin is for those who run Knatter: it makes the topics, shows and
-// replays dead letters, rewinds groups, empties the index, and checks a directory of
-// data.
+// Command admin is for operators of Knatter: it creates the topics, lists and replays
+// dead letters, rewinds groups, empties the index, and checks a data directory.
 package main
 
 import (
@@ -13,7 +12,7 @@ import (
 	"knatter.dev/chat/internal/program"
 )
 
-// commands are what there is, by the words that call it.
+// commands are the commands, by the words that call them.
 func commands() []program.Program {
 	return []program.Program{
 		topics(), new(listing).program(), newReplaying().program(), newRewinding().program(), new(wiping).program(), new(checking).program(),
@@ -24,7 +23,7 @@ func main() {
 	os.Exit(execute(context.Background(), os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
-// execute runs a command and returns the exit code, see [program.Program.Execute].
+// execute runs a command and returns the exit code; see [program.Program.Execute].
 func execute(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
 	for _, c := range commands() {
 		words := strings.Fields(c.Name)[1:]

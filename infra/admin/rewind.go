@@ -15,13 +15,13 @@ import (
 	"knatter.dev/chat/internal/setting"
 )
 
-// rewinding is the command that takes a group back.
+// rewinding is the command that rewinds a group.
 type rewinding struct {
 	to        string
 	partition int32
 }
 
-// unset is a partition that is not given.
+// unset means that no partition is given.
 const unset = -1
 
 func newRewinding() *rewinding { return &rewinding{to: "start", partition: unset} }
@@ -69,7 +69,7 @@ it was made into is gone.`,
 	}
 }
 
-// groupOf is the one group that is named. Errors: Invalid.
+// groupOf returns the group that is named. Errors: Invalid.
 func groupOf(args []string) (string, error) {
 	var names []string
 	for _, f := range chat.EventFunctions {
@@ -81,7 +81,7 @@ func groupOf(args []string) (string, error) {
 	return "", chat.Errorf(chat.Invalid, "one group must be named: %s", strings.Join(names, ", "))
 }
 
-// mark is where to rewind to. Errors: Invalid.
+// mark returns the position to rewind to. Errors: Invalid.
 func (r *rewinding) mark() (kafka.Mark, error) {
 	offset, err := strconv.ParseInt(r.to, 10, 64)
 	switch {

@@ -51,7 +51,7 @@ that nothing follows the log for go back to where their stores are.`,
 	}
 }
 
-// reconcile brings log and stores together, if there are stores.
+// reconcile makes log and stores agree, if there are stores.
 func reconcile(ctx context.Context, env program.Env, kc kafka.Config) (err error) {
 	if env[open.StoreSetting().Env()] == "" {
 		return nil
@@ -65,7 +65,7 @@ func reconcile(ctx context.Context, env program.Env, kc kafka.Config) (err error
 	return err
 }
 
-// table prints what f writes, with tabs between the columns.
+// table prints what f writes, in columns separated by tabs.
 func table(out io.Writer, f func(io.Writer)) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	f(w)

@@ -33,13 +33,13 @@ func main() {
 	}
 }
 
-// deployment is what the command line says.
+// deployment holds the command line.
 type deployment struct {
 	namespace, registry string
 	insecure            bool
-	warm                []string // functions that keep a replica
+	warm                []string // functions that keep one replica
 	functions           []string
-	extra               []string // for func
+	extra               []string // flags for func
 }
 
 func run(ctx context.Context, args []string) error {
@@ -73,7 +73,7 @@ func run(ctx context.Context, args []string) error {
 	return nil
 }
 
-// parse reads the command line. all are the functions that there are.
+// parse parses the command line. all are the existing functions.
 func parse(args, all []string) (*deployment, error) {
 	var d deployment
 	if i := slices.Index(args, "--"); i >= 0 {
@@ -104,13 +104,13 @@ func parse(args, all []string) (*deployment, error) {
 	}
 	for _, name := range slices.Concat(d.functions, d.warm) {
 		if !slices.Contains(all, name) {
-			return nil, fmt.Errorf("%q is no function: there are %s", name, strings.Join(all, ", "))
+			return nil, fmt.Errorf("unknown function %q: want one of %s", name, strings.Join(all, ", "))
 		}
 	}
 	return &d, nil
 }
 
-// flags are those of func deploy.
+// flags returns the flags for func deploy.
 func (d *deployment) flags() []string {
 	flags := []string{"--builder=host", "--namespace", d.namespace, "--registry", d.registry}
 	if d.insecure {
@@ -121,7 +121,7 @@ func (d *deployment) flags() []string {
 
 const modulePath = "knatter.dev/chat"
 
-// module is the product's, as it lies here.
+// module returns the product's module, as it is here.
 type module struct{ Path, Dir, GoVersion string }
 
 func product(ctx context.Context) (m module, err error) {
@@ -132,7 +132,7 @@ func product(ctx context.Context) (m module, err error) {
 	return m, json.Unmarshal(out, &m)
 }
 
-// functions are the names of all functions.
+// functions returns the names of all functions.
 func functions(root string) ([]string, error) {
 	files, err := filepath.Glob(filepath.Join(root, "functions", "*", "func.yaml"))
 	if err != nil || len(files) == 0 {
@@ -145,7 +145,7 @@ func functions(root string) ([]string, error) {
 	return names, nil
 }
 
-// funcTool is the path of the func CLI, which is built if it isn't there yet.
+// funcTool returns the path of the func CLI, which it builds if needed.
 func funcTool(ctx context.Context, root string) (string, error) {
 	build := exec.CommandContext(ctx, "go", "tool", "-n", "func")
 	build.Dir = filepath.Join(root, "infra", "tools")
@@ -157,8 +157,8 @@ func funcTool(ctx context.Context, root string) (string, error) {
 	return strings.TrimSpace(string(out)), nil
 }
 
-// command is func in a staged folder. It has Go leave debugging tables and the
-// paths of this machine out of the image.
+// command returns a command that runs func in a staged folder. Go leaves debugging
+// tables and the paths of this machine out of the image.
 func command(ctx context.Context, dir, tool string, args ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, tool, args...)
 	c.Dir = dir

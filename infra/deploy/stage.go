@@ -12,16 +12,15 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// stage makes the folder that func deploys a function from, and returns it.
+// stage creates the folder from which func deploys a function, and returns it.
 //
-// func takes the package in func.yaml's folder for the function, wants a go.mod
-// beside it, and builds a program of its own in .func/build there, which imports
-// that package. The folder therefore has a package that does nothing but return
-// the function, and a go.work, which Go finds when func builds: by that the program
-// uses the product's module as it lies here.
+// func expects the function's package in the folder of func.yaml, with a go.mod beside
+// it, and builds a program that imports the package in .func/build there. So the folder
+// has a package that only returns the function, and a go.work, which Go finds when func
+// builds: with it the program uses the product's module as it is here.
 //
-// It is below bin, thus inside the repository: func labels the image with the
-// commit that it finds.
+// The folder is below bin, and so inside the repository, since func labels the image
+// with the commit that it finds.
 func stage(m module, name string, warm bool) (dir string, err error) {
 	config, err := os.ReadFile(filepath.Join(m.Dir, "functions", name, "func.yaml"))
 	if err != nil {
@@ -61,8 +60,8 @@ func stage(m module, name string, warm bool) (dir string, err error) {
 	return dir, os.WriteFile(filepath.Join(dir, "func.yaml"), config, 0o644)
 }
 
-// analysing are the functions that have the dictionary in them. Its licences want to
-// be handed on with it; func puts what is in the folder into the image, below /func.
+// analysing are the functions that contain the dictionary. Its licences require that
+// they are passed on. func puts the files in the folder into the image, below /func.
 var analysing = []string{"index", "search"}
 
 const notice = "internal/analysis/lexicon/NOTICE.txt"
@@ -94,7 +93,7 @@ func New() interface {
 `)),
 }
 
-// keepOne is a func.yaml by which one replica at least stays.
+// keepOne returns a func.yaml with which at least one replica remains.
 func keepOne(config []byte) ([]byte, error) {
 	var f struct {
 		Deploy struct {

@@ -1,5 +1,5 @@
-// Command dispatcher follows the log for the event functions, as Knative's
-// KafkaSources do, for places without Knative Eventing.
+// Command dispatcher follows the log for the event functions, as KafkaSources of
+// Knative do, where there is no Knative Eventing.
 package main
 
 import (
@@ -21,7 +21,7 @@ import (
 	"knatter.dev/chat/internal/setting"
 )
 
-// config is what the program is told.
+// config holds the settings.
 type config struct {
 	functions map[string]string // URLs by name
 	admin     string
@@ -61,7 +61,7 @@ func (c *config) settings() []setting.Setting {
 	)
 }
 
-// run follows the log until ctx ends; then what functions are at is finished and
+// run follows the log until ctx ends. Then the calls in flight are finished and
 // committed.
 func (c *config) run(ctx context.Context, call program.Call) (err error) {
 	var functions []chat.EventFunction
@@ -91,8 +91,8 @@ func (c *config) run(ctx context.Context, call program.Call) (err error) {
 	if kc, err = reconcile(ctx, kc, stores, functions); err != nil {
 		return err
 	}
-	// Followers wait for brokers and topics, whatever is wrong with them; here it is
-	// said.
+	// Dispatchers wait for brokers and topics, whatever is wrong with them. Report that
+	// here.
 	log, err := open.Log(ctx, kc)
 	if err != nil {
 		return err
@@ -127,7 +127,7 @@ func (c *config) run(ctx context.Context, call program.Call) (err error) {
 			group.Go(func() error {
 				err := d.Run(ctx)
 				if err == nil && ctx.Err() == nil {
-					err = errors.New("it stopped following the log")
+					err = errors.New("a dispatcher stopped following the log")
 				}
 				return err
 			})
@@ -136,12 +136,12 @@ func (c *config) run(ctx context.Context, call program.Call) (err error) {
 	})
 }
 
-// reconcile takes the functions' groups back to where their stores are. Other
-// dispatchers that are there already have done so; then it is too late to do it again.
+// reconcile rewinds the groups of functions to where their stores are. If other
+// dispatchers are running, they have done so, and now it is too late.
 func reconcile(ctx context.Context, kc kafka.Config, stores *open.Stores, functions []chat.EventFunction) (kafka.Config, error) {
 	kc, err := kafka.Reconcile(ctx, kc, stores.Progress, stores.Events, functions...)
 	if chat.KindOf(err) == chat.Conflict {
-		slog.Error("a store seems to be behind what other dispatchers have handled: stop them all, then start them again", slog.Any("error", err))
+		slog.Error("a store seems to be behind what other dispatchers have handled: stop all dispatchers, then start them again", slog.Any("error", err))
 		err = nil
 	}
 	return kc, err

@@ -1,5 +1,5 @@
-// Package guard is the boundary at which panics end: whoever starts what handles
-// requests, events or frames calls it through here.
+// Package guard contains panics: whatever handles requests, events or frames is called
+// through it.
 package guard
 
 import (
@@ -10,10 +10,10 @@ import (
 	"knatter.dev/chat"
 )
 
-// Call calls f and returns its error. A panic of f is logged with its stack and
-// becomes an error of kind Internal. Neither has the value that f panicked with,
-// which may hold what somebody wrote, or a token: only its type. what says what
-// panicked, for people.
+// Call calls f and returns its error. A panic of f is logged with its stack, and
+// becomes an error of kind Internal. Log and error have only the type of the value that
+// f panicked with, since the value may hold a message or a token. what names f in
+// messages.
 func Call(ctx context.Context, logger *slog.Logger, what string, f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -24,7 +24,7 @@ func Call(ctx context.Context, logger *slog.Logger, what string, f func() error)
 	return f()
 }
 
-// Func is f called through [Call], for a goroutine whose error somebody waits for:
+// Func returns f called through [Call], for a goroutine whose error somebody waits for:
 // a panic there would end the process.
 func Func(ctx context.Context, what string, f func() error) func() error {
 	return func() error { return Call(ctx, slog.Default(), what, f) }

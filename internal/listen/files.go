@@ -1,15 +1,15 @@
 package listen
 
-// What of the files that the process may open is not for connections: its log, its
-// store, its own connections, and the admin port need some.
+// The open files that are reserved for the log, the store, our own connections, and the
+// admin port.
 const (
 	keptFiles = 128 // and an eighth of all
 	minTotal  = 16
 )
 
-// Defaults are limits that leave the process the files that it needs itself, and
-// others a quarter of the connections when one address takes all that it can get.
-// Where nothing is known of files they are no limits.
+// Defaults returns limits that leave the process the files that it needs itself, and
+// leave others a quarter of the connections if one address takes all that it can get.
+// If the limit of open files is unknown, there are no limits.
 func Defaults() Limits {
 	files := maxFiles()
 	if files == 0 {

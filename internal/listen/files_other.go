@@ -2,5 +2,5 @@
 
 package listen
 
-// maxFiles is 0: there is no limit to ask for.
+// maxFiles returns 0: the limit is unknown.
 func maxFiles() int { return 0 }

@@ -4,7 +4,8 @@ package listen
 
 import "golang.org/x/sys/unix"
 
-// maxFiles is how many files the process may open; 0 for more than matters.
+// maxFiles returns how many files the process may open, or 0 if there are more than
+// enough.
 func maxFiles() int {
 	var limit unix.Rlimit
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil || limit.Cur > 1<<24 {

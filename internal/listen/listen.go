@@ -1,5 +1,5 @@
-// Package listen accepts connections without ever failing for want of files, and
-// not so many that nothing else could be opened.
+// Package listen accepts connections. It survives a lack of open files, and limits the
+// number of connections, so that files remain for everything else.
 package listen
 
 import (
@@ -13,22 +13,22 @@ import (
 	"time"
 )
 
-// Limits are how many connections may be open at once. Over them, the one that has
-// been idle for longest makes room; if none is idle, the new one is closed.
+// Limits are the maximum numbers of open connections. Above them, the connection that
+// has been idle longest makes room; if none is idle, the new connection is closed.
 type Limits struct {
-	Total      int                   // 0 for no limit
-	PerAddress int                   // of one address, or network of IPv6; 0 for no limit
-	Exempt     func(netip.Addr) bool // from PerAddress, as proxies are; nil for nobody
+	Total      int                   // 0 means no limit
+	PerAddress int                   // of one address, or IPv6 network; 0 means no limit
+	Exempt     func(netip.Addr) bool // exempts addresses from PerAddress, such as proxies; nil for none
 }
 
 const (
 	sayEvery = time.Minute
-	minPause = 5 * time.Millisecond // before accepting is tried again
+	minPause = 5 * time.Millisecond // before the next try to accept
 	maxPause = time.Second
 )
 
-// Listener is a TCP listener with limits. When the process or the machine has no
-// file left for a connection, Accept waits and tries again.
+// Listener is a TCP listener with limits. If the process or the machine has no file
+// left for a connection, Accept waits and retries.
 type Listener struct {
 	net.Listener
 	limits Limits
@@ -38,11 +38,11 @@ type Listener struct {
 	mu   sync.Mutex
 	open int
 	from map[netip.Addr]int
-	idle list.List // of *Conn, the one that has been so for longest in front
+	idle list.List // of *Conn, the one idle longest in front
 	said time.Time
 }
 
-// New puts limits on a listener.
+// New returns a listener that limits the connections of another one.
 func New(ln net.Listener, limits Limits) *Listener {
 	return &Listener{Listener: ln, limits: limits, closed: make(chan struct{}), from: make(map[netip.Addr]int)}
 }
@@ -53,7 +53,7 @@ func (l *Listener) Close() error {
 	return l.Listener.Close()
 }
 
-// Accept implements net.Listener. A connection of TCP is a *[Conn].
+// Accept implements net.Listener. TCP connections are of type *[Conn].
 func (l *Listener) Accept() (net.Conn, error) {
 	pause := minPause
 	for {
@@ -86,8 +86,8 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 }
 
-// passing reports whether an error is about a moment, or about one connection, and
-// not about the listener.
+// passing reports whether an error is temporary or about one connection, and not about
+// the listener.
 func passing(err error) bool {
 	for _, e := range []error{
 		syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM,
@@ -100,7 +100,7 @@ func passing(err error) bool {
 	return false
 }
 
-// admit counts a new connection; nil if it is one too many.
+// admit counts a new connection. It returns nil if that is one too many.
 func (l *Listener) admit(tcp *net.TCPConn) *Conn {
 	c := &Conn{TCPConn: tcp, l: l, from: source(tcp)}
 	l.mu.Lock()
@@ -120,8 +120,8 @@ func (l *Listener) admit(tcp *net.TCPConn) *Conn {
 	return c
 }
 
-// full reports whether one more connection of an address would be too many, and
-// whose place it would need: the same address's, or anybody's.
+// full reports whether one more connection of an address would be too many, and whose
+// connection would have to make room: one of the same address, or any.
 func (l *Listener) full(from netip.Addr) (over bool, same netip.Addr) {
 	counts := l.limits.PerAddress > 0 && from.IsValid() && (l.limits.Exempt == nil || !l.limits.Exempt(from))
 	if counts && l.from[from] >= l.limits.PerAddress {
@@ -130,8 +130,8 @@ func (l *Listener) full(from netip.Addr) (over bool, same netip.Addr) {
 	return l.limits.Total > 0 && l.open >= l.limits.Total, netip.Addr{}
 }
 
-// evict closes the connection, of an address if there is one, that has been idle
-// for longest.
+// evict closes the connection that has been idle longest, of one address if it is
+// given.
 func (l *Listener) evict(of netip.Addr) bool {
 	l.mu.Lock()
 	var longest *Conn
@@ -148,7 +148,7 @@ func (l *Listener) evict(of netip.Addr) bool {
 	return true
 }
 
-// say logs what is wrong, once a minute.
+// say logs a problem at most once a minute.
 func (l *Listener) say(what string, err error) {
 	l.mu.Lock()
 	now := time.Now()
@@ -163,8 +163,8 @@ func (l *Listener) say(what string, err error) {
 	}
 }
 
-// source is whose connection it is, for counting: of an IPv6 address the network,
-// since one person has all of that.
+// source returns to whom a connection counts: for IPv6 to the network, since one person
+// has all of it.
 func source(tcp *net.TCPConn) netip.Addr {
 	remote, ok := tcp.RemoteAddr().(*net.TCPAddr)
 	if !ok {
@@ -182,12 +182,12 @@ type Conn struct {
 	*net.TCPConn
 	l     *Listener
 	from  netip.Addr
-	place *list.Element // among the idle; nil if it isn't; guarded by l.mu
+	place *list.Element // among the idle connections; nil if not idle; guarded by l.mu
 	once  sync.Once
 }
 
-// SetIdle says whether nothing is being done for the connection, so that it may be
-// closed when there are too many. A new one is idle.
+// SetIdle sets whether the connection is idle, so that it may be closed when there are
+// too many. A new connection is idle.
 func (c *Conn) SetIdle(idle bool) {
 	c.l.mu.Lock()
 	defer c.l.mu.Unlock()

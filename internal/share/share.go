@@ -1,5 +1,4 @@
-// Package share lets callers who ask for the same kind of thing at the same time ask
-// once.
+// Package share merges concurrent queries of the same kind into one.
 package share
 
 import (
@@ -9,15 +8,15 @@ import (
 	"knatter.dev/chat"
 )
 
-// Query makes concurrent questions share one query: while one is under way the next
-// one gathers. So those who wait for a busy store or log wait for one query, not
-// each for one of their own. Nobody gets what was read before they asked.
+// Query merges concurrent questions: while one query runs, the questions for the next
+// one gather. So callers that wait for a busy store or log wait for one query, and not
+// each for their own. Nobody gets an answer that was read before they asked.
 type Query[Q, A any] struct {
 	do   func(ctx context.Context, asked []Q) (A, error)
-	turn chan struct{} // held by the caller that carries a query out
+	turn chan struct{} // held by the caller that runs a query
 
 	mu      sync.Mutex
-	gathers *query[Q, A] // nil when nobody waits
+	gathers *query[Q, A] // nil if nobody waits
 }
 
 type query[Q, A any] struct {
@@ -27,15 +26,15 @@ type query[Q, A any] struct {
 	err    error
 }
 
-// NewQuery returns a query that do carries out, with all that is asked together and a
-// context that does not end: do has to bound itself. Its answer goes to all who
-// asked, so they must not change it.
+// NewQuery returns a query that calls do with everything that was asked together. The
+// context of do does not end, so do must limit itself. Its answer goes to all who
+// asked, and must not be changed.
 func NewQuery[Q, A any](do func(ctx context.Context, asked []Q) (A, error)) *Query[Q, A] {
 	return &Query[Q, A]{do: do, turn: make(chan struct{}, 1)}
 }
 
-// Ask asks, together with others. Errors: Unavailable when ctx ends before the query
-// begins, those of the query.
+// Ask asks a question, together with other callers. Errors: Unavailable if ctx ends
+// before the query begins, those of the query.
 func (s *Query[Q, A]) Ask(ctx context.Context, asked ...Q) (A, error) {
 	q := s.join(asked)
 	select {
@@ -59,9 +58,8 @@ func (s *Query[Q, A]) join(asked []Q) *query[Q, A] {
 	return s.gathers
 }
 
-// carryOut has the turn, and carries q out unless somebody has done so before. A
-// caller that gives up must not fail the others, so its context doesn't end the
-// query.
+// carryOut runs q unless another caller has done so. The caller holds the turn. A
+// caller that gives up must not fail the others, so its context does not end the query.
 func (s *Query[Q, A]) carryOut(ctx context.Context, q *query[Q, A]) {
 	defer func() { <-s.turn }()
 	s.mu.Lock()

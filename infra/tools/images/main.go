@@ -129,11 +129,11 @@ func build(ctx context.Context, root, pkg string, p *v1.Platform) (program []byt
 	return os.ReadFile(file)
 }
 
-// nobody is the user that programs run as. Kubernetes' runAsNonRoot wants a number.
+// nobody is the user that programs run as. Kubernetes' runAsNonRoot requires a number.
 const nobody = "65532:65532"
 
-// image is a program beside the authorities that Mozilla trusts. The same program
-// makes the same image: nothing in it says when it was made.
+// image returns an image of a program and the authorities that Mozilla trusts. The same
+// program always gives the same image: nothing in it depends on the time.
 func image(program []byte, p *v1.Platform) (v1.Image, error) {
 	var authorities bytes.Buffer
 	for root := range bundle.Roots() {
@@ -168,7 +168,7 @@ func image(program []byte, p *v1.Platform) (v1.Image, error) {
 	return mutate.ConfigFile(image, config)
 }
 
-// layer is a layer of one file.
+// layer returns a layer with one file.
 func layer(path string, content []byte, mode int64) (v1.Layer, error) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
