@@ -10,6 +10,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/connector"
+	"knatter.dev/chat/internal/wait/waittest"
 )
 
 // marked are the read marks of a user that the log has of a room.
@@ -96,13 +97,9 @@ func TestReadMarksOutliveTheirSocket(t *testing.T) {
 	alice.send("dev.knatter.nonsense", "r", "x", "{}")
 	alice.until(chat.Refused)
 	_ = alice.conn.Close()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if got := r.marked("r", "alice"); len(got) == 2 && got[1] == last {
-			break
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("logged %v, want %v last", r.marked("r", "alice"), last)
-		}
+	var got []chat.Sequence
+	if !waittest.Holds(10*time.Second, func() bool { got = r.marked("r", "alice"); return len(got) == 2 && got[1] == last }) {
+		t.Fatalf("logged %v, want %v last", got, last)
 	}
 }
 
