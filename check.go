@@ -39,7 +39,7 @@ func CheckSent(e *Event) error {
 	if err != nil {
 		return err
 	}
-	canonical, err := marshal(d)
+	canonical, err := Marshal(d)
 	if err != nil {
 		return Errorf(Invalid, "data: %w", err)
 	}
@@ -69,7 +69,7 @@ func CheckLogged(e *Event) error {
 		return err
 	}
 	if c, ok := d.(cutting); ok && e.Sequence > 0 && c.cut(e.Sequence) {
-		e.Data, err = marshal(d)
+		e.Data, err = Marshal(d)
 	}
 	return err
 }

@@ -47,6 +47,23 @@ func (e *Event) About() Sequence {
 	return d.Message
 }
 
+// Refers reports whether the event refers to something in its room, so that only who
+// knows the room can say whether it may be logged: it is about a message, or replies to
+// one, or mentions somebody.
+func (e *Event) Refers() bool {
+	if e.Type.About() {
+		return true
+	}
+	if e.Type != MessagePosted {
+		return false
+	}
+	if _, ok := quotedText(e.Data); ok { // as nearly all are
+		return false
+	}
+	var d Posted
+	return e.Decode(&d) == nil && (d.ReplyTo != 0 || len(d.Mentions) > 0)
+}
+
 const userSource = "/users/"
 
 // SourceOf is the source of events that user sends.
@@ -87,7 +104,7 @@ func NewEvent(id string, user UserID, typ Type, room RoomID, data any) (Event, e
 
 // NewStreamEvent is as NewEvent, on a stream that may be a user's own.
 func NewStreamEvent(id string, user UserID, typ Type, stream StreamID, data any) (Event, error) {
-	raw, err := marshal(data)
+	raw, err := Marshal(data)
 	if err != nil {
 		return Event{}, fmt.Errorf("data of %s: %w", typ.Short(), err)
 	}

@@ -103,7 +103,7 @@ func stringEnd(b []byte, i int) int {
 func appendString(dst []byte, s string) []byte {
 	for i := range len(s) {
 		if c := s[i]; c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
-			quoted, _ := marshal(s) // a string always marshals
+			quoted, _ := Marshal(s) // a string always marshals
 			return append(dst, quoted...)
 		}
 	}
@@ -112,8 +112,8 @@ func appendString(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
-// marshal is json.Marshal without escapes for HTML: frames are not HTML.
-func marshal(v any) ([]byte, error) {
+// Marshal is [json.Marshal] without escapes for HTML: frames are not HTML.
+func Marshal(v any) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)

@@ -62,6 +62,8 @@ type Range struct {
 	// Settled is where the log's tail begins, see [Tails]: below it no event is put any
 	// more, so what is counted there may be remembered. 0 means that it is not known.
 	Settled Sequence
+
+	Except []Sequence // messages that are not counted, whatever is stored of them
 }
 
 // RoomStore holds rooms, members and read positions: a projection of the log.
@@ -275,6 +277,12 @@ type Log interface {
 	// [EventStore], read afterwards, are complete together. From it on the store
 	// may have gaps already, as persisting is unordered.
 	TailEnd(ctx context.Context, stream StreamID) (tail []Event, end Sequence, err error)
+
+	// TailBehind is as TailEnd, and calls read before it looks where the log ends: what
+	// read has from the stores and the tail are together what the stream's events up to
+	// the end say, and nothing that a later one says. read may be called again when the
+	// log moves.
+	TailBehind(ctx context.Context, stream StreamID, read func(context.Context) error) (tail []Event, end Sequence, err error)
 
 	// Tails returns the tails of all streams, as Tail does of one, at the cost of one
 	// look for all of them. They are not the caller's to change. Errors: Unavailable,

@@ -100,7 +100,10 @@ func New(cfg Config, parts Parts) (*Connector, error) {
 	if f := c.functions["rooms"]; f != nil {
 		c.functions["rooms"] = changes{f, rules}
 	}
-	c.publisher = &publisher{log: parts.Log, members: c.members, rules: rules, sent: newSent(), marks: newMarks(c.ctx, parts.Log, c.hub.Reached), draining: c.draining.Load, frameBytes: cfg.FrameBytes}
+	c.publisher = &publisher{
+		log: parts.Log, members: c.members, rules: rules, checker: &checker{functions: parts.Functions, timeout: cfg.FunctionTimeout},
+		sent: newSent(), marks: newMarks(c.ctx, parts.Log, c.hub.Reached), draining: c.draining.Load, frameBytes: cfg.FrameBytes,
+	}
 	var err error
 	c.edge, err = edge.New(c.ctx, edge.Config{
 		Origins:               cfg.Origins,

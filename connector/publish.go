@@ -21,6 +21,12 @@ func (s *session) publish(e chat.Event) {
 		s.refuse(e.ID, err)
 		return
 	}
+	said := e // an event that is sent again is compared with what was said
+	if err := s.check(&e, by); err != nil {
+		s.c.publisher.rules.slow.release(user, &said)
+		s.refuse(e.ID, err)
+		return
+	}
 	if e.Sequence != 0 {
 		s.acknowledge(e.ID, e.Sequence)
 		return
@@ -31,7 +37,7 @@ func (s *session) publish(e chat.Event) {
 		return
 	}
 	s.pause(s.c.shares.room(e.Room, len(e.Data)))
-	if err := s.c.publisher.sent.note(user, &e); err != nil {
+	if err := s.c.publisher.sent.note(user, &said); err != nil {
 		s.c.publisher.rules.slow.release(user, &e)
 		s.refuse(e.ID, err)
 		return
@@ -46,7 +52,7 @@ func (s *session) publish(e chat.Event) {
 			s.refused(e.ID, "", err)
 		} else {
 			s.c.metrics.acked.Observe(time.Since(start).Seconds())
-			s.acknowledge(e.ID, s.c.publisher.sent.acked(user, &e, at))
+			s.acknowledge(said.ID, s.c.publisher.sent.acked(user, &said, at))
 		}
 		s.answered()
 	}
@@ -64,6 +70,17 @@ func (s *session) author(room chat.RoomID) author {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return author{user: s.claims.User, token: s.token, member: follows}
+}
+
+// check has an event checked that refers to something in its room. The reader waits for
+// it, so that a session's events are logged in their order.
+func (s *session) check(e *chat.Event, by author) error {
+	if e.Sequence != 0 || !e.Refers() {
+		return nil
+	}
+	s.waits.Store(true)
+	defer s.resume()
+	return s.c.publisher.checker.check(s.c.ctx, by.token, e)
 }
 
 // acknowledge sends an ack. There is one for every event, so its data is put

@@ -2,6 +2,7 @@ package connector
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"knatter.dev/chat"
@@ -13,6 +14,7 @@ type publisher struct {
 	log        Log
 	members    *members
 	rules      *rules
+	checker    *checker
 	sent       *sent
 	marks      *marks
 	draining   func() bool
@@ -75,13 +77,14 @@ func (p *publisher) permit(ctx context.Context, e *chat.Event, by author) error 
 }
 
 // appendAll logs a user's events in their order, and gives them their sequences; when one
-// is against the rules none is logged. Errors: as prepare, Unavailable.
+// is against the rules none is logged. Errors: as prepare and
+// [checker.check].
 func (p *publisher) appendAll(ctx context.Context, events []chat.Event, by author) (err error) {
-	fresh := make([]*chat.Event, 0, len(events))
+	var all, taken, fresh, sent []*chat.Event
 	logging := false
 	defer func() {
 		if err != nil && !logging {
-			p.rules.slow.release(by.user, fresh...)
+			p.rules.slow.release(by.user, taken...)
 		}
 	}()
 	for i := range events {
@@ -91,14 +94,24 @@ func (p *publisher) appendAll(ctx context.Context, events []chat.Event, by autho
 		if err := p.prepare(ctx, &events[i], by); err != nil {
 			return err
 		}
+		all = append(all, &events[i])
 		if events[i].Sequence == 0 {
-			fresh = append(fresh, &events[i])
+			taken = append(taken, &events[i])
+		}
+	}
+	said := slices.Clone(events) // an event that is sent again is compared with what was said
+	if err := p.checker.check(ctx, by.token, all...); err != nil {
+		return err
+	}
+	for i, e := range all {
+		if e.Sequence == 0 {
+			fresh, sent = append(fresh, e), append(sent, &said[i])
 		}
 	}
 	if p.draining() {
 		return chat.Errorf(chat.Unavailable, "draining")
 	}
-	if err := p.sent.note(by.user, fresh...); err != nil {
+	if err := p.sent.note(by.user, sent...); err != nil {
 		return err
 	}
 	logging = true
@@ -109,8 +122,8 @@ func (p *publisher) appendAll(ctx context.Context, events []chat.Event, by autho
 	if err := p.mark(ctx, marks); err != nil { // behind what they may be about
 		return err
 	}
-	for _, e := range fresh {
-		e.Sequence = p.sent.acked(by.user, e, e.Sequence)
+	for i, e := range fresh {
+		e.Sequence = p.sent.acked(by.user, sent[i], e.Sequence)
 	}
 	return nil
 }

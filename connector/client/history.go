@@ -24,10 +24,14 @@ type Page struct {
 	Before    chat.Sequence // exclusive; 0 means up to now
 	Limit     int           // 0 means the server's default; at most 200
 	FromStart bool          // use After even if it is 0, the room's beginning
+	Around    chat.Sequence // instead of the others: the messages before and after it
 }
 
 func (p Page) query() string {
 	q := url.Values{}
+	if p.Around > 0 {
+		q.Set("around", p.Around.String())
+	}
 	if p.FromStart || p.After > 0 {
 		q.Set("after", p.After.String())
 	}
@@ -40,15 +44,39 @@ func (p Page) query() string {
 	return "?" + q.Encode()
 }
 
+// History is a part of a room's messages.
+type History struct {
+	Messages []Message     `json:"messages"` // oldest first
+	More     bool          `json:"more"`     // there are more in the page's direction
+	Sequence chat.Sequence `json:"sequence"` // the messages are as the room's events up to there have it
+}
+
+// History reads messages of a room.
+func (s *Session) History(ctx context.Context, room chat.RoomID, p Page) (h History, err error) {
+	err = s.call(ctx, http.MethodGet, roomPath(room, "/messages")+p.query(), nil, &h)
+	return h, err
+}
+
 // Messages returns a room's messages, oldest first, and reports whether there are more
 // in the page's direction.
 func (s *Session) Messages(ctx context.Context, room chat.RoomID, p Page) (messages []Message, more bool, err error) {
+	h, err := s.History(ctx, room, p)
+	return h.Messages, h.More, err
+}
+
+// Message is one message of a room. Errors: NotFound.
+func (s *Session) Message(ctx context.Context, room chat.RoomID, sequence chat.Sequence) (m Message, err error) {
+	err = s.call(ctx, http.MethodGet, roomPath(room, "/messages/"+sequence.String()), nil, &m)
+	return m, err
+}
+
+// Pins are the pinned messages of a room, latest pinned first.
+func (s *Session) Pins(ctx context.Context, room chat.RoomID) ([]Message, error) {
 	var answer struct {
-		Messages []Message `json:"messages"`
-		More     bool      `json:"more"`
+		Pins []Message `json:"pins"`
 	}
-	err = s.call(ctx, http.MethodGet, roomPath(room, "/messages")+p.query(), nil, &answer)
-	return answer.Messages, answer.More, err
+	err := s.call(ctx, http.MethodGet, roomPath(room, "/pins"), nil, &answer)
+	return answer.Pins, err
 }
 
 // Events returns a room's events, oldest first.

@@ -29,23 +29,68 @@ type answer struct {
 // before the ack, the message may or may not be in the room. Errors: as
 // [Conn.SendEvent].
 func (c *Conn) Send(ctx context.Context, room chat.RoomID, text string) (chat.Sequence, error) {
-	e, err := frame(chat.MessagePosted, chat.Posted{Text: text})
+	return c.Post(ctx, room, chat.Posted{Text: text})
+}
+
+// Post is Send for a message that is more than a text: a reply, or one with mentions.
+// Errors: as of [Conn.SendEvent].
+func (c *Conn) Post(ctx context.Context, room chat.RoomID, m chat.Posted) (chat.Sequence, error) {
+	return c.send(ctx, chat.MessagePosted, room, m)
+}
+
+// Edit replaces text and mentions of one of the user's messages. Errors: NotFound for a
+// message that is not there, Forbidden for one of somebody else's or when it is too late;
+// as of [Conn.SendEvent].
+func (c *Conn) Edit(ctx context.Context, room chat.RoomID, message chat.Sequence, text string, mentions ...chat.UserID) error {
+	_, err := c.send(ctx, chat.MessageEdited, room, chat.Edited{About: chat.About{Message: message}, Text: text, Mentions: mentions})
+	return err
+}
+
+// Delete recalls one of the user's messages or, as an owner or moderator, removes
+// anybody's. Errors: as of Edit.
+func (c *Conn) Delete(ctx context.Context, room chat.RoomID, message chat.Sequence) error {
+	_, err := c.send(ctx, chat.MessageDeleted, room, chat.About{Message: message})
+	return err
+}
+
+// React adds the user's reaction to a message, and Unreact takes it back. Errors: as of
+// Edit, and Invalid for what is not one emoji.
+func (c *Conn) React(ctx context.Context, room chat.RoomID, message chat.Sequence, emoji string) error {
+	_, err := c.send(ctx, chat.ReactionAdded, room, chat.Reaction{About: chat.About{Message: message}, Emoji: emoji})
+	return err
+}
+
+// Unreact is told of at React.
+func (c *Conn) Unreact(ctx context.Context, room chat.RoomID, message chat.Sequence, emoji string) error {
+	_, err := c.send(ctx, chat.ReactionRemoved, room, chat.Reaction{About: chat.About{Message: message}, Emoji: emoji})
+	return err
+}
+
+// Pin pins a message to its room, and Unpin takes it off. Errors: as of Edit.
+func (c *Conn) Pin(ctx context.Context, room chat.RoomID, message chat.Sequence) error {
+	_, err := c.send(ctx, chat.MessagePinned, room, chat.About{Message: message})
+	return err
+}
+
+// Unpin is told of at Pin.
+func (c *Conn) Unpin(ctx context.Context, room chat.RoomID, message chat.Sequence) error {
+	_, err := c.send(ctx, chat.MessageUnpinned, room, chat.About{Message: message})
+	return err
+}
+
+// Read tells the room how far the user has read. Errors: as of [Conn.SendEvent].
+func (c *Conn) Read(ctx context.Context, room chat.RoomID, upTo chat.Sequence) error {
+	_, err := c.send(ctx, chat.ReadAdvanced, room, chat.ReadData{UpTo: upTo})
+	return err
+}
+
+func (c *Conn) send(ctx context.Context, typ chat.Type, room chat.RoomID, data any) (chat.Sequence, error) {
+	e, err := frame(typ, data)
 	if err != nil {
 		return 0, err
 	}
 	e.Room = room
 	return c.SendEvent(ctx, e)
-}
-
-// Read sends the room how far the user has read. Errors: as [Conn.SendEvent].
-func (c *Conn) Read(ctx context.Context, room chat.RoomID, upTo chat.Sequence) error {
-	e, err := frame(chat.ReadAdvanced, chat.ReadData{UpTo: upTo})
-	if err != nil {
-		return err
-	}
-	e.Room = room
-	_, err = c.SendEvent(ctx, e)
-	return err
 }
 
 // Typing signals to the others in a room that the user is typing. It neither waits nor

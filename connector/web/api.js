@@ -7,9 +7,30 @@ import { Problem } from './problem.js';
  * @property {string} id
  * @property {string} user
  * @property {string} nickname
- * @property {string} text
+ * @property {string} text empty when it is deleted
  * @property {string} time
+ * @property {string} [editedTime]
  * @property {boolean} [deleted]
+ * @property {string} [replyTo]
+ * @property {Quoted} [quoted] what it replies to
+ * @property {string[]} [mentions] ids, or `*` for everybody
+ * @property {any[]} [attachments]
+ * @property {Reaction[]} [reactions]
+ * @property {boolean} [pinned]
+ * @property {number} [unreadBy]
+ *
+ * @typedef {Object} Quoted
+ * @property {string} user
+ * @property {string} nickname
+ * @property {string} text its beginning
+ * @property {boolean} [deleted]
+ *
+ * @typedef {Object} Reaction all of one emoji
+ * @property {string} emoji
+ * @property {number} count
+ * @property {string[]} users the earliest, at most 10
+ * @property {string[]} added the sequence of each one's reaction
+ * @property {boolean} mine
  *
  * @typedef {Object} RoomSummary
  * @property {string} id the code that people share
@@ -146,11 +167,22 @@ export class API {
   }
 
   /**
-   * @param {string} room @param {{before?: string, after?: string, limit?: number}} range
-   * @returns {Promise<{messages: Message[], more: boolean}>}
+   * `sequence` is what the messages are at: later events change them.
+   * @param {string} room @param {{before?: string, after?: string, around?: string, limit?: number}} range
+   * @returns {Promise<{messages: Message[], more: boolean, sequence: string}>}
    */
   messages(room, range) {
     return this.#call('GET', `/v1/rooms/${path(room)}/messages${query(range)}`);
+  }
+
+  /** @param {string} room @param {string} sequence @returns {Promise<Message>} */
+  message(room, sequence) {
+    return this.#call('GET', `/v1/rooms/${path(room)}/messages/${path(sequence)}`);
+  }
+
+  /** Latest pinned first. @param {string} room @returns {Promise<Message[]>} */
+  async pins(room) {
+    return (await this.#call('GET', `/v1/rooms/${path(room)}/pins`)).pins;
   }
 
   /**

@@ -13,6 +13,7 @@ const PATHS = {
   clock: 'M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM12 8v4l2.5 2',
   alert: 'M12 4a8 8 0 1 0 0 16 8 8 0 0 0 0-16zM12 8v5M12 15.7v.3',
   settings: 'M4 7h10M18 7h2M4 17h2M10 17h10M16 5v4M8 15v4',
+  pin: 'M9 4h6l-1 6 3 3H7l3-3zM12 13v7',
   down: 'M12 5v14M6 13l6 6 6-6',
   leave: 'M14 4h5v16h-5M10 8l-4 4 4 4M6 12h9',
 };

@@ -16,6 +16,7 @@
 
 export { Session } from './session.js';
 export { Problem } from './problem.js';
+export { Fold } from './fold.js';
 import { Problem } from './problem.js';
 
 /** Begins every event type. */

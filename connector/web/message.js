@@ -55,7 +55,7 @@ export function rowsOf({ entries, pending, moreBefore, me, unreadAfter, nickname
     const highlights = found?.sequence && found.sequence === message.sequence ? found.highlights : undefined;
     rows.push({
       kind: 'message', key: keyOf(message), message, mine, first, nickname: name, highlights,
-      version: [message.state, message.deleted, message.text, first, name, highlights ? 1 : 0].join('\n'),
+      version: [message.state, JSON.stringify(message), first, name, highlights ? 1 : 0].join('\n'),
     });
     previous = message;
   }
@@ -87,18 +87,38 @@ function renderMessage({ message, mine, first, nickname = t('someone'), highligh
     !mine && first && avatar(message.user, nickname),
     h('div', { class: 'body' },
       h('p', { class: first && !mine ? 'who' : 'hidden-visually' }, who),
+      message.quoted && quotation(message.quoted),
       h('div', { class: 'line' },
         message.deleted
           ? h('p', { class: 'text gone' }, t('deleted'))
           : h('p', { class: 'text', dir: 'auto' }, pieces(message.text, highlights ?? []).map((piece) =>
             piece.marked ? h('mark', {}, piece.text) : piece.text)),
         h('span', { class: 'when' },
+          message.pinned && h('span', { title: t('pinned') }, icon('pin'), h('span', { class: 'hidden-visually' }, t('pinned'))),
+          message.editedTime && h('span', { class: 'edited', title: fully(message.editedTime) }, t('edited')),
           h('time', { datetime: message.time, title: fully(message.time) }, clock(message.time)),
           mine && delivery(state))),
+      message.reactions && reactions(message.reactions),
       state === 'failed' && h('p', { class: 'trouble' },
         icon('alert'), h('span', {}, `${t('failed')}. ${explain(message.problem)}`),
         h('button', { type: 'button', class: 'link', onclick: () => actions.retry(message) }, t('retry')),
         h('button', { type: 'button', class: 'link', onclick: () => actions.discard(message) }, t('discard')))));
+}
+
+/** What a message replies to. @param {import('./api.js').Quoted} quoted */
+function quotation({ nickname, text, deleted }) {
+  return h('blockquote', { class: 'quoted' },
+    h('p', { class: 'who' }, nickname || t('someone')),
+    h('p', { class: deleted ? 'gone' : '', dir: 'auto' }, deleted ? t('deleted') : text));
+}
+
+/** @param {import('./api.js').Reaction[]} list */
+function reactions(list) {
+  return h('ul', { class: 'reactions', role: 'list' }, list.map(({ emoji, count, mine }) => {
+    const name = t('reaction', { emoji, count });
+    return h('li', { class: mine ? 'mine' : '', title: name },
+      h('span', { 'aria-hidden': 'true' }, `${emoji} ${count}`), h('span', { class: 'hidden-visually' }, name));
+  }));
 }
 
 /** @param {Entry['state']} state */

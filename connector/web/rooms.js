@@ -1,4 +1,5 @@
 // @ts-check
+import { folded, posted, quote } from './fold.js';
 import { newID, PREFIX, userOf } from './knatter.js';
 import { Timeline } from './timeline.js';
 
@@ -22,8 +23,11 @@ export class Room {
   /** @type {Promise<void> | undefined} */ loadingMembers;
   advancing = false;
 
-  /** @param {import('./api.js').RoomSummary} summary @param {import('./timeline.js').Load} load @param {() => void} changed */
-  constructor(summary, load, changed) {
+  /**
+   * @param {import('./api.js').RoomSummary} summary @param {import('./timeline.js').Load} load @param {() => void} changed
+   * @param {string} me the user's id
+   */
+  constructor(summary, load, changed, me) {
     this.id = summary.id;
     this.name = summary.name;
     this.kind = summary.kind;
@@ -33,7 +37,7 @@ export class Room {
     this.since = summary.lastMessage?.time ?? '';
     /** `unread` counts everything up to here; a replay may repeat some of it */
     this.counted = [summary.sequence, summary.lastMessage?.sequence ?? ''].sort()[1];
-    this.timeline = new Timeline(load, changed);
+    this.timeline = new Timeline(load, changed, me);
     if (summary.lastMessage) this.learn([summary.lastMessage]);
   }
 
@@ -163,7 +167,7 @@ export class Rooms extends EventTarget {
         const page = await this.#api.messages(id, range);
         room.learn(page.messages);
         return page;
-      }, () => this.#changed(room));
+      }, () => this.#changed(room), this.me.id);
       // A new room without messages belongs at the top.
       if (!room.since) room.since = this.#rooms.size || list.length === 1 ? new Date().toISOString() : '';
       this.#rooms.set(id, room);
@@ -202,17 +206,31 @@ export class Rooms extends EventTarget {
         if (!event.data.changed || event.data.changed.includes('name')) room.name = event.data.name;
         return this.#changed();
     }
-    if (type.startsWith('member.')) this.#member(room, type, event.data);
+    if (type.startsWith('member.')) return this.#member(room, type, event.data);
+    if (event.data?.message) this.#happened(room, event);
+  }
+
+  /** Something happened to a message. @param {Room} room @param {import('./knatter.js').ChatEvent} event */
+  #happened(room, event) {
+    const last = room.lastMessage;
+    if (last) room.lastMessage = folded(last, event, this.me.id);
+    const gone = room.timeline.entries.find(({ sequence }) => sequence === event.data.message);
+    room.timeline.apply(event);
+    if (!event.type.endsWith('.deleted') || event.data.message <= room.read || room.unread === 0) return;
+    // Of a message that is not loaded it is not known here whether it counted.
+    if (gone ? gone.user !== this.me.id && !gone.deleted : true) {
+      room.unread--;
+      this.#changed(room);
+    }
   }
 
   /** @param {Room} room @param {import('./knatter.js').ChatEvent} event */
   #posted(room, event) {
     const user = userOf(event);
     /** @type {Entry} */
-    const message = {
-      sequence: event.sequence ?? '', id: event.id, user, nickname: room.nickname(user) ?? '',
-      text: event.data.text, time: event.time ?? '',
-    };
+    const message = posted(event, room.nickname(user));
+    const quoted = room.timeline.entries.find(({ sequence }) => sequence === message.replyTo);
+    if (quoted && !message.deleted) message.quoted = quote(quoted);
     if (!message.nickname && user) void this.loadMembers(room, true);
     this.#typesNoMore(room, user);
     if (message.sequence > (room.lastMessage?.sequence ?? '')) {

@@ -1,12 +1,13 @@
 // @ts-check
+import { folded, Recent } from './fold.js';
 import { nextSequence } from './knatter.js';
 
 /**
- * @typedef {import('./api.js').Message & {state?: 'sending' | 'failed', problem?: unknown}} Entry
+ * @typedef {import('./fold.js').Message & {state?: 'sending' | 'failed', problem?: unknown}} Entry
  *   a message as shown; `state` is absent once it is durable
  *
  * @typedef {(range: {before?: string, after?: string, limit: number}) =>
- *   Promise<{messages: import('./api.js').Message[], more: boolean}>} Load
+ *   Promise<{messages: import('./api.js').Message[], more: boolean, sequence: string}>} Load
  */
 
 const PAGE = 60;
@@ -28,15 +29,21 @@ export class Timeline {
   failed = false;
   #load;
   #changed;
+  #me;
+  /** what happened to messages of late */ #events = new Recent();
   /** the latest live messages @type {Entry[]} */ #recent = [];
   #forgotten = ''; // sequence of the newest message dropped from #recent
   #turn = 0; // rises when the window moves: answers for an older one are stale
   #busy = { before: false, after: false };
 
-  /** @param {Load} load @param {() => void} changed */
-  constructor(load, changed) {
-    this.#load = load;
+  /** @param {Load} load @param {() => void} changed @param {string} me the user's id */
+  constructor(load, changed, me) {
+    this.#load = async (/** @type {Parameters<Load>[0]} */ range) => {
+      const page = await load(range);
+      return { ...page, messages: page.messages.map((message) => this.#events.over(message, page.sequence, me)) };
+    };
     this.#changed = changed;
+    this.#me = me;
   }
 
   /** Whether something is being fetched. */
@@ -151,6 +158,16 @@ export class Timeline {
     this.#recent.push(message);
     if (this.#recent.length > MAX_RECENT) this.#forgotten = this.#recent.shift()?.sequence ?? '';
     if (this.loaded && !this.moreAfter) this.#insert(message);
+    this.#changed();
+  }
+
+  /** Takes an event about a message: an edit, a deletion, a reaction, a pin. @param {import('./knatter.js').ChatEvent} event */
+  apply(event) {
+    this.#events.add(event);
+    /** @param {Entry} entry */
+    const now = (entry) => folded(entry, event, this.#me);
+    this.entries = this.entries.map(now);
+    this.#recent = this.#recent.map(now);
     this.#changed();
   }
 

@@ -17,6 +17,7 @@ import (
 	"knatter.dev/chat/functions/fanout"
 	"knatter.dev/chat/internal/function"
 	"knatter.dev/chat/internal/pebble/pebbletest"
+	"knatter.dev/chat/internal/projection"
 	"knatter.dev/chat/internal/serve"
 	"knatter.dev/chat/internal/store"
 )
@@ -61,7 +62,7 @@ func setup(t *testing.T) (*fanout.Function, *counted, *sink) {
 	return over(routes, store.Events(), out), routes, out
 }
 
-func over(routes chat.RouteStore, events chat.EventStore, out chat.Deliverer) *fanout.Function {
+func over(routes chat.RouteStore, events projection.Events, out chat.Deliverer) *fanout.Function {
 	return fanout.New(function.Deps{Stores: store.Stores{Routes: routes, Events: events}, Deliverer: out})
 }
 

@@ -8,6 +8,7 @@ import (
 	"knatter.dev/chat"
 	"knatter.dev/chat/functions/fanout"
 	"knatter.dev/chat/internal/pebble/pebbletest"
+	"knatter.dev/chat/internal/projection"
 )
 
 // sent is a message with an id of its own choice.
@@ -87,7 +88,7 @@ func TestRepeatsAreDeliveredOnce(t *testing.T) {
 // A store that is away delays deliveries, so that no repeat slips through.
 func TestRepeatsWaitForTheStore(t *testing.T) {
 	store := pebbletest.Memory(t)
-	away := &awayEvents{EventStore: store.Events(), err: chat.Errorf(chat.Unavailable, "away")}
+	away := &awayEvents{stored: store.Events(), err: chat.Errorf(chat.Unavailable, "away")}
 	out := &sink{}
 	f := over(store.Routes(), away, out)
 	batch := []chat.Event{route(t, "room", 1, chat.RouteOpened, 0), sent(t, "room", 2, "id", "text")}
@@ -106,9 +107,11 @@ func TestRepeatsWaitForTheStore(t *testing.T) {
 	}
 }
 
+type stored = projection.Events
+
 // awayEvents is a store that can be away.
 type awayEvents struct {
-	chat.EventStore
+	stored
 	err error
 }
 
@@ -116,5 +119,5 @@ func (a *awayEvents) Firsts(ctx context.Context, events []chat.Event) ([]chat.Se
 	if a.err != nil && len(events) > 0 {
 		return nil, a.err
 	}
-	return a.EventStore.Firsts(ctx, events)
+	return a.stored.Firsts(ctx, events)
 }

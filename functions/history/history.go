@@ -9,10 +9,13 @@ import (
 	"net/url"
 	"runtime"
 	"strconv"
+	"time"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/auth"
 	"knatter.dev/chat/internal/function"
+	"knatter.dev/chat/internal/messages"
+	"knatter.dev/chat/internal/projection"
 	"knatter.dev/chat/internal/serve"
 	"knatter.dev/chat/internal/view"
 )
@@ -46,7 +49,7 @@ var Spec = function.Spec{
 type Function struct {
 	http.Handler
 
-	events   chat.EventStore
+	events   projection.Events
 	rooms    chat.RoomStore
 	log      chat.Log
 	verifier *auth.Verifier
@@ -54,138 +57,198 @@ type Function struct {
 	rates    rates
 
 	elsewhere bool // the store is a server of its own
+
+	Windows messages.Windows
 }
 
 // New returns the function.
 func New(d function.Deps) *Function {
 	f := &Function{
 		events: d.Events, rooms: d.Rooms, log: d.Log, verifier: d.Verifier, elsewhere: d.Elsewhere,
-		pages: make(chan struct{}, runtime.NumCPU()),
+		pages:   make(chan struct{}, runtime.NumCPU()),
+		Windows: messages.Windows{Edit: 24 * time.Hour, Recall: 24 * time.Hour},
 	}
 	if d.Elsewhere {
 		f.pages = make(chan struct{}, pagesElsewhere)
 	}
 	f.Handler = serve.Routes(map[string]func(http.ResponseWriter, *http.Request) error{
-		"GET /v1/rooms/{room}/messages": f.listMessages,
-		"GET /v1/rooms/{room}/events":   f.listEvents,
+		"GET /v1/rooms/{room}/messages":            f.listMessages,
+		"GET /v1/rooms/{room}/messages/{sequence}": f.showMessage,
+		"GET /v1/rooms/{room}/events":              f.listEvents,
+		"POST /internal/check":                     f.check,
 	})
 	return f
 }
 
 func (f *Function) listMessages(w http.ResponseWriter, r *http.Request) error {
-	user, room, selection, err := f.request(r, defaultMessages, maxMessages)
+	look, err := f.look(r)
 	if err != nil {
 		return err
 	}
-	page, err := f.page(r.Context(), room, selection, f.events.Messages, func(t chat.Type) bool { return t == chat.MessagePosted })
+	ranges, err := parse(r.URL.Query(), defaultMessages, maxMessages)
 	if err != nil {
 		return err
 	}
-	f.rates.read(user, page.weight())
-	nicknames := make(map[chat.UserID]string)
-	messages := make([]view.Message, 0, len(page.events))
-	for i := range page.events {
-		e := &page.events[i]
-		sender := e.User()
-		nickname, known := nicknames[sender]
-		if !known {
-			m, err := f.rooms.Membership(r.Context(), room, sender)
-			if err != nil && chat.KindOf(err) != chat.NotFound {
-				return fmt.Errorf("reading a membership: %w", err)
-			}
-			nickname = m.Nickname
-			nicknames[sender] = nickname
+	var all page
+	var list []view.Message
+	err = f.turn(r.Context(), func() error {
+		all, err = f.assemble(r.Context(), look, ranges, f.events.Messages, func(t chat.Type) bool { return t == chat.MessagePosted })
+		if err != nil {
+			return err
 		}
-		if m, ok := view.MessageOf(e, nickname); ok {
-			messages = append(messages, m)
-		}
+		list, err = look.Views(r.Context(), all.events)
+		return err
+	})
+	if err != nil {
+		return err
 	}
+	f.rates.read(look.User, all.weight())
 	serve.JSON(w, http.StatusOK, struct {
 		Messages []view.Message `json:"messages"`
 		More     bool           `json:"more"`
-	}{messages, page.more})
+		Sequence chat.Sequence  `json:"sequence"` // what the messages are at
+	}{list, all.more, all.upTo})
+	return nil
+}
+
+// showMessage answers with one message.
+func (f *Function) showMessage(w http.ResponseWriter, r *http.Request) error {
+	look, err := f.look(r)
+	if err != nil {
+		return err
+	}
+	errNone := chat.Errorf(chat.NotFound, "no such message")
+	sequence, err := chat.ParseSequence(r.PathValue("sequence"))
+	if err != nil {
+		return errNone
+	}
+	var list []view.Message
+	err = f.turn(r.Context(), func() error {
+		tail, err := f.log.Tail(r.Context(), look.Room.Stream())
+		if err != nil {
+			return err
+		}
+		if look.Fresh, err = messages.Fresh(r.Context(), f.events, tail); err != nil {
+			return err
+		}
+		posted, err := look.At(r.Context(), []chat.Sequence{sequence})
+		if err != nil {
+			return err
+		}
+		list, err = look.Views(r.Context(), posted)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if len(list) == 0 {
+		return errNone
+	}
+	f.rates.read(look.User, attributes+len(list[0].Text))
+	serve.JSON(w, http.StatusOK, list[0])
 	return nil
 }
 
 func (f *Function) listEvents(w http.ResponseWriter, r *http.Request) error {
-	user, room, selection, err := f.request(r, defaultEvents, maxEvents)
+	look, err := f.look(r)
 	if err != nil {
 		return err
 	}
-	page, err := f.page(r.Context(), room, selection, f.events.Events, func(t chat.Type) bool { return !t.Hidden() })
+	query := r.URL.Query()
+	query.Del("around")
+	ranges, err := parse(query, defaultEvents, maxEvents)
 	if err != nil {
 		return err
 	}
-	f.rates.read(user, page.weight())
+	var p page
+	err = f.turn(r.Context(), func() (err error) {
+		p, err = f.assemble(r.Context(), look, ranges, f.events.Events, func(t chat.Type) bool { return !t.Hidden() })
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	f.rates.read(look.User, p.weight())
 	w.Header().Set("Content-Type", "application/cloudevents-batch+json")
 	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set(headerMore, strconv.FormatBool(page.more))
-	_, _ = w.Write(chat.AppendBatch(make([]byte, 0, page.weight()), page.events)) // the client is gone: nobody to tell
+	w.Header().Set(headerMore, strconv.FormatBool(p.more))
+	_, _ = w.Write(chat.AppendBatch(make([]byte, 0, p.weight()), p.events)) // the client is gone: nobody to tell
 	return nil
 }
 
-// request reads which events of which room are asked for, by somebody who may
-// see them, and waits for that user's rate.
+// look is a look at the room of a request, by somebody who may see it, when that user's
+// rate allows.
 //
 // Errors: Unauthenticated; NotFound for a room that doesn't exist, or is the
-// direct room of others; Forbidden for those who are not in the room now; Invalid
-// parameters; Unavailable when the rate takes too long.
-func (f *Function) request(r *http.Request, limit, most int) (chat.UserID, chat.RoomID, chat.Range, error) {
-	var selection chat.Range
+// direct room of others; Forbidden for those who are not in the room now; Unavailable
+// when the rate takes too long.
+func (f *Function) look(r *http.Request) (*messages.Look, error) {
 	claims, err := f.verifier.Request(r)
 	if err != nil {
-		return "", "", selection, err
+		return nil, err
 	}
 	room := chat.RoomID(r.PathValue("room"))
 	errNoRoom := chat.Errorf(chat.NotFound, "no such room")
 	if !room.Valid() {
-		return "", "", selection, errNoRoom
+		return nil, errNoRoom
 	}
 	found, err := f.rooms.Room(r.Context(), room)
 	if chat.KindOf(err) == chat.NotFound {
-		return "", "", selection, errNoRoom
+		return nil, errNoRoom
 	} else if err != nil {
-		return "", "", selection, fmt.Errorf("reading a room: %w", err)
+		return nil, fmt.Errorf("reading a room: %w", err)
 	}
 	self, err := f.rooms.Membership(r.Context(), room, claims.User)
 	switch {
 	case err != nil && chat.KindOf(err) != chat.NotFound:
-		return "", "", selection, fmt.Errorf("reading a membership: %w", err)
+		return nil, fmt.Errorf("reading a membership: %w", err)
 	case err != nil && found.Kind == chat.Direct:
-		return "", "", selection, errNoRoom
+		return nil, errNoRoom
 	case !self.Active:
-		return "", "", selection, chat.Errorf(chat.Forbidden, "you are not in this room")
+		return nil, chat.Errorf(chat.Forbidden, "you are not in this room")
 	}
-	selection, err = parse(r.URL.Query(), limit, most)
-	if err == nil {
-		err = f.rates.wait(r.Context(), claims.User)
+	if err := f.rates.wait(r.Context(), claims.User); err != nil {
+		return nil, err
 	}
-	return claims.User, room, selection, err
+	return &messages.Look{Events: f.events, Rooms: f.rooms, Room: room, User: claims.User}, nil
 }
 
-// parse reads the parameters. Without a beginning the newest events are meant,
-// with one those that follow it.
-func parse(q url.Values, limit, most int) (chat.Range, error) {
+// parse reads the parameters. Without a beginning the newest events are meant, with one
+// those that follow it. Those around one are two ranges: what is before it, and the rest.
+func parse(q url.Values, limit, most int) ([]chat.Range, error) {
 	r := chat.Range{Limit: limit, Bytes: maxBytes, Newest: !q.Has("after")}
-	var err error
-	if q.Has("after") {
-		if r.After, err = chat.ParseSequence(q.Get("after")); err != nil {
-			return r, chat.Errorf(chat.Invalid, "after: %w", err)
-		}
-	}
-	if q.Has("before") {
-		if r.Before, err = chat.ParseSequence(q.Get("before")); err != nil {
-			return r, chat.Errorf(chat.Invalid, "before: %w", err)
-		}
-		if r.Before == 0 { // before everything, and for Range it would mean no bound
-			r.Before = 1
-		}
-	}
 	if q.Has("limit") {
+		var err error
 		r.Limit, err = strconv.Atoi(q.Get("limit"))
 		if err != nil || r.Limit < 1 || r.Limit > most {
-			return r, chat.Errorf(chat.Invalid, "limit must be a number from 1 to %d", most)
+			return nil, chat.Errorf(chat.Invalid, "limit must be a number from 1 to %d", most)
 		}
 	}
-	return r, nil
+	bounds := make(map[string]chat.Sequence)
+	for _, name := range []string{"after", "before", "around"} {
+		if !q.Has(name) {
+			continue
+		}
+		at, err := chat.ParseSequence(q.Get(name))
+		if err != nil {
+			return nil, chat.Errorf(chat.Invalid, "%s: %w", name, err)
+		}
+		bounds[name] = at
+	}
+	if around, ok := bounds["around"]; ok {
+		if len(bounds) > 1 {
+			return nil, chat.Errorf(chat.Invalid, "around goes with neither after nor before")
+		}
+		older := chat.Range{Limit: r.Limit / 2, Bytes: maxBytes / 2, Newest: true, Before: max(around, 1)}
+		rest := chat.Range{Limit: r.Limit - older.Limit, Bytes: maxBytes / 2, After: max(around, 1) - 1}
+		if older.Limit == 0 {
+			return []chat.Range{rest}, nil
+		}
+		return []chat.Range{older, rest}, nil
+	}
+	r.After = bounds["after"]
+	if before, ok := bounds["before"]; ok {
+		r.Before = max(before, 1) // before everything, and 0 would mean no bound
+	}
+	return []chat.Range{r}, nil
 }

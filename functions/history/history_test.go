@@ -191,7 +191,7 @@ func TestMessageIsShownAsTheProtocolSays(t *testing.T) {
 	w := x.get("alice", "/v1/rooms/room/messages")
 	want := fmt.Sprintf(`{"messages":[`+
 		`{"sequence":"%s","id":"m-1","user":"alice","nickname":"앨리스","text":"안녕 <b>","time":"2026-01-02T03:04:05.060Z","replyTo":"0000000000000007","mentions":["bob"],"attachments":[{"a":1}]},`+
-		`{"sequence":"%s","id":"m-2","user":"stranger","nickname":"","text":"hi","time":"2026-01-02T03:04:05.060Z"}],"more":false}`, e.Sequence, stranger.Sequence)
+		`{"sequence":"%s","id":"m-2","user":"stranger","nickname":"","text":"hi","time":"2026-01-02T03:04:05.060Z"}],"more":false,"sequence":"%s"}`, e.Sequence, stranger.Sequence, stranger.Sequence)
 	x.equal("answer", strings.TrimSpace(w.Body.String()), want)
 }
 

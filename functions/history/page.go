@@ -7,87 +7,102 @@ import (
 	"slices"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/messages"
 	"knatter.dev/chat/internal/priority"
 	"knatter.dev/chat/internal/projection"
 )
 
-// page is a part of a room's history, oldest first.
+// page is a part of a room's history, oldest first, as it is now.
 type page struct {
 	events []chat.Event
-	more   bool // in the direction of the range
+	more   bool          // in the direction of the range
+	upTo   chat.Sequence // what the room's events up to there say, and no later one
 }
 
 // read is EventStore.Events or EventStore.Messages.
 type read func(context.Context, chat.RoomID, chat.Range) ([]chat.Event, bool, error)
 
 const (
-	firstsAtOnce = 256 // events whose firsts are looked for together
-	attributes   = 512 // bytes of an event's frame, or of a message, beside what weight counts
-	escaped      = 6   // bytes that JSON may take for one
+	attributes = 512 // bytes of an event's frame, or of a message, beside what weight counts
+	escaped    = 6   // bytes that JSON may take for one
 )
 
-// page makes a page when it is its turn. Where the store is in this process it does so
-// at a lower priority than messages on their way.
-func (f *Function) page(ctx context.Context, room chat.RoomID, r chat.Range, stored read, wanted func(chat.Type) bool) (p page, err error) {
+// turn calls f when it is its turn. Where the store is in this process it does so at a
+// lower priority than messages on their way.
+func (f *Function) turn(ctx context.Context, make func() error) error {
 	select {
 	case f.pages <- struct{}{}:
 		defer func() { <-f.pages }()
 	case <-ctx.Done():
-		return page{}, chat.Errorf(chat.Unavailable, "waiting for other pages: %w", ctx.Err())
+		return chat.Errorf(chat.Unavailable, "waiting for other pages: %w", ctx.Err())
 	}
 	if f.elsewhere {
-		return f.assemble(ctx, room, r, stored, wanted)
+		return make()
 	}
-	_, err = priority.Run(ctx, "a page", func() error {
-		p, err = f.assemble(ctx, room, r, stored, wanted)
-		return err
-	})
-	return p, err
+	_, err := priority.Run(ctx, "a page", make)
+	return err
 }
 
-// assemble reads from the log what the store may not hold yet, then from the store.
-// In this order nothing falls between: what persist commits meanwhile is in both,
-// and told apart by its sequence. What is logged meanwhile is left out, as the
-// store may hold the later of two such events without the earlier, and who pages
-// by sequence would never see that one.
+// assemble reads what the store has, and then from the log what the store may not have
+// had yet: see [chat.Log.TailBehind]. What persist commits meanwhile is in both, and told
+// apart by its sequence. Together they are the room at one place of its log.
 //
 // Of an event that was sent again only the first counts, wherever that is.
-func (f *Function) assemble(ctx context.Context, room chat.RoomID, r chat.Range, stored read, wanted func(chat.Type) bool) (page, error) {
-	tail, end, err := f.log.TailEnd(ctx, room.Stream())
+func (f *Function) assemble(ctx context.Context, look *messages.Look, ranges []chat.Range, stored read, wanted func(chat.Type) bool) (whole page, err error) {
+	old := make([]page, len(ranges))
+	tail, end, err := f.log.TailBehind(ctx, look.Room.Stream(), func(ctx context.Context) error {
+		for i, r := range ranges {
+			events, more, err := stored(ctx, look.Room, r)
+			if err != nil {
+				return fmt.Errorf("reading events: %w", err)
+			}
+			if err := look.Load(ctx, events); err != nil {
+				return err
+			}
+			old[i] = page{events: events, more: more}
+		}
+		return nil
+	})
 	if err != nil {
 		return page{}, err
 	}
-	if r.Before == 0 || r.Before > end {
-		r.Before = end
-	}
-	if r.After+1 >= r.Before {
-		return page{events: []chat.Event{}}, nil
-	}
-
 	// Repeats are looked for in all of the tail, the first one can be out of range.
-	var firsts projection.Firsts
-	firsts.Add(tail)
-	fresh := slices.DeleteFunc(firsts.Events(), func(e chat.Event) bool {
-		return e.Sequence <= r.After || e.Sequence >= r.Before || !wanted(e.Type)
-	})
-
-	old, more, err := stored(ctx, room, r)
+	fresh, err := messages.Fresh(ctx, f.events, tail)
 	if err != nil {
-		return page{}, fmt.Errorf("reading events: %w", err)
+		return page{}, err
 	}
+	look.Fresh = fresh
+	for i, r := range ranges {
+		p, err := fill(ctx, look, r, old[i], wanted)
+		if err != nil {
+			return page{}, err
+		}
+		whole.events, whole.more = append(whole.events, p.events...), whole.more || p.more
+	}
+	whole.upTo = max(end-1, 0)
+	return whole, nil
+}
+
+// fill makes a page of a range of what the store had of it and of what is fresh.
+func fill(ctx context.Context, look *messages.Look, r chat.Range, old page, wanted func(chat.Type) bool) (page, error) {
+	come := slices.DeleteFunc(slices.Clone(look.Fresh), func(e chat.Event) bool {
+		return e.Sequence <= r.After || r.Before > 0 && e.Sequence >= r.Before || !wanted(e.Type)
+	})
 	// Between the last of a full page and the tail the store has more, which the page
 	// must not pass over.
-	if more && !r.Newest && len(tail) > 0 && old[len(old)-1].Sequence < tail[0].Sequence {
-		fresh = nil
-	}
-	known := make(map[chat.Sequence]bool, len(old))
-	for i := range old {
-		known[old[i].Sequence] = true
+	if old.more && !r.Newest && len(look.Fresh) > 0 && old.events[len(old.events)-1].Sequence < look.Fresh[0].Sequence {
+		come = nil
 	}
 	// Instead of a first that is still on its way the store can hold a repeat. To
 	// drop it leaves no hole: the first and all that follows are in the tail.
-	all := slices.DeleteFunc(old, func(e chat.Event) bool { return firsts.Before(&e) })
-	for _, e := range fresh {
+	var firsts projection.Firsts
+	firsts.Add(look.Fresh)
+	all := slices.DeleteFunc(old.events, func(e chat.Event) bool { return firsts.Before(&e) })
+	known := make(map[chat.Sequence]bool, len(all))
+	for i := range all {
+		known[all[i].Sequence] = true
+	}
+	for _, e := range come {
 		if !known[e.Sequence] {
 			all = append(all, e)
 		}
@@ -98,47 +113,27 @@ func (f *Function) assemble(ctx context.Context, room chat.RoomID, r chat.Range,
 		}
 		return cmp.Compare(a.Sequence, b.Sequence)
 	})
-
-	p, err := f.cut(ctx, all, known, r)
-	if err != nil {
+	if err := look.Current(ctx, all); err != nil { // before the page is cut: a text can have become longer
 		return page{}, err
 	}
-	p.more = p.more || more
+	p := cut(all, r)
+	p.more = p.more || old.more
 	if r.Newest {
 		slices.Reverse(p.events)
 	}
 	return p, nil
 }
 
-// cut takes events, in the order of the range's direction, until the page is full. Of
-// those that the store was not known to have, repeats are left out.
-func (f *Function) cut(ctx context.Context, all []chat.Event, known map[chat.Sequence]bool, r chat.Range) (page, error) {
-	p := page{events: make([]chat.Event, 0, min(len(all), r.Limit))}
+// cut takes events, in the order of the range's direction, until the page is full.
+func cut(all []chat.Event, r chat.Range) page {
 	size := 0
-	for chunk := range slices.Chunk(all, firstsAtOnce) {
-		unknown := slices.DeleteFunc(slices.Clone(chunk), func(e chat.Event) bool { return known[e.Sequence] })
-		firsts, err := f.events.Firsts(ctx, unknown)
-		if err != nil {
-			return page{}, fmt.Errorf("looking for events' firsts: %w", err)
-		}
-		again := make(map[chat.Sequence]bool)
-		for i := range unknown {
-			again[unknown[i].Sequence] = firsts[i] != 0 && firsts[i] < unknown[i].Sequence
-		}
-		for i := range chunk {
-			e := &chunk[i]
-			if again[e.Sequence] {
-				continue
-			}
-			size += weight(e)
-			if len(p.events) == r.Limit || len(p.events) > 0 && size > r.Bytes {
-				p.more = true
-				return p, nil
-			}
-			p.events = append(p.events, *e)
+	for i := range all {
+		size += weight(&all[i])
+		if i == r.Limit || i > 0 && size > r.Bytes {
+			return page{events: all[:i], more: true}
 		}
 	}
-	return p, nil
+	return page{events: all}
 }
 
 // weight is what the page takes as an answer, at most.

@@ -1,22 +1,13 @@
 package history
 
 import (
-	"context"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
-	"knatter.dev/chat"
 	"knatter.dev/chat/internal/function"
 	"knatter.dev/chat/internal/priority"
 )
-
-// emptyLog has nothing that the store does not have.
-type emptyLog struct{ chat.Log }
-
-func (emptyLog) TailEnd(context.Context, chat.StreamID) ([]chat.Event, chat.Sequence, error) {
-	return nil, 100, nil
-}
 
 func TestPagesLetMessagesGoFirst(t *testing.T) {
 	usual, err := priority.Niceness(unix.Gettid())
@@ -24,12 +15,12 @@ func TestPagesLetMessagesGoFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, elsewhere := range []bool{false, true} {
-		f := New(function.Deps{Log: emptyLog{}, Elsewhere: elsewhere})
+		f := New(function.Deps{Elsewhere: elsewhere})
 		n := 0
-		_, err := f.page(t.Context(), "room", chat.Range{Limit: 1}, func(context.Context, chat.RoomID, chat.Range) (_ []chat.Event, _ bool, err error) {
+		err := f.turn(t.Context(), func() (err error) {
 			n, err = priority.Niceness(unix.Gettid())
-			return nil, false, err
-		}, func(chat.Type) bool { return true })
+			return err
+		})
 		want := min(usual+priority.Background, 19)
 		if elsewhere {
 			want = usual

@@ -17,6 +17,7 @@ import (
 	"knatter.dev/chat/internal/open"
 	"knatter.dev/chat/internal/pebble"
 	"knatter.dev/chat/internal/pebble/pebbletest"
+	"knatter.dev/chat/internal/projection"
 	"knatter.dev/chat/internal/serve"
 	"knatter.dev/chat/internal/store"
 )
@@ -190,7 +191,7 @@ const structured = "application/cloudevents+json"
 // is answered, and they share commits.
 func TestConcurrentRequests(t *testing.T) {
 	s := openStore(t)
-	counted := &countedEvents{EventStore: s.Events()}
+	counted := &countedEvents{stored: s.Events()}
 	f := over(store.Stores{Events: counted, Rooms: s.Rooms()})
 	const n = 500
 	var wg sync.WaitGroup
@@ -212,14 +213,16 @@ func TestConcurrentRequests(t *testing.T) {
 	}
 }
 
+type stored = projection.Events
+
 type countedEvents struct {
-	chat.EventStore
+	stored
 	puts atomic.Int64
 }
 
 func (c *countedEvents) Put(ctx context.Context, events []chat.Event) error {
 	c.puts.Add(1)
-	return c.EventStore.Put(ctx, events)
+	return c.stored.Put(ctx, events)
 }
 
 func TestBatch(t *testing.T) {
@@ -282,7 +285,7 @@ func TestPoison(t *testing.T) {
 // event is to be handled again, and then both have it.
 func TestFailureBetween(t *testing.T) {
 	s := openStore(t)
-	failing := &failingEvents{EventStore: s.Events()}
+	failing := &failingEvents{stored: s.Events()}
 	failing.fail.Store(true)
 	f := over(store.Stores{Events: failing, Rooms: s.Rooms()})
 	e := life(t)[1]
@@ -302,7 +305,7 @@ func TestFailureBetween(t *testing.T) {
 }
 
 type failingEvents struct {
-	chat.EventStore
+	stored
 	fail atomic.Bool
 }
 
@@ -310,7 +313,7 @@ func (f *failingEvents) Put(ctx context.Context, events []chat.Event) error {
 	if f.fail.Load() {
 		return chat.Errorf(chat.Unavailable, "store: %w", errors.New("away"))
 	}
-	return f.EventStore.Put(ctx, events)
+	return f.stored.Put(ctx, events)
 }
 
 // As KafkaSource sends it, an event has an offset, which the log's lineage makes a

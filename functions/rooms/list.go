@@ -89,6 +89,26 @@ func (f *Function) show(w http.ResponseWriter, r *http.Request) error {
 	return f.answer(w, r, http.StatusOK, v)
 }
 
+// pins answers with the pinned messages, latest pinned first.
+func (f *Function) pins(w http.ResponseWriter, r *http.Request) error {
+	v, err := f.inside(r)
+	if err != nil {
+		return err
+	}
+	now := f.look(r.Context())
+	look, err := now.look(r.Context(), v.room.ID, v.user)
+	if err != nil {
+		return err
+	}
+	pins, err := look.Pins(r.Context())
+	if err != nil {
+		return err
+	}
+	now.mark(w)
+	serve.JSON(w, http.StatusOK, map[string][]view.Message{"pins": pins})
+	return nil
+}
+
 // answer answers with the room as the caller sees it now.
 func (f *Function) answer(w http.ResponseWriter, r *http.Request, status int, v visit) error {
 	now := f.look(r.Context())

@@ -47,7 +47,7 @@ type Function struct {
 	http.Handler
 
 	rooms    projection.Rooms
-	events   chat.EventStore
+	events   projection.Events
 	accounts chat.AccountStore
 	attempts chat.AttemptStore
 	log      chat.Log
@@ -76,6 +76,7 @@ func New(d function.Deps) *Function {
 		"POST /v1/rooms/{room}/members":          f.addMember,
 		"PATCH /v1/rooms/{room}/members/{user}":  f.changeMember,
 		"DELETE /v1/rooms/{room}/members/{user}": f.removeMember,
+		"GET /v1/rooms/{room}/pins":              f.pins,
 		"POST /v1/direct":                        f.direct,
 		"GET /v1/me/invitations":                 f.invitations,
 	})

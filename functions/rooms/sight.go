@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"slices"
 	"time"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/messages"
 	"knatter.dev/chat/internal/projection"
 	"knatter.dev/chat/internal/view"
 )
@@ -15,7 +17,7 @@ import (
 // sight is what the stores have, with what persist has yet to store folded over it.
 type sight struct {
 	rooms    projection.Rooms
-	events   chat.EventStore
+	events   projection.Events
 	tails    chat.Tails // nil if they could not be read
 	complete bool       // all that was acknowledged before is seen
 }
@@ -52,39 +54,15 @@ func (s *sight) mark(w http.ResponseWriter) {
 	}
 }
 
-// fresh are the events of a room's tail that count, oldest first. Whatever comes before
-// the first of them, the store has.
-func (s *sight) fresh(ctx context.Context, room chat.RoomID) ([]chat.Event, error) {
-	if s.tails == nil {
-		return nil, nil
-	}
-	var firsts projection.Firsts
-	firsts.Add(s.tails.Of(room.Stream()))
-	events := firsts.Events()
-	if len(events) == 0 {
-		return nil, nil
-	}
-	stored, err := s.events.Firsts(ctx, events)
-	if err != nil {
-		return nil, fmt.Errorf("looking for events' firsts: %w", err)
-	}
-	fresh := events[:0]
-	for i, e := range events {
-		if stored[i] == 0 || stored[i] >= e.Sequence {
-			fresh = append(fresh, e)
-		}
-	}
-	return fresh, nil
-}
-
 // entry is a room as a member sees it.
 func (s *sight) entry(ctx context.Context, room chat.Room, self chat.Membership) (entry, error) {
 	e := entry{latest: room.Created}
 	e.Room = view.RoomOf(room, self)
-	fresh, err := s.fresh(ctx, room.ID)
+	look, err := s.look(ctx, room.ID, self.User)
 	if err != nil {
 		return e, err
 	}
+	fresh := look.Fresh
 	stored := chat.Range{Limit: 1, Newest: true}
 	if len(fresh) > 0 {
 		stored.Before = fresh[0].Sequence // from there on the store may have gaps
@@ -98,7 +76,7 @@ func (s *sight) entry(ctx context.Context, room chat.Room, self chat.Membership)
 			e.Sequence = events[0].Sequence
 		}
 	}
-	if e.Unread, err = s.unread(ctx, self, fresh, stored.Before); err != nil {
+	if e.Unread, e.Mentions, err = s.unread(ctx, look, self, stored.Before); err != nil {
 		return e, err
 	}
 	if room.Kind == chat.Direct {
@@ -110,39 +88,75 @@ func (s *sight) entry(ctx context.Context, room chat.Room, self chat.Membership)
 	if err != nil || last == nil {
 		return e, err
 	}
-	sender, err := membership(ctx, s.rooms, room.ID, last.User())
-	if err != nil {
-		return e, err
-	}
 	e.latest = last.Time
-	if m, ok := view.MessageOf(last, sender.Nickname); ok {
-		e.LastMessage = &m
+	shown, err := look.Views(ctx, []chat.Event{*last})
+	if err == nil && len(shown) > 0 {
+		e.LastMessage = &shown[0]
 	}
-	return e, nil
+	return e, err
 }
 
-// unread counts what a member has to read. Nobody has to read what was said before
-// they joined.
-func (s *sight) unread(ctx context.Context, self chat.Membership, fresh []chat.Event, before chat.Sequence) (int, error) {
+// look is a user's look at a room's messages. Whatever comes before the first of its fresh
+// events, the store has.
+func (s *sight) look(ctx context.Context, room chat.RoomID, user chat.UserID) (*messages.Look, error) {
+	l := &messages.Look{Events: s.events, Rooms: s.rooms, Room: room, User: user}
+	if s.tails == nil {
+		return l, nil
+	}
+	var err error
+	l.Fresh, err = messages.Fresh(ctx, s.events, s.tails.Of(room.Stream()))
+	return l, err
+}
+
+// unread counts what a member has to read, and in how much of it the member is mentioned.
+// Nobody has to read what was said before they joined. Before a sequence the store has all,
+// but for what fresh events say of it: those messages are looked at one by one.
+func (s *sight) unread(ctx context.Context, look *messages.Look, self chat.Membership, before chat.Sequence) (unread, mentions int, err error) {
 	read := max(self.Read, self.Since)
-	n := 0
+	var touched, fresh []chat.Sequence
+	for i := range look.Fresh {
+		e := &look.Fresh[i]
+		switch {
+		case e.Type == chat.MessagePosted && e.Sequence > read:
+			fresh = append(fresh, e.Sequence)
+		case e.Type == chat.MessageEdited, e.Type == chat.MessageDeleted:
+			if at := e.About(); at > read && (before == 0 || at < before) && !slices.Contains(touched, at) {
+				touched = append(touched, at)
+			}
+		}
+	}
 	if before == 0 || read+1 < before {
-		var err error
-		r := chat.Range{After: read, Before: before, Limit: maxUnread}
+		r := chat.Range{After: read, Before: before, Limit: maxUnread, Except: touched}
 		if s.tails != nil {
 			r.Settled = s.tails.Begin(self.Room.Stream())
 		}
-		n, err = s.events.Unread(ctx, self.Room, self.User, r)
-		if err != nil {
-			return 0, fmt.Errorf("counting unread messages: %w", err)
+		if unread, err = s.events.Unread(ctx, self.Room, self.User, r); err != nil {
+			return 0, 0, fmt.Errorf("counting unread messages: %w", err)
+		}
+		if unread > 0 {
+			if mentions, err = s.events.Mentions(ctx, self.Room, self.User, r); err != nil {
+				return 0, 0, fmt.Errorf("counting mentions: %w", err)
+			}
 		}
 	}
-	for i := range fresh {
-		if e := &fresh[i]; e.Type == chat.MessagePosted && e.Sequence > read && e.User() != self.User {
-			n++
+	posted, err := look.At(ctx, append(touched, fresh...))
+	if err != nil {
+		return 0, 0, err
+	}
+	shown, err := look.Plain(ctx, posted)
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, m := range shown {
+		if m.User == self.User || m.Deleted {
+			continue
+		}
+		unread++
+		if slices.Contains(m.Mentions, self.User) || slices.Contains(m.Mentions, chat.Everyone) {
+			mentions++
 		}
 	}
-	return min(n, maxUnread), nil
+	return min(unread, maxUnread), min(mentions, maxUnread), nil
 }
 
 // last is a room's last message, nil if there is none.

@@ -15,6 +15,7 @@ import (
 	"knatter.dev/chat/internal/kafka/kafkatest"
 	"knatter.dev/chat/internal/pebble"
 	"knatter.dev/chat/internal/pebble/pebbletest"
+	"knatter.dev/chat/internal/projection"
 )
 
 // list is the answer to GET /v1/rooms, and whether it is complete.
@@ -110,15 +111,17 @@ func TestListShowsWhatIsNotStoredYet(t *testing.T) {
 	alice.does("GET", "/v1/rooms/"+room, nil, 403)
 }
 
+type stored = projection.Events
+
 // countingStore notes what is counted.
 type countingStore struct {
-	chat.EventStore
+	stored
 	counted []chat.Range
 }
 
 func (s *countingStore) Unread(ctx context.Context, room chat.RoomID, user chat.UserID, r chat.Range) (int, error) {
 	s.counted = append(s.counted, r)
-	return s.EventStore.Unread(ctx, room, user, r)
+	return s.stored.Unread(ctx, room, user, r)
 }
 
 // What is counted below persist's commit may be remembered, and nothing else.
@@ -131,7 +134,7 @@ func TestListSaysWhatIsSettled(t *testing.T) {
 	second := bob.logs("2", chat.MessagePosted, room, chat.Posted{Text: "two"})
 	x.stores(x.store, first, second)
 	x.commits(second)
-	store := &countingStore{EventStore: x.f.events}
+	store := &countingStore{stored: x.f.events}
 	x.f.events = store
 	alice.list(x.f)
 	if len(store.counted) != 1 || store.counted[0].Settled != second.Sequence {

@@ -219,7 +219,7 @@ func (f *Function) read(ctx context.Context, query *analysis.Query, matches []ch
 		if len(messages) == 0 {
 			return nil
 		}
-		message, ok := view.MessageOf(&messages[0], "")
+		message, ok := view.MessageOf(&messages[0], nil, "")
 		if !ok {
 			return nil
 		}

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +11,6 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"golang.org/x/sync/errgroup"
 
 	"knatter.dev/chat"
 )
@@ -46,8 +46,8 @@ func (l *Log) Tail(ctx context.Context, stream chat.StreamID) ([]chat.Event, err
 	return events, err
 }
 
-// TailEnd implements [chat.Log]. What the persist group committed and where the
-// log ends are asked for at once, after the call began: whatever was acknowledged
+// TailEnd implements [chat.Log]. What the persist group committed is asked for after the
+// call began, and then where the log ends: whatever was acknowledged
 // before lies below the end, and whatever lies below the commit is in the store.
 // Only if there is something between is it fetched. While the partition has no
 // leader, or one that does not know yet what was acknowledged, it is asked again.
@@ -55,11 +55,30 @@ func (l *Log) Tail(ctx context.Context, stream chat.StreamID) ([]chat.Event, err
 // Errors: Unavailable, also when there is more of the stream than memory should
 // be spent on, which takes a persist function that has been down for long.
 func (l *Log) TailEnd(ctx context.Context, stream chat.StreamID) (events []chat.Event, end chat.Sequence, err error) {
+	return l.TailBehind(ctx, stream, func(context.Context) error { return nil })
+}
+
+// TailBehind implements [chat.Log]. What the persist group committed is asked for before
+// read is called, and where the log ends afterwards. Errors: as TailEnd, and those of
+// read.
+func (l *Log) TailBehind(ctx context.Context, stream chat.StreamID, read func(context.Context) error) (events []chat.Event, end chat.Sequence, err error) {
+	var failed error // of read, which is not to be tried again
 	err = l.ask(ctx, "tail", func(ctx context.Context, age time.Duration) (err error) {
-		events, end, err = l.tail(ctx, stream, age)
+		at, err := l.place(ctx, stream, age)
+		if err != nil {
+			return err
+		}
+		from, err := l.begin(ctx, at)
+		if err != nil {
+			return err
+		}
+		if failed = read(ctx); failed != nil {
+			return nil
+		}
+		events, end, err = l.tail(ctx, stream, at, from)
 		return err
 	})
-	return events, end, err
+	return events, end, cmp.Or(failed, err)
 }
 
 // End is the least sequence that an event of the stream could get that is logged
@@ -96,30 +115,27 @@ func (l *Log) ask(ctx context.Context, what string, do func(ctx context.Context,
 	}
 }
 
-func (l *Log) tail(ctx context.Context, stream chat.StreamID, age time.Duration) ([]chat.Event, chat.Sequence, error) {
-	at, err := l.place(ctx, stream, age)
+// begin is the offset from which on the event store may lack something of a partition.
+func (l *Log) begin(ctx context.Context, at place) (int64, error) {
+	all, err := l.committed(ctx, at.topic, at.partition)
+	if err != nil {
+		return 0, err
+	}
+	if from := all[at.partition]; from >= 0 {
+		return from, nil
+	}
+	return l.offset(ctx, at, atStart)
+}
+
+// tail are a stream's events from an offset of its partition to the end of that.
+func (l *Log) tail(ctx context.Context, stream chat.StreamID, at place, from int64) ([]chat.Event, chat.Sequence, error) {
+	end, err := l.offset(ctx, at, atEnd)
 	if err != nil {
 		return nil, 0, err
 	}
-	var committed, end int64
-	var both errgroup.Group
-	both.Go(func() error {
-		all, err := l.committed(ctx, at.topic, at.partition)
-		committed = all[at.partition]
-		return err
-	})
-	both.Go(func() (err error) { end, err = l.offset(ctx, at, atEnd); return err })
-	if err := both.Wait(); err != nil {
-		return nil, 0, err
-	}
-	if committed < 0 {
-		if committed, err = l.offset(ctx, at, atStart); err != nil {
-			return nil, 0, err
-		}
-	}
 	var events []chat.Event
 	size := 0
-	err = l.between(ctx, at, committed, end, func(r *kgo.Record) error {
+	err = l.between(ctx, at, from, end, func(r *kgo.Record) error {
 		if string(r.Key) != string(stream) {
 			return nil
 		}

@@ -82,6 +82,11 @@ func (e *Events) Unread(ctx context.Context, room chat.RoomID, user chat.UserID,
 		return 0, err
 	}
 	deleted, err := e.deleted(ctx, of, r)
+	if err != nil {
+		return 0, err
+	}
+	except, err := e.except(ctx, of, r)
+	deleted += except
 	if err == nil && deleted > 0 && posted == limit { // behind the limit there may be more
 		r.Limit += deleted
 		posted, err = e.posted(ctx, of, r)
@@ -94,6 +99,25 @@ func (e *Events) deleted(ctx context.Context, of reading, r chat.Range) (int, er
 	n, err := e.all.CountDocuments(ctx, bson.D{
 		{Key: "gone.room", Value: of.room}, {Key: "gone.sequence", Value: within(r).Value},
 		{Key: "gone.sender", Value: bson.D{{Key: "$ne", Value: of.user}}},
+	})
+	return int(n), failure(err)
+}
+
+// except counts those of the others' messages in a range that are not to be counted, and
+// are not deleted either.
+func (e *Events) except(ctx context.Context, of reading, r chat.Range) (int, error) {
+	var in []chat.Sequence
+	for _, at := range r.Except {
+		if at > r.After && (r.Before == 0 || at < r.Before) {
+			in = append(in, at)
+		}
+	}
+	if len(in) == 0 {
+		return 0, nil
+	}
+	n, err := e.all.CountDocuments(ctx, bson.D{
+		{Key: "room", Value: of.room}, {Key: "message", Value: true}, among("sequence", values(in)),
+		{Key: "sender", Value: bson.D{{Key: "$ne", Value: of.user}}}, {Key: "gone", Value: bson.D{{Key: "$exists", Value: false}}},
 	})
 	return int(n), failure(err)
 }
@@ -192,9 +216,13 @@ func (e *Events) Mentions(ctx context.Context, room chat.RoomID, user chat.UserI
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	sequences := within(r).Value.(bson.D)
+	if len(r.Except) > 0 {
+		sequences = append(sequences, bson.E{Key: "$nin", Value: values(r.Except)})
+	}
 	where := bson.D{
 		{Key: "mention.room", Value: room}, among("mention.users", bson.A{user, chat.Everyone}),
-		{Key: "mention.sequence", Value: within(r).Value}, {Key: "mention.sender", Value: bson.D{{Key: "$ne", Value: user}}},
+		{Key: "mention.sequence", Value: sequences}, {Key: "mention.sender", Value: bson.D{{Key: "$ne", Value: user}}},
 	}
 	n, err := e.all.CountDocuments(ctx, where, options.Count().SetLimit(int64(r.Limit)))
 	return int(n), failure(err)

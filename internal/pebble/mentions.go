@@ -67,7 +67,7 @@ func (e *Events) Mentions(ctx context.Context, room chat.RoomID, user chat.UserI
 		if err != nil {
 			return 0, unavailable(err)
 		}
-		if row.at != last && string(sender) != string(user) {
+		if row.at != last && string(sender) != string(user) && !slices.Contains(r.Except, row.at) {
 			n++
 			last = row.at
 		}

@@ -1,9 +1,12 @@
 package pebble
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"sync"
+
+	"github.com/cockroachdb/pebble/v2"
 
 	"knatter.dev/chat"
 )
@@ -180,7 +183,8 @@ func (e *Events) unread(ctx context.Context, room chat.RoomID, user chat.UserID,
 	}
 	defer finish(it, &err)
 	prefix := len(from) - 8
-	for ok := it.First(); ok && n < r.Limit; {
+	most := r.Limit + len(r.Except)
+	for ok := it.First(); ok && n < most; {
 		at, valid := sequence(it.Key()[prefix:])
 		if !valid {
 			return 0, read, damaged(it.Key())
@@ -212,5 +216,32 @@ func (e *Events) unread(ctx context.Context, room chat.RoomID, user chat.UserID,
 		}
 		ok = it.Next()
 	}
-	return min(n, r.Limit), read, nil
+	n, err = e.less(it, room, user, r, n)
+	return min(max(n, 0), r.Limit), read, err
+}
+
+// less takes off a count what of it is not to be counted. The iterator sees what was
+// counted.
+func (e *Events) less(it *pebble.Iterator, room chat.RoomID, user chat.UserID, r chat.Range, n int) (int, error) {
+	for _, at := range r.Except {
+		if at <= r.After || r.Before != 0 && at >= r.Before {
+			continue
+		}
+		key := eventKey(nil, kindMessage, room, at)
+		if !it.SeekGE(key) || !bytes.Equal(it.Key(), key) {
+			continue
+		}
+		v, err := it.ValueAndErr()
+		if err != nil {
+			return 0, unavailable(err)
+		}
+		sender, _, valid := splitEvent(v)
+		if !valid {
+			return 0, damaged(key)
+		}
+		if v[0]&erased == 0 && string(sender) != string(user) {
+			n--
+		}
+	}
+	return n, nil
 }

@@ -211,20 +211,20 @@ type Events interface {
 	Lives
 }
 
-// OverLives returns the states of messages with events folded over them, which are of
-// the room, were read from the log before, and of which none is one that was sent again.
-// They may be in the store already.
-func OverLives(ctx context.Context, of Lives, room chat.RoomID, messages []chat.Sequence, fresh []chat.Event) (map[chat.Sequence]*State, error) {
-	states, err := of.Lives(ctx, room, messages)
-	if err != nil {
-		return nil, err
-	}
+// FoldLives folds events over the states of messages that a store has, those of fresh
+// that are about messages which states has a place for, nil where the store knew nothing.
+// The events are the room's, and none is one that was sent again. They may be in the
+// store already.
+func FoldLives(states map[chat.Sequence]*State, fresh []chat.Event) {
 	for i := range fresh {
 		a, ok, err := AboutOf(&fresh[i])
-		if err != nil || !ok || !slices.Contains(messages, a.Message) {
+		if err != nil || !ok {
 			continue // what cannot be read goes to the dead letters
 		}
-		s := states[a.Message]
+		s, wanted := states[a.Message]
+		if !wanted {
+			continue
+		}
 		if s == nil {
 			s = new(State)
 			states[a.Message] = s
@@ -232,13 +232,14 @@ func OverLives(ctx context.Context, of Lives, room chat.RoomID, messages []chat.
 		s.Add(a)
 	}
 	for _, s := range states {
-		s.settle()
+		if s != nil {
+			s.settle()
+		}
 	}
-	return states, nil
 }
 
-// OverPinned returns what is pinned in a room with events folded over it, as [OverLives]
-// does.
+// OverPinned returns what is pinned in a room, in the order of pinning, with events
+// folded over it as [FoldLives] does.
 func OverPinned(ctx context.Context, of Lives, room chat.RoomID, fresh []chat.Event) ([]chat.Sequence, error) {
 	messages, err := of.Pinned(ctx, room)
 	if err != nil {
@@ -249,10 +250,16 @@ func OverPinned(ctx context.Context, of Lives, room chat.RoomID, fresh []chat.Ev
 			messages = append(messages, a.Message)
 		}
 	}
-	states, err := OverLives(ctx, of, room, messages, fresh)
+	states, err := of.Lives(ctx, room, messages)
 	if err != nil {
 		return nil, err
 	}
+	for _, m := range messages {
+		if states[m] == nil {
+			states[m] = nil // a place
+		}
+	}
+	FoldLives(states, fresh)
 	messages = slices.DeleteFunc(messages, func(m chat.Sequence) bool { return states[m] == nil || !states[m].Pin.On() })
 	slices.SortFunc(messages, func(a, b chat.Sequence) int { return cmp.Compare(states[a].Pin.Since(), states[b].Pin.Since()) })
 	return messages, nil

@@ -70,6 +70,20 @@ func ProblemOf(err error) Problem {
 	return p
 }
 
+// Err is the error that a problem document tells of, as far as it does: [ProblemOf] makes
+// the same document of it. It is Unavailable for a document that is none of ours.
+func (p Problem) Err() error {
+	for kind, of := range problems {
+		if of.Status != p.Status || of.Status >= 500 {
+			continue
+		}
+		if reason, ok := strings.CutPrefix(p.Type, of.Type); ok {
+			return &chat.Error{Kind: kind, Reason: strings.TrimPrefix(reason, "/"), Detail: p.Detail}
+		}
+	}
+	return chat.Errorf(chat.Unavailable, "answered with %d", p.Status)
+}
+
 // Fail answers a request with err as a problem document, and logs it if the fault is
 // ours.
 func Fail(w http.ResponseWriter, r *http.Request, err error) {

@@ -10,7 +10,7 @@ import (
 
 // Stores are all stores of one adapter.
 type Stores struct {
-	Events   chat.EventStore
+	Events   projection.Events
 	Rooms    projection.Rooms
 	Accounts chat.AccountStore
 	Sessions chat.SessionStore

@@ -23,6 +23,7 @@ type Room struct {
 	Sequence    chat.Sequence `json:"sequence"` // of the newest event
 	Read        chat.Sequence `json:"read"`     // how far the member has read
 	Unread      int           `json:"unread"`   // at most 9,999
+	Mentions    int           `json:"mentions"` // unread messages that mention the member, or everyone; at most 9,999
 	LastMessage *Message      `json:"lastMessage,omitempty"`
 }
 

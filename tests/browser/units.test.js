@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { excerpt, pieces } from '../../connector/web/highlights.js';
-import { newID, nextSequence } from '../../connector/web/knatter.js';
+import { Fold, newID, nextSequence } from '../../connector/web/knatter.js';
 import { Session } from '../../connector/web/session.js';
 import { LANGUAGES } from '../../connector/web/strings.js';
 import { Timeline } from '../../connector/web/timeline.js';
@@ -144,4 +144,47 @@ test('tabs that need a token at once spend one refresh token', async () => {
   assert.equal(refreshes, 1);
   await assert.doesNotReject(tabs[0].token('a0')); // refused elsewhere before: already replaced
   assert.equal(refreshes, 1);
+});
+
+const event = (n, type, user, data) => ({
+  specversion: '1.0', id: `e${n}`, source: `/users/${user}`, type: `dev.knatter.${type}`, subject: 'room', time: '2026-01-01T00:00:01.000Z', sequence: seq(n), data,
+});
+
+test('a fold has each message as its events leave it', () => {
+  const fold = new Fold('u');
+  fold.load([message(1), message(2)], seq(3));
+  const about = { message: seq(1) };
+  fold.apply(event(3, 'message.edited', 'u', { ...about, text: 'is in the page' }));
+  assert.equal(fold.message(seq(1)).text, 'text 1');
+  fold.apply(event(4, 'message.posted', 'v', { text: 'yes', replyTo: seq(1) }));
+  fold.apply(event(5, 'message.edited', 'u', { ...about, text: 'edited' }));
+  assert.deepEqual(fold.message(seq(4)).quoted, { user: 'u', nickname: 'U', text: 'edited' });
+  for (const [n, emoji, user] of [[6, '👍', 'v'], [7, '❤️', 'u'], [8, '👍', 'u'], [9, '👍', 'u']]) {
+    fold.apply(event(n, 'reaction.added', user, { ...about, emoji }));
+  }
+  assert.deepEqual(fold.message(seq(1)).reactions, [
+    { emoji: '👍', count: 2, users: ['v', 'u'], added: [seq(6), seq(8)], mine: true },
+    { emoji: '❤️', count: 1, users: ['u'], added: [seq(7)], mine: true },
+  ]);
+  fold.apply(event(10, 'reaction.removed', 'v', { ...about, emoji: '👍' })); // the first that stands is later now
+  assert.deepEqual(fold.message(seq(1)).reactions.map((r) => r.emoji), ['❤️', '👍']);
+  fold.apply(event(11, 'message.pinned', 'u', about));
+  assert.equal(fold.message(seq(1)).pinned, true);
+  fold.apply(event(12, 'member.updated', 'u', { user: 'u', nickname: 'W', role: 'member', changed: 'nickname' }));
+  assert.equal(fold.message(seq(4)).quoted.nickname, 'W');
+  fold.apply(event(13, 'message.deleted', 'u', about));
+  fold.apply(event(14, 'reaction.added', 'v', { ...about, emoji: '👍' }));
+  assert.deepEqual(fold.message(seq(1)), {
+    sequence: seq(1), id: 'id1', user: 'u', nickname: 'W', text: '', time: '2026-01-01T00:00:00.000Z', deleted: true, at: seq(13),
+  });
+  assert.deepEqual(fold.message(seq(4)).quoted, { user: 'u', nickname: 'W', text: '', deleted: true });
+});
+
+test('a page that was under way while something happened gets it', () => {
+  const fold = new Fold('u');
+  fold.apply(event(5, 'message.edited', 'u', { message: seq(1), text: 'edited' }));
+  fold.load([message(1)], seq(4));
+  assert.equal(fold.message(seq(1)).text, 'edited');
+  fold.load([message(1, { text: 'old' })], seq(3)); // an answer that was overtaken
+  assert.equal(fold.message(seq(1)).text, 'edited');
 });

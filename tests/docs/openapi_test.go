@@ -27,7 +27,7 @@ var protocol = []string{
 	"GET /v1/oauth/{provider}", "GET /v1/oauth/{provider}/callback", "GET /.well-known/jwks.json",
 	"POST /v1/rooms", "GET /v1/rooms", "GET /v1/rooms/{room}", "PATCH /v1/rooms/{room}", "GET /v1/rooms/{room}/members",
 	"POST /v1/rooms/{room}/members", "DELETE /v1/rooms/{room}/members/{user}", "POST /v1/direct",
-	"GET /v1/rooms/{room}/messages", "GET /v1/rooms/{room}/events", "GET /v1/search", "POST /v1/events",
+	"GET /v1/rooms/{room}/messages", "GET /v1/rooms/{room}/messages/{sequence}", "GET /v1/rooms/{room}/pins", "GET /v1/rooms/{room}/events", "GET /v1/search", "POST /v1/events",
 	"GET /v1/socket", "GET /healthz", "GET /readyz", "GET /metrics",
 }
 
@@ -391,6 +391,24 @@ func (c *conversation) messages() {
 	if got["more"] != true {
 		c.Errorf("got %v, want more", got)
 	}
+	about := func(id, typ string, data object) {
+		data["message"] = second
+		c.do(202, request{operation: send, token: token, contentType: structured, body: object{
+			"specversion": "1.0", "id": id, "source": "bot", "type": "dev.knatter." + typ, "subject": room, "data": data,
+		}})
+	}
+	about("10", "message.edited", object{"text": "京都", "mentions": []string{"*"}})
+	about("11", "reaction.added", object{"emoji": "❤"})
+	about("12", "message.pinned", object{})
+	one := "GET /v1/rooms/{room}/messages/{sequence}"
+	c.do(200, request{operation: one, path: room + " " + second, token: token})
+	c.do(200, request{operation: "GET /v1/rooms/{room}/pins", path: room, token: token})
+	c.do(200, request{operation: history, path: room, token: token, query: "around=" + second})
+	about("13", "message.deleted", object{})
+	c.do(200, request{operation: one, path: room + " " + second, token: token})
+	c.do(404, request{operation: one, path: room + " 0999999999999999", token: token})
+	c.do(403, request{operation: one, path: room + " " + second, token: stranger})
+	c.do(403, request{operation: "GET /v1/rooms/{room}/pins", path: room, token: stranger})
 	c.do(401, request{operation: history, path: room})
 	c.do(403, request{operation: history, path: room, token: stranger})
 	c.do(422, request{operation: history, path: room, token: token, query: "after=7"})
