@@ -14,10 +14,10 @@ func (q *Query) Check(validTerm func(string) bool) error {
 	if q.Limit <= 0 {
 		return Errorf(Invalid, "limit must be positive")
 	}
-	if len(q.Words) == 0 && q.From == "" {
+	if len(q.Words) == 0 && len(q.From) == 0 {
 		return Errorf(Invalid, "a query needs a word or a sender")
 	}
-	terms := 0
+	terms := len(q.From)
 	for _, w := range q.Words {
 		if !w.valid(validTerm) {
 			return Errorf(Invalid, "a word needs a term")
@@ -29,8 +29,8 @@ func (q *Query) Check(validTerm func(string) bool) error {
 	if terms > MaxQueryTerms {
 		return Errorf(Invalid, "the query is too long")
 	}
-	if q.From != "" && !q.From.Valid() {
-		return Errorf(Invalid, "from must be a user's id")
+	if slices.ContainsFunc(q.From, func(user UserID) bool { return !user.Valid() }) {
+		return Errorf(Invalid, "from must be users' ids")
 	}
 	if slices.ContainsFunc(q.Rooms, func(r RoomID) bool { return !r.Valid() }) {
 		return Errorf(Invalid, "rooms must be rooms' ids")

@@ -224,12 +224,12 @@ type Document struct {
 // edit they do not count.
 const Lasting = "\x02"
 
-// Query selects messages: in Rooms, from the sender, every word matches, within the
-// bounds.
+// Query selects messages: in Rooms, from any of the senders, every word matches, within
+// the bounds.
 type Query struct {
 	Rooms  []RoomID
-	Words  []Word // at least one, if there is no sender
-	From   UserID // sender; "" for any
+	Words  []Word   // at least one, if there is no sender
+	From   []UserID // senders; none for all
 	After  time.Time
 	Before time.Time // exclusive; zero means no bound
 	Cursor Hit       // hits strictly older than this one; zero for the first page

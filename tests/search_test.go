@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode/utf16"
 
+	"github.com/google/uuid"
+
 	"knatter.dev/chat"
 	"knatter.dev/chat/connector/client"
 	"knatter.dev/chat/internal/wait/waittest"
@@ -127,6 +129,66 @@ func TestSearchPagesAndFilters(t *testing.T) {
 	}
 	if got := bob.Finds(all); len(got) != 1 || got[0].Room != foreign {
 		t.Errorf("after leaving, bob finds %d", len(got))
+	}
+}
+
+// What is typed into the search says who, where, when and what, and so do parameters.
+func TestSearchOperators(t *testing.T) {
+	t.Parallel()
+	alice, bob := common(t).two(t)
+	books, films := alice.Creates("Good Books"), alice.Creates("Films")
+	bob.Joins(books)
+	bob.Joins(films)
+	alice.Sends(books, "okapi one")
+	bob.Sends(books, "okapi two https://example.com/okapi")
+	bob.Sends(films, "okapi three")
+	for _, mention := range []chat.UserID{bob.User.ID, chat.Everyone} {
+		e, err := chat.NewEvent(uuid.NewString(), alice.User.ID, chat.MessagePosted, films, chat.Posted{Text: "okapi for " + string(mention), Mentions: []chat.UserID{mention}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := alice.Post(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waittest.Until(t, "all okapis are found", func() bool { return len(bob.Finds(client.Search{Text: "okapi"})) == 5 })
+
+	today := time.Now().UTC()
+	day := func(days int) string { return today.AddDate(0, 0, days).Format(time.DateOnly) }
+	count := func(what client.Search, want int) {
+		t.Helper()
+		if got := bob.Finds(what); len(got) != want {
+			t.Errorf("%+v: %d hits, want %d: %+v", what, len(got), want, got)
+		}
+	}
+	for q, want := range map[string]int{
+		"okapi from:" + bob.User.Nickname:              2,
+		"from:" + string(alice.User.ID):                3,
+		`okapi in:"good books"`:                        2,
+		"okapi in:" + string(films):                    3,
+		"okapi in:films from:" + bob.User.Nickname:     1,
+		"okapi in:nowhere":                             0,
+		"has:link":                                     1,
+		"has:link from:" + alice.User.Nickname:         0,
+		"okapi after:" + day(-1) + " before:" + day(2): 5,
+		"okapi before:" + day(-1):                      0,
+		"okapi after:" + day(2):                        0,
+		`"okapi two"`:                                  1,
+		`"two okapi"`:                                  0,
+		"okapi why:not":                                0,
+	} {
+		count(client.Search{Text: q}, want)
+	}
+	count(client.Search{From: alice.User.ID}, 3)
+	count(client.Search{Me: true}, 2)
+	count(client.Search{Me: true, Text: "okapi", Room: books}, 0)
+	count(client.Search{Has: []string{"link"}}, 1)
+	count(client.Search{Has: []string{"link", "file"}}, 0)
+	count(client.Search{Text: "okapi before:" + day(2), Zone: "Asia/Seoul"}, 5)
+	for _, what := range []client.Search{{}, {Text: "in:films"}, {Text: "okapi has:wings"}, {Text: "okapi before:soon"}, {Has: []string{"wings"}}, {Text: "okapi", Zone: "Nowhere/Land"}} {
+		if _, err := bob.Find(t.Context(), what); err == nil || !strings.Contains(err.Error(), "422") && chat.KindOf(err) != chat.Invalid {
+			t.Errorf("%+v: %v", what, err)
+		}
 	}
 }
 

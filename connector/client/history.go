@@ -103,9 +103,12 @@ func (c *Client) events(ctx context.Context, token string, room chat.RoomID, p P
 
 // Search is a query. Empty fields are ignored.
 type Search struct {
-	Text   string
+	Text   string // with operators such as from:nickname
 	Room   chat.RoomID
 	From   chat.UserID
+	Me     bool     // the messages mention the user, or everyone
+	Has    []string // all of these: link, image, file
+	Zone   string   // IANA time zone of the dates in Text; "" means UTC
 	After  time.Time
 	Before time.Time
 	Limit  int
@@ -131,13 +134,21 @@ func (s *Session) Search(ctx context.Context, what Search) (hits []Hit, cursor s
 
 // Find is [Session.Search] with everything in the answer.
 func (s *Session) Find(ctx context.Context, what Search) (found Found, err error) {
-	q := url.Values{"q": {what.Text}}
+	q := url.Values{}
 	set := func(name, value string) {
 		if value != "" {
 			q.Set(name, value)
 		}
 	}
+	set("q", what.Text)
 	set("room", string(what.Room))
+	set("tz", what.Zone)
+	if what.Me {
+		q.Set("mentions", "me")
+	}
+	for _, kind := range what.Has {
+		q.Add("has", kind)
+	}
 	set("from", string(what.From))
 	set("cursor", what.Cursor)
 	if !what.After.IsZero() {

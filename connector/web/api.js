@@ -186,7 +186,9 @@ export class API {
   }
 
   /**
-   * @param {{q: string, room?: string, from?: string, before?: string, after?: string, limit?: number, cursor?: string}} search
+   * Without `q` one of `from`, `mentions` and `has` must be there; `q` may have operators such as from:nickname, whose dates are in `tz`.
+   * @param {{q?: string, room?: string, from?: string, mentions?: 'me', has?: 'link' | 'image' | 'file', tz?: string,
+   *   before?: string, after?: string, limit?: number, cursor?: string}} search
    * @param {AbortSignal} [signal]
    * @returns {Promise<{hits: Hit[], cursor?: string, suggestion?: string}>}
    */

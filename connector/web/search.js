@@ -10,6 +10,12 @@ import { explain } from './status.js';
 const PAUSE = 250; // after the last key
 const PAGE = 30;
 
+/** Where the user's days begin, as far as the browser knows. */
+function zone() {
+  const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
+  return timeZone === 'Etc/Unknown' ? undefined : timeZone;
+}
+
 /** Searching the messages of all the user's rooms. */
 export class SearchPanel {
   #rooms;
@@ -106,7 +112,7 @@ export class SearchPanel {
     const running = (this.#running = new AbortController());
     try {
       const answer = await this.#api.search({
-        q, cursor, limit: PAGE,
+        q, cursor, limit: PAGE, tz: zone(),
         room: this.room.value, from: this.from.value,
         // Both bounds are exclusive; the days that the user names are not.
         after: this.since.value && new Date(startOf(this.since.value).getTime() - 1).toISOString(),

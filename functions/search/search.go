@@ -62,8 +62,12 @@ func New(d function.Deps) *Function {
 	return f
 }
 
-// cost is what a search takes of its user's reads: more with many words.
-func cost(r *http.Request) int { return 1 + len(strings.Fields(r.URL.Query().Get("q")))/4 }
+// cost is what a search takes of its user's reads: more with many words, and with names
+// that are looked for in all rooms.
+func cost(r *http.Request) int {
+	named, text := cutOperators(r.URL.Query().Get("q"))
+	return 1 + len(strings.Fields(text))/4 + 2*min(len(named), 4)
+}
 
 // answer is a page of hits, newest first.
 type answer struct {
@@ -84,23 +88,20 @@ func (f *Function) search(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	ctx := r.Context()
-	rooms, err := f.roomsFor(ctx, claims.User, p.room)
+	q, ok, err := f.scope(ctx, claims.User, &p)
 	if err != nil {
 		return err
 	}
 	a := answer{Hits: []view.Hit{}}
-	query := analysis.Parse(p.text)
-	q := chat.Query{
-		Rooms: rooms, Words: query.Words(), From: p.from, After: p.after, Before: p.before,
-		Cursor: p.cursor, Limit: p.limit,
-	}
-	if len(q.Rooms) > 0 && len(q.Words) > 0 {
-		if a, err = f.page(ctx, query, q); err != nil {
+	sought := newSought(&p, claims.User)
+	q.After, q.Before, q.Cursor, q.Limit = p.after, p.before, p.cursor, p.limit
+	if q.Words = sought.words(); ok && sought.can(q) {
+		if a, err = f.page(ctx, sought, q); err != nil {
 			return err
 		}
 	}
-	if len(a.Hits) == 0 && a.Cursor == "" && p.cursor == (chat.Hit{}) {
-		if a.Suggestion, err = f.suggestion(ctx, p.text, q); err != nil {
+	if ok && len(a.Hits) == 0 && a.Cursor == "" && p.cursor == (chat.Hit{}) {
+		if a.Suggestion, err = f.suggestion(ctx, &p, sought, q); err != nil {
 			return err
 		}
 	}
@@ -129,58 +130,36 @@ func (f *Function) isStale(ctx context.Context) bool {
 	return f.stale.Load()
 }
 
-// roomsFor are the rooms to search: the one asked for, or all of the user's.
-// Errors: Forbidden.
-func (f *Function) roomsFor(ctx context.Context, user chat.UserID, room chat.RoomID) ([]chat.RoomID, error) {
-	if room != "" {
-		m, err := f.rooms.Membership(ctx, room, user)
-		switch {
-		case err != nil && chat.KindOf(err) != chat.NotFound:
-			return nil, fmt.Errorf("reading a membership: %w", err)
-		case err != nil || !m.Active:
-			return nil, chat.Errorf(chat.Forbidden, "not a member of the room")
-		}
-		return []chat.RoomID{room}, nil
-	}
-	memberships, err := f.rooms.RoomsOf(ctx, user)
-	if err != nil {
-		return nil, fmt.Errorf("listing a user's rooms: %w", err)
-	}
-	rooms := make([]chat.RoomID, len(memberships))
-	for i, m := range memberships {
-		rooms[i] = m.Room
-	}
-	return rooms, nil
-}
-
 // suggestion is the query as typed with the keyboard's other alphabet, if that is
-// made of words or finds something.
-func (f *Function) suggestion(ctx context.Context, text string, q chat.Query) (string, error) {
-	other, known, ok := analysis.OtherKeyboard(text)
-	if !ok || known {
-		return other, nil
-	}
-	query := analysis.Parse(other)
-	if q.Words, q.Limit = query.Words(), 1; len(q.Words) == 0 || len(q.Rooms) == 0 {
+// made of words or finds something. The operators stay as they are.
+func (f *Function) suggestion(ctx context.Context, p *request, s sought, q chat.Query) (string, error) {
+	other, known, ok := analysis.OtherKeyboard(p.text)
+	if !ok {
 		return "", nil
 	}
-	a, err := f.page(ctx, query, q)
-	if err != nil || len(a.Hits) == 0 {
-		return "", err
+	if !known {
+		s.query, s.text = analysis.Parse(other), other
+		if q.Words, q.Limit = s.words(), 1; !s.can(q) {
+			return "", nil
+		}
+		a, err := f.page(ctx, s, q)
+		if err != nil || len(a.Hits) == 0 {
+			return "", err
+		}
 	}
-	return other, nil
+	return strings.Join(append(p.operators, other), " "), nil
 }
 
 // page gathers hits until there are q.Limit or no more. The cursor is the last
 // match looked at, whether it became a hit or not.
-func (f *Function) page(ctx context.Context, query *analysis.Query, q chat.Query) (answer, error) {
+func (f *Function) page(ctx context.Context, s sought, q chat.Query) (answer, error) {
 	a := answer{Hits: []view.Hit{}}
 	for examined := 0; ; {
 		matches, more, err := f.index.Search(ctx, q)
 		if err != nil {
 			return a, fmt.Errorf("searching the index: %w", err)
 		}
-		hits, err := f.read(ctx, query, matches)
+		hits, err := f.read(ctx, s, matches)
 		if err != nil {
 			return a, err
 		}
@@ -207,7 +186,7 @@ func (f *Function) page(ctx context.Context, query *analysis.Query, q chat.Query
 }
 
 // read reads the messages of matches; those that are no hits are nil.
-func (f *Function) read(ctx context.Context, query *analysis.Query, matches []chat.Hit) ([]*view.Hit, error) {
+func (f *Function) read(ctx context.Context, s sought, matches []chat.Hit) ([]*view.Hit, error) {
 	hits := make([]*view.Hit, len(matches))
 	err := f.reads.Each(ctx, len(matches), func(ctx context.Context, i int) error {
 		m := matches[i]
@@ -223,7 +202,7 @@ func (f *Function) read(ctx context.Context, query *analysis.Query, matches []ch
 		if !ok {
 			return nil
 		}
-		if highlights, ok := query.Match(message.Text); ok {
+		if highlights, ok := s.match(&message); ok {
 			hits[i] = &view.Hit{Room: m.Room, Message: message, Highlights: highlights}
 		}
 		return nil

@@ -290,6 +290,26 @@ func TestRefused(t *testing.T) {
 		"q=a&cursor=%21":        422,
 		"q=a&cursor=YWJj":       422,
 		"q=a&unknown=1":         200,
+		"from=bob":              200,
+		"has=link":              200,
+		"has=Image&has=file":    200,
+		"has=video":             422,
+		"q=a&has=links":         422,
+		"mentions=me":           200,
+		"mentions=bob":          422,
+		"room=r1":               422,
+		"before=2026-01-01":     422,
+		"q=in:r1":               422,
+		"q=from:":               422,
+		"q=from:bob":            200,
+		"q=has:link":            200,
+		"q=has:video":           422,
+		"q=a+before:tomorrow":   422,
+		"q=a+after:":            200,
+		"q=a&tz=Asia/Seoul":     200,
+		"q=a&tz=Local":          422,
+		"q=a&tz=Mars/Olympus":   422,
+		"q=a&tz=../etc/passwd":  422,
 		"q=a&before=0001-01-01": 200,
 		"q=a&after=9999-12-31":  200,
 		"q=a&cursor=" + formatCursor(chat.Hit{Room: "r1", Sequence: 1, Time: noon}): 200,
@@ -301,6 +321,167 @@ func TestRefused(t *testing.T) {
 	if w := x.get("", "q=a"); w.Code != http.StatusUnauthorized {
 		t.Errorf("no token: status %d", w.Code)
 	}
+}
+
+// TestFacts: what is found by whom it mentions and what it has, and by nothing else.
+func TestFacts(t *testing.T) {
+	x := setUp(t)
+	x.member("r1", "alice", chat.MemberJoined)
+	x.member("r1", "bob", chat.MemberJoined)
+	say := func(user chat.UserID, d chat.Posted) {
+		e := x.event(user, chat.MessagePosted, "r1", d)
+		x.stores(e)
+		x.indexes(e)
+	}
+	say("bob", chat.Posted{Text: "plain 회의"})
+	say("bob", chat.Posted{Text: "to alice 회의", Mentions: []chat.UserID{"alice", "bob"}})
+	say("bob", chat.Posted{Text: "to all", Mentions: []chat.UserID{chat.Everyone}})
+	say("alice", chat.Posted{Text: "to bob https://example.com", Mentions: []chat.UserID{"bob"}})
+	say("alice", chat.Posted{Text: "picture", Attachments: json.RawMessage(`[{"file":"a","type":"image/png"}]`)})
+	say("bob", chat.Posted{Attachments: json.RawMessage(`[{"file":"b","type":"text/plain"}]`)})
+	for _, tt := range []struct {
+		parameters []string
+		want       []string
+	}{
+		{[]string{"mentions", "me"}, []string{"to all", "to alice 회의"}},
+		{[]string{"mentions", "me", "q", "회의"}, []string{"to alice 회의"}},
+		{[]string{"mentions", "me", "from", "alice"}, []string{}},
+		{[]string{"from", "alice"}, []string{"picture", "to bob https://example.com"}},
+		{[]string{"from", "bob", "limit", "2"}, []string{"", "to all"}},
+		{[]string{"has", "link"}, []string{"to bob https://example.com"}},
+		{[]string{"has", "file"}, []string{"", "picture"}},
+		{[]string{"has", "image"}, []string{"picture"}},
+		{[]string{"q", "has:file from:BOB"}, []string{""}},
+		{[]string{"q", "picture has:link"}, []string{}},
+		{[]string{"q", "from:alice ?!"}, []string{}},
+	} {
+		if got := texts(x.finds("alice", tt.parameters...)); !slices.Equal(got, tt.want) {
+			t.Errorf("%q: found %q, want %q", tt.parameters, got, tt.want)
+		}
+	}
+	if got := texts(x.finds("bob", "mentions", "me")); !slices.Equal(got, []string{"to bob https://example.com", "to all", "to alice 회의"}) {
+		t.Errorf("bob is mentioned in %q", got)
+	}
+	if w := x.get("alice", "has=link"); !strings.Contains(w.Body.String(), `"highlights":[]`) {
+		t.Errorf("without words: %s", w.Body)
+	}
+}
+
+func TestOperators(t *testing.T) {
+	x := setUp(t)
+	room := func(id chat.RoomID, name string, kind chat.RoomKind) {
+		e := x.event("alice", chat.RoomCreated, id, chat.RoomData{Name: name, Kind: kind})
+		if err := x.store.Rooms().Apply(t.Context(), []chat.Event{e}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	join := func(room chat.RoomID, user chat.UserID, nickname string) {
+		e := x.event(user, chat.MemberJoined, room, chat.MemberData{User: user, Nickname: nickname, Role: chat.Plain})
+		if err := x.store.Rooms().Apply(t.Context(), []chat.Event{e}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	room("r1", "책 모임", chat.Group)
+	room("r2", "Books", chat.Group)
+	room("r3", "", chat.Direct)
+	room("r4", "책 모임", chat.Group) // not alice's
+	for _, id := range []chat.RoomID{"r1", "r2", "r3"} {
+		join(id, "alice", "앨리스")
+	}
+	join("r1", "bob", "밥 킴")
+	join("r2", "bob", "Bob")
+	join("r2", "carol", "bob")
+	join("r3", "bob", "Bob")
+	join("r4", "bob", "Bob")
+	x.posts("bob", "r1", "run one")                             // 2026-03-01
+	x.last = 24 * 60                                            // 2026-03-02
+	x.posts("bob", "r2", "run two")                             //
+	x.posts("carol", "r2", "run three")                         //
+	x.last = 2*24*60 - 600                                      // 2026-03-03T02:00Z, 11:00 in Seoul
+	x.posts("bob", "r3", "run four")                            //
+	x.posts("bob", "r4", "run away")                            //
+	x.posts("alice", "r1", "run:fast from:nowhere before: now") //
+
+	for q, want := range map[string][]string{
+		"run":                   {"run:fast from:nowhere before: now", "run four", "run three", "run two", "run one"},
+		"run from:bob":          {"run four", "run three", "run two", "run one"},
+		"from:BOB":              {"run four", "run three", "run two", "run one"},
+		`from:"밥 킴" run`:        {"run four", "run two", "run one"},
+		"from:“밥 킴”":            {"run four", "run two", "run one"},
+		"from:carol":            {"run three"},
+		"from:carol from:alice": {"run:fast from:nowhere before: now", "run three"},
+		"from:nobody":           {},
+		"run in:books":          {"run three", "run two"},
+		`run in:"책 모임"`:         {"run:fast from:nowhere before: now", "run one"},
+		"run in:r1 in:r3":       {"run:fast from:nowhere before: now", "run four", "run one"},
+		"run in:bob":            {"run four"},
+		"run in:r4":             {},
+		"run in:앨리스":            {},
+		"run before:2026-03-02": {"run one"},
+		"run after:2026-03-02":  {"run:fast from:nowhere before: now", "run four", "run three", "run two"},
+		"run after:2026-03-03":  {"run:fast from:nowhere before: now", "run four"},
+		"after:2026-03-02 before:2026-03-03 run FROM:bob": {"run three", "run two"},
+		"run after:2026-03-03T02:02:00Z":                  {"run four"},
+		"run after: has: in: from:":                       {"run:fast from:nowhere before: now", "run four", "run three", "run two", "run one"},
+		`"from:nowhere"`:                                  {"run:fast from:nowhere before: now"},
+		"run:fast":                                        {"run:fast from:nowhere before: now"},
+		"run re:zero":                                     {},
+		"xfrom:bob":                                       {},
+	} {
+		if q == "run after:2026-03-03T02:02:00Z" {
+			want = texts(x.finds("alice", "q", "run", "after", "2026-03-03T02:02:00Z"))
+		}
+		if got := texts(x.finds("alice", "q", q)); !slices.Equal(got, want) {
+			t.Errorf("%s: found %q, want %q", q, got, want)
+		}
+	}
+	if got := texts(x.finds("alice", "q", "from:carol", "from", "bob")); len(got) != 0 {
+		t.Errorf("from two: found %q", got)
+	}
+	// The suggestion keeps the operators.
+	if a := x.finds("alice", "q", `dkssud from:"밥 킴"`); a.Suggestion != `from:"밥 킴" 안녕` {
+		t.Errorf("suggestion %q", a.Suggestion)
+	}
+}
+
+// TestDays: a day begins where the caller is.
+func TestDays(t *testing.T) {
+	for _, tt := range []struct{ day, zone, want string }{
+		{"2026-11-01", "", "2026-11-01T00:00:00Z"},
+		{"2026-11-01", "Asia/Seoul", "2026-10-31T15:00:00Z"},
+		{"2026-11-01", "America/New_York", "2026-11-01T04:00:00Z"},
+		{"2018-11-04", "America/Sao_Paulo", "2018-11-04T03:00:00Z"}, // the clocks go forward at midnight
+		{"2022-09-11", "America/Santiago", "2022-09-11T04:00:00Z"},
+		{"2011-12-30", "Pacific/Apia", "2011-12-30T10:00:00Z"}, // a day that was left out
+	} {
+		zone, err := parseZone(tt.zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := parseTime("after", tt.day, zone)
+		if err != nil || got.UTC().Format(time.RFC3339) != tt.want {
+			t.Errorf("%s in %q begins at %v, %v; want %s", tt.day, tt.zone, got.UTC(), err, tt.want)
+		}
+	}
+}
+
+func FuzzCutOperators(f *testing.F) {
+	for _, s := range []string{"", "from:a b", `in:"a b" c`, `"from:a"`, "has:", "from：a", `from:"`, `a from:“b c” d`, "before:2026-11-01after:"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, q string) {
+		found, text := cutOperators(q)
+		typed := []string{text}
+		for _, o := range found {
+			if o.value == "" || !slices.Contains(operators, o.name) {
+				t.Fatalf("%q has the operator %+v", q, o)
+			}
+			typed = append(typed, o.String())
+		}
+		if len(found) == 0 && strings.TrimSpace(q) != text && !strings.Contains(q, ":") && !strings.Contains(q, "：") {
+			t.Fatalf("%q became %q", q, text)
+		}
+	})
 }
 
 func FuzzParse(f *testing.F) {
@@ -322,7 +503,7 @@ func FuzzParse(f *testing.F) {
 			}
 			return
 		}
-		if p.limit < 1 || p.limit > maxLimit || p.text == "" || p.room != "" && !p.room.Valid() || p.from != "" && !p.from.Valid() {
+		if p.limit < 1 || p.limit > maxLimit || p.room != "" && !p.room.Valid() || p.from != "" && !p.from.Valid() {
 			t.Fatalf("parsed %+v", p)
 		}
 		if p.cursor != (chat.Hit{}) {

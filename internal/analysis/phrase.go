@@ -8,9 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// quotes are what may begin and end a phrase: keyboards of phones make “ and ” of
+// Quotes are what may begin and end a phrase: keyboards of phones make “ and ” of
 // what is typed.
-const quotes = "\"“”„‟«»「」『』＂"
+const Quotes = "\"“”„‟«»「」『』＂"
 
 // phone is a number of a telephone with spaces in it, which is one word.
 var phone = regexp.MustCompile(`\(?\b(0\d{1,3})[-.) ]{1,2}(\d{3,4})[-. ](\d{4})\b`)
@@ -26,13 +26,13 @@ func phrasesOf(query string) (phrases [][]string) {
 		}
 	}
 	for query != "" {
-		start := strings.IndexAny(query, quotes)
+		start := strings.IndexAny(query, Quotes)
 		if start < 0 {
 			break
 		}
 		_, size := utf8.DecodeRuneInString(query[start:])
 		inner := query[start+size:]
-		end := strings.IndexAny(inner, quotes)
+		end := strings.IndexAny(inner, Quotes)
 		if end < 0 {
 			break
 		}

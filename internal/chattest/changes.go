@@ -142,8 +142,8 @@ func wantIndexed(t *testing.T, s chat.SearchIndex, docs []chat.Document) {
 	stored := currentDocuments(docs)
 	wantDump(t, s, stored)
 	for _, ws := range [][]chat.Word{words("old"), words("new"), words("both"), words("newer"), words("new", "both"), words("old", "new"), words("foreign"), words(chat.Lasting + "file"), nil} {
-		for _, from := range []chat.UserID{"", "alice", "bob"} {
-			if from != "" || len(ws) > 0 {
+		for _, from := range [][]chat.UserID{nil, {"alice"}, {"bob"}, {"bob", "alice"}} {
+			if len(from) > 0 || len(ws) > 0 {
 				wantSearch(t, s, stored, chat.Query{Rooms: []chat.RoomID{"room"}, Words: ws, From: from, Limit: 10})
 			}
 		}
@@ -231,7 +231,7 @@ func livelyQuery(rnd *rand.Rand) chat.Query {
 		q.Words = append(q.Words, chat.Word{Any: [][]string{{livelyTerms[rnd.IntN(5)], livelyTerms[rnd.IntN(5)]}, {livelyTerms[rnd.IntN(5)]}}[rnd.IntN(2):]})
 	}
 	if len(q.Words) == 0 || rnd.IntN(3) == 0 {
-		q.From = "bob"
+		q.From = []chat.UserID{"bob", "alice"}[:1+rnd.IntN(2)]
 	}
 	return q
 }

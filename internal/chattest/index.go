@@ -40,8 +40,11 @@ func SearchIndex(t *testing.T, open func(t *testing.T) chat.SearchIndex) {
 			{"alternatives", chat.Query{Words: []chat.Word{{Any: [][]string{{"내일"}, {"run"}, {"없음"}}}}}, []chat.Sequence{3, 2}},
 			{"both", chat.Query{Words: []chat.Word{{Any: [][]string{{"회의", "록"}, {"run"}}}, {Any: [][]string{{"공유"}}}}}, []chat.Sequence{3, 1}},
 			{"the same word twice", chat.Query{Words: words("회의", "회의")}, []chat.Sequence{2, 1}},
-			{"sender", chat.Query{Words: words("회의"), From: "bob"}, []chat.Sequence{2}},
-			{"sender of nothing", chat.Query{Words: words("회의"), From: "bo"}, nil},
+			{"sender", chat.Query{Words: words("회의"), From: []chat.UserID{"bob"}}, []chat.Sequence{2}},
+			{"sender of nothing", chat.Query{Words: words("회의"), From: []chat.UserID{"bo"}}, nil},
+			{"a sender alone", chat.Query{From: []chat.UserID{"bob"}}, []chat.Sequence{6, 2}},
+			{"two senders", chat.Query{From: []chat.UserID{"bob", "alice"}}, []chat.Sequence{6, 3, 2, 1}},
+			{"one of two senders", chat.Query{Words: words("공유"), From: []chat.UserID{"bob", "alice"}}, []chat.Sequence{3, 1}},
 			{"two rooms", chat.Query{Words: words("회의", "공유"), Rooms: []chat.RoomID{"room", "other"}}, []chat.Sequence{4, 1}},
 			{"a room twice", chat.Query{Words: words("회의"), Rooms: []chat.RoomID{"room", "room"}}, []chat.Sequence{2, 1}},
 			{"no room", chat.Query{Words: words("회의"), Rooms: []chat.RoomID{}}, nil},
@@ -168,7 +171,7 @@ func SearchIndex(t *testing.T, open func(t *testing.T) chat.SearchIndex) {
 			wantDump(t, s, docs[:1])
 			for _, term := range []string{"both", "first", "second"} {
 				wantSearch(t, s, docs[:1], chat.Query{Rooms: []chat.RoomID{"room"}, Words: words(term), Limit: 10})
-				wantSearch(t, s, docs[:1], chat.Query{Rooms: []chat.RoomID{"room"}, Words: words(term), From: "alice", Limit: 10})
+				wantSearch(t, s, docs[:1], chat.Query{Rooms: []chat.RoomID{"room"}, Words: words(term), From: []chat.UserID{"alice"}, Limit: 10})
 			}
 		}
 	})
@@ -294,7 +297,7 @@ func randomQuery(rnd *rand.Rand) chat.Query {
 		q.Words = append(q.Words, w)
 	}
 	if rnd.IntN(3) == 0 {
-		q.From = "bob"
+		q.From = []chat.UserID{"bob", "carol"}[:1+rnd.IntN(2)]
 	}
 	if rnd.IntN(4) == 0 {
 		q.After = epoch.Add(2 * time.Millisecond)
@@ -312,7 +315,7 @@ func wantSearch(t *testing.T, s chat.SearchIndex, docs []chat.Document, q chat.Q
 	for _, d := range docs {
 		hit := hitOf(d)
 		if slices.Contains(q.Rooms, d.Room) && matches(q.Words, d.Terms) &&
-			(q.From == "" || d.Source == chat.SourceOf(q.From)) &&
+			(len(q.From) == 0 || slices.Contains(q.From, (&chat.Event{Source: d.Source}).User())) &&
 			!d.Time.Before(q.After) && (q.Before.IsZero() || d.Time.Before(q.Before)) &&
 			(q.Cursor == chat.Hit{} || newestFirst(q.Cursor, hit) < 0) {
 			want = append(want, hit)
@@ -351,7 +354,7 @@ func invalidQueries(t *testing.T, s chat.SearchIndex) {
 		"a term with a NUL":    {Limit: 1, Words: words("a\x00")},
 		"too many terms":       {Limit: 1, Words: []chat.Word{{Any: long}}},
 		"not a room":           {Limit: 1, Words: words("term"), Rooms: []chat.RoomID{"a\x00"}},
-		"not a user":           {Limit: 1, Words: words("term"), From: "a\x00"},
+		"not a user":           {Limit: 1, Words: words("term"), From: []chat.UserID{"a\x00"}},
 	} {
 		_, _, err := s.Search(t.Context(), q)
 		if chat.KindOf(err) != chat.Invalid || err == nil {

@@ -80,7 +80,7 @@ func TestPlans(t *testing.T) {
 	all := calls(t, s)
 	search := func(rooms []chat.RoomID, words ...chat.Word) func(context.Context) error {
 		return func(ctx context.Context) error {
-			q := chat.Query{Rooms: rooms, Words: words, Limit: 50, From: "alice"}
+			q := chat.Query{Rooms: rooms, Words: words, Limit: 50, From: []chat.UserID{"alice"}}
 			hits, _, err := s.Index().Search(ctx, q)
 			if err == nil && len(hits) > 0 {
 				q.Cursor = hits[len(hits)-1]

@@ -85,13 +85,20 @@ func alternatives(q *chat.Query) []bson.D {
 			either = append(either, w)
 		}
 	}
+	if len(q.From) > 1 {
+		var senders chat.Word
+		for _, user := range q.From {
+			senders.Any = append(senders.Any, []string{senderTerm(user)})
+		}
+		either = append(either, senders)
+	}
 	follow := [][]string{nil}
 	if len(required) == 0 && len(either) > 0 {
 		slices.SortStableFunc(either, func(a, b chat.Word) int { return len(a.Any) - len(b.Any) })
 		follow, either = either[0].Any, either[1:]
 	}
-	if q.From != "" {
-		required = append(required, senderTerm(q.From))
+	if len(q.From) == 1 { // behind the terms: the first one is followed
+		required = append(required, senderTerm(q.From[0]))
 	}
 	var conditions []bson.D
 	for _, terms := range follow {

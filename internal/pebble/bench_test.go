@@ -263,7 +263,9 @@ func benchRead(b *testing.B, s *Store, src *source) {
 		{"2 uncommon, 200 rooms", func() error {
 			return find(chat.Query{Rooms: rooms(200)}, common(20+rnd.IntN(20)), common(100+rnd.IntN(100)))
 		}},
-		{"common from one, 200 rooms", func() error { return find(chat.Query{Rooms: rooms(200), From: "user000000000007"}, common(0)) }},
+		{"common from one, 200 rooms", func() error {
+			return find(chat.Query{Rooms: rooms(200), From: []chat.UserID{"user000000000007"}}, common(0))
+		}},
 		{"rare, 200 rooms", func() error { return find(chat.Query{Rooms: rooms(200)}, rare()) }},
 		{"common and rare, 200 rooms", func() error { return find(chat.Query{Rooms: rooms(200)}, common(0), rare()) }},
 	} {

@@ -77,7 +77,7 @@ func wantFilled(t *testing.T, s *Store) {
 	must(t, err)
 	connectors, err := s.Routes().Connectors(ctx, []chat.StreamID{"room"})
 	must(t, err)
-	hits, _, err := s.Index().Search(ctx, chat.Query{Rooms: []chat.RoomID{"room"}, Words: []chat.Word{{Any: [][]string{{"term"}}}}, From: "alice", Limit: 1})
+	hits, _, err := s.Index().Search(ctx, chat.Query{Rooms: []chat.RoomID{"room"}, Words: []chat.Word{{Any: [][]string{{"term"}}}}, From: []chat.UserID{"alice"}, Limit: 1})
 	must(t, err)
 	if len(events) != 1 || len(rooms) != 1 || len(friends) != 1 || !slices.Equal(connectors["room"], []int{3}) || len(hits) != 1 {
 		t.Fatalf("got %v %v %v %v %v", events, rooms, friends, connectors, hits)

@@ -98,7 +98,7 @@ func checkSearches(t *testing.T, x *Index, rnd *rand.Rand, docs []chat.Document)
 			q.Words = append(q.Words, w)
 		}
 		if rnd.IntN(3) == 0 {
-			q.From = chat.UserID(fmt.Sprint("u", rnd.IntN(3)))
+			q.From = []chat.UserID{chat.UserID(fmt.Sprint("u", rnd.IntN(3)))}
 		}
 		var want []chat.Hit
 		for _, d := range docs {
@@ -125,7 +125,7 @@ func checkSearches(t *testing.T, x *Index, rnd *rand.Rand, docs []chat.Document)
 
 func matches(d *chat.Document, q *chat.Query) bool {
 	event := chat.Event{Source: d.Source}
-	if !slices.Contains(q.Rooms, d.Room) || q.From != "" && event.User() != q.From {
+	if !slices.Contains(q.Rooms, d.Room) || len(q.From) > 0 && !slices.Contains(q.From, event.User()) {
 		return false
 	}
 	for _, w := range q.Words {

@@ -5,7 +5,7 @@ package pebble
 type plan struct{ own, edits matcher }
 
 // plan makes the query trees: every word, any of its alternatives, all of the
-// alternative's terms, and the sender.
+// alternative's terms, and any of the senders.
 func (s *search) plan() (p plan, err error) {
 	if p.own, err = s.tree(false); err == nil && len(s.edited) > 0 {
 		p.edits, err = s.tree(true)
@@ -15,19 +15,23 @@ func (s *search) plan() (p plan, err error) {
 
 func (s *search) tree(edits bool) (matcher, error) {
 	var root all
-	require := func(kind byte, text string) error {
-		t, err := s.term(kind, text, edits)
-		root = append(root, t)
-		return err
+	var senders anyOf
+	for _, user := range s.q.From {
+		t, err := s.term(kindSender, string(user), edits)
+		if err != nil {
+			return nil, err
+		}
+		senders = append(senders, t)
 	}
-	if s.q.From != "" {
-		if err := require(kindSender, string(s.q.From)); err != nil {
+	switch {
+	case len(senders) > 0:
+		root = append(root, senders.simple())
+	case edits: // or what all messages have would do
+		t, err := s.term(kindPosting, editedMark, edits)
+		if err != nil {
 			return nil, err
 		}
-	} else if edits { // or what all messages have would do
-		if err := require(kindPosting, editedMark); err != nil {
-			return nil, err
-		}
+		root = append(root, t)
 	}
 	for _, w := range s.q.Words {
 		var alternatives anyOf
