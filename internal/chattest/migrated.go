@@ -1,11 +1,13 @@
 package chattest
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
 
 	"knatter.dev/chat"
+	"knatter.dev/chat/internal/projection"
 )
 
 var migratedAt = time.Date(2026, 5, 1, 12, 0, 1, 0, time.UTC)
@@ -67,6 +69,58 @@ func MigratedRooms(t *testing.T, s chat.RoomStore) {
 	must(t, err)
 	if erin.Active || !erin.Removed || erin.Nickname != "Erin the removed" {
 		t.Errorf("erin after a replay: %+v", erin)
+	}
+}
+
+// migratedLog is the log of which the adapters' testdata has what a version wrote that
+// knew nothing of the lives of messages: alice's message 4 mentions bob and herself, bob's
+// message 7 alice and himself.
+func migratedLog() (log []chat.Event) {
+	put := func(typ chat.Type, user chat.UserID, data any) {
+		seq := chat.Sequence(len(log) + 1)
+		e := logged(typ, "books", user, fmt.Sprint(int(seq)), seq, data)
+		e.Time = migratedAt.Add(time.Duration(seq-2) * time.Second)
+		log = append(log, e)
+	}
+	put(chat.RoomCreated, "alice", json.RawMessage(`{"name":"책","kind":"group"}`))
+	put(chat.MemberJoined, "alice", chat.MemberData{User: "bob", Nickname: "bob", Role: chat.Plain})
+	put(chat.MessagePosted, "alice", chat.Posted{Text: "hello"})
+	put(chat.MessagePosted, "alice", chat.Posted{Text: "to bob", ReplyTo: 3, Mentions: []chat.UserID{"bob", "alice"}})
+	put(chat.MessagePosted, "bob", chat.Posted{Text: `a "mentions" of nobody`})
+	put(chat.ReadAdvanced, "alice", chat.ReadData{UpTo: 5})
+	put(chat.MessagePosted, "bob", chat.Posted{Text: "to both", Mentions: []chat.UserID{"alice", "bob"}})
+	return log
+}
+
+// MigratedEvents checks a [projection.Events] that had what was written before there were
+// lives of messages: it shows the same, and knows whom messages mention.
+func MigratedEvents(t *testing.T, s projection.Events) {
+	t.Helper()
+	log := migratedLog()
+	wantPage(t, s, "books", log, chat.Range{Limit: 100})
+	m := wantLives(t, s, "books", log)
+	for _, user := range []chat.UserID{"alice", "bob", "carol"} {
+		m.wantCounts(t, s, "books", user, log, chat.Range{Limit: 100})
+	}
+	if n, err := s.Mentions(t.Context(), "books", "alice", chat.Range{Limit: 100}); err != nil || n != 1 {
+		t.Errorf("%d mentions of alice, %v", n, err)
+	}
+}
+
+// MigratedLives lets the messages of [MigratedEvents] live on, and puts them again.
+func MigratedLives(t *testing.T, s projection.Events) {
+	t.Helper()
+	log := append(migratedLog(),
+		logged(chat.MessageDeleted, "books", "alice", "8", 8, chat.About{Message: 4}),
+		logged(chat.MessageEdited, "books", "bob", "9", 9, chat.Edited{About: chat.About{Message: 7}, Text: "to all", Mentions: []chat.UserID{chat.Everyone}}),
+		logged(chat.ReactionAdded, "books", "alice", "10", 10, chat.Reaction{About: chat.About{Message: 3}, Emoji: "👍"}))
+	for range 2 {
+		must(t, s.Put(t.Context(), log))
+		m := wantLives(t, s, "books", log)
+		wantPage(t, s, "books", m.stored(t, log), chat.Range{Limit: 100})
+		for _, user := range []chat.UserID{"alice", "bob", "carol"} {
+			m.wantCounts(t, s, "books", user, log, chat.Range{Limit: 100})
+		}
 	}
 }
 
