@@ -19,21 +19,24 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// Profiles run, in small, against a real server, and find nothing wrong: one of
+// Profiles run, in small, against a real server, and find nothing wrong: two of
 // them, and all when KNATTER_SLOW is set.
 func TestProfilesRun(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "knatter")
 	if err := build(t.Context(), binary); err != nil {
 		t.Fatal(err)
 	}
-	names, length := []string{"storm"}, "3s"
+	names, length := []string{"storm", "lively"}, "3s"
 	if os.Getenv("KNATTER_SLOW") != "" {
-		names, length = []string{"seed", "spike", "small", "big", "idle", "storm", "steady"}, "6s"
+		names, length = []string{"seed", "spike", "small", "big", "idle", "storm", "steady", "lively"}, "6s"
 	}
 	for _, name := range names {
 		t.Run(name, func(t *testing.T) {
-			out := t.TempDir()
-			err := measure([]string{"-profile", name, "-binary", binary, "-out", out, "-users", "40", "-rate", "50", "-length", length, "-connects", "200", "-stages"})
+			out, rate := t.TempDir(), "50"
+			if name == "lively" {
+				rate = "200" // of each hundred messages two are recalled
+			}
+			err := measure([]string{"-profile", name, "-binary", binary, "-out", out, "-users", "40", "-rate", rate, "-length", length, "-connects", "200", "-stages"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -52,9 +55,23 @@ func TestProfilesRun(t *testing.T) {
 			if name != "idle" && (last.Received == 0 || last.Receipt.Max <= 0 || last.Ack.Count != last.Acked) {
 				t.Errorf("nothing was measured: %+v", last)
 			}
+			if name == "lively" && !lived(last.Others) {
+				t.Errorf("not everything went on around the messages: %+v", last.Others)
+			}
 			if name == "storm" && len(r.Notes) < 3 {
 				t.Errorf("no storms: %v", r.Notes)
 			}
 		})
 	}
+}
+
+// lived reports whether events of each kind were sent, and all of them received but
+// signals, of which some were.
+func lived(others []report.Other) bool {
+	for _, o := range others {
+		if o.Sent == 0 || o.Received == 0 || o.Name != kindNames[typing] && o.Received != o.Expected {
+			return false
+		}
+	}
+	return len(others) == int(kinds)-1
 }
