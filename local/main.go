@@ -15,6 +15,8 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/connector"
+	"knatter.dev/chat/functions"
+	"knatter.dev/chat/internal/function"
 	"knatter.dev/chat/internal/program"
 	"knatter.dev/chat/internal/setting"
 )
@@ -37,32 +39,48 @@ type config struct {
 	private   bool // only clients with the secret may read the log
 	verbose   bool
 	connector connector.Config
+	set       function.Config
 }
 
 func newConfig() *config {
 	return &config{
 		listen: "127.0.0.1:8080", admin: "127.0.0.1:8081", data: ".knatter/",
-		functions: make(map[string]*url.URL), retention: 256 << 20,
+		functions: make(map[string]*url.URL), retention: 256 << 20, set: function.DefaultConfig(),
 	}
 }
 
 func (c *config) settings() []setting.Setting {
-	function := setting.Func("function", "name=url", "Use the function that is served at this URL (name=url), such as one in a debugger; may be repeated. It is shown KNATTER_CALLER_SECRET of the environment. Names: "+strings.Join(functionNames(), ", "), c.setFunctions)
-	function.List = true
-	return append([]setting.Setting{
+	served := setting.Func("function", "name=url", "Use the function that is served at this URL (name=url), such as one in a debugger; may be repeated. It is shown KNATTER_CALLER_SECRET of the environment. Names: "+strings.Join(functionNames(), ", "), c.setFunctions)
+	served.List = true
+	return slices.Concat([]setting.Setting{
 		setting.Text(&c.listen, "listen", "address", "Serve page, WebSocket and HTTP on this address; \":8080\" can be reached from the whole network"),
 		program.AdminAddress(&c.admin),
 		setting.Text(&c.data, "data", "directory", "Keep the log, the stores and the signing key in this directory"),
 		setting.Text(&c.brokers, "brokers", "host:port,...", "Use the Kafka-protocol log of these brokers instead of the embedded one; SASL, TLS and topics are set in the environment, as \"admin topics --help\" lists"),
 		setting.Text(&c.store, "store", "URL", "Use the store at this URL instead of the embedded one, such as pebble:/var/lib/knatter or mongodb://host/database"),
-		function,
+		served,
 		setting.Switch(&c.ephemeral, "ephemeral", "Keep nothing: log and stores are in memory"),
 		setting.Switch(&c.reindex, "reindex", "Empty the search index first, and rebuild it from the stored messages and the log"),
 		setting.Size(&c.retention, "retention", leastRetention, "Maximum size of each of the log's 4 partitions, in bytes, besides what persist and index have yet to read; -1 means no limit. History and search keep everything"),
 		setting.Switch(&c.noSync, "no-sync", "Acknowledge events before the embedded log has synced them; a power cut loses the last ones"),
 		setting.Switch(&c.private, "private-log", "Require the embedded log's secret for reading, as for writing"),
 		setting.Switch(&c.verbose, "verbose", "Log everything, and print the embedded log's secret"),
-	}, connector.Settings(&c.connector)...)
+	}, connector.Settings(&c.connector), c.functionSettings())
+}
+
+// functionSettings are those of all functions, each once.
+func (c *config) functionSettings() (all []setting.Setting) {
+	for _, f := range functions.All {
+		if f.Settings == nil {
+			continue
+		}
+		for _, s := range f.Settings(&c.set) {
+			if !slices.ContainsFunc(all, func(other setting.Setting) bool { return other.Name == s.Name }) {
+				all = append(all, s)
+			}
+		}
+	}
+	return all
 }
 
 // check refuses combinations of settings that make no sense. Errors: Invalid.

@@ -331,6 +331,7 @@ func (p *parts) wire(cfg config, signer *auth.Signer, callers *auth.Callers) {
 		Deliverer: p.deliverer,
 		Verifier:  p.verifier,
 		Signer:    signer,
+		Config:    cfg.set,
 	}
 	targets := make(map[string]chat.Handler)
 	for _, f := range functions.All {

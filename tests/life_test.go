@@ -8,6 +8,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/connector/client"
+	"knatter.dev/chat/internal/wait/waittest"
 )
 
 // message is a message as the person sees it now.
@@ -267,6 +268,24 @@ func TestReplying(t *testing.T) {
 	}
 	w := bob.Wire()
 	w.IsRefused(w.Sends(chat.MessagePosted, room, map[string]string{"text": "x", "replyTo": "nothing"}), http.StatusUnprocessableEntity)
+}
+
+// A message can be changed by its sender for a while only; owners are free of that.
+func TestWindows(t *testing.T) {
+	s := own(t, "--edit-window", "1s", "--recall-window", "1s")
+	alice, bob := s.two(t)
+	room := alice.Creates("Windows")
+	bob.Joins(room)
+	m := bob.Sends(room, "hello")
+	must(t, "edit at once", bob.Conn().Edit(t.Context(), room, m, "hello!"))
+	waittest.Until(t, "bob is too late to edit", func() bool {
+		return chat.KindOf(bob.Conn().Edit(t.Context(), room, m, "too late")) == chat.Forbidden
+	})
+	waittest.Until(t, "bob is too late to recall", func() bool {
+		return chat.KindOf(bob.Conn().Delete(t.Context(), room, bob.Sends(room, "x"))) != chat.Forbidden &&
+			chat.KindOf(bob.Conn().Delete(t.Context(), room, m)) == chat.Forbidden
+	})
+	must(t, "an owner deletes", alice.Conn().Delete(t.Context(), room, m))
 }
 
 func TestAround(t *testing.T) {

@@ -83,5 +83,5 @@ func (f *Function) verdict(ctx context.Context, look *messages.Look, e *chat.Eve
 		return messages.Verdict{}, errOutside
 	}
 	e.Source, e.Stream = chat.SourceOf(look.User), e.Room.Stream()
-	return look.Check(ctx, e, room, self, f.Windows)
+	return look.Check(ctx, e, room, self, f.windows)
 }

@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"runtime"
 	"strconv"
-	"time"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/auth"
@@ -43,6 +42,7 @@ var Spec = function.Spec{
 	Summary:  "Serves messages and events: /v1/rooms/{room}/messages and /events.",
 	Needs:    function.Needs{Log: true, Verifier: true},
 	Requests: func(d function.Deps) http.Handler { return New(d) },
+	Settings: (*function.Config).WindowSettings,
 }
 
 // Function answers /v1/rooms/{room}/messages and /v1/rooms/{room}/events.
@@ -58,7 +58,7 @@ type Function struct {
 
 	elsewhere bool // the store is a server of its own
 
-	Windows messages.Windows
+	windows messages.Windows
 }
 
 // New returns the function.
@@ -66,7 +66,7 @@ func New(d function.Deps) *Function {
 	f := &Function{
 		events: d.Events, rooms: d.Rooms, log: d.Log, verifier: d.Verifier, elsewhere: d.Elsewhere,
 		pages:   make(chan struct{}, runtime.NumCPU()),
-		Windows: messages.Windows{Edit: 24 * time.Hour, Recall: 24 * time.Hour},
+		windows: d.Config.Windows,
 	}
 	if d.Elsewhere {
 		f.pages = make(chan struct{}, pagesElsewhere)

@@ -9,6 +9,7 @@ import (
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/auth"
 	"knatter.dev/chat/internal/serve"
+	"knatter.dev/chat/internal/setting"
 	"knatter.dev/chat/internal/store"
 )
 
@@ -21,6 +22,8 @@ type Deps struct {
 	Deliverer chat.Deliverer
 	Verifier  *auth.Verifier // of access tokens
 	Signer    *auth.Signer   // of access tokens
+
+	Config Config
 
 	// Elsewhere says that the stores are a server of their own, so that reading takes
 	// no processor of ours.
@@ -40,6 +43,9 @@ type Spec struct {
 	Name    string
 	Summary string // for the help of its program
 	Needs   Needs
+
+	// Settings are those of Config that the function goes by; nil for none.
+	Settings func(*Config) []setting.Setting
 
 	Events   func(Deps) chat.Handler
 	Requests func(Deps) http.Handler

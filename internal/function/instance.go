@@ -11,6 +11,7 @@ import (
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/open"
 	"knatter.dev/chat/internal/serve"
+	"knatter.dev/chat/internal/setting"
 )
 
 // Instance is a function that is deployed alone, in the shape that func-go's HTTP
@@ -35,6 +36,14 @@ type Instance struct {
 // Instance returns an instance of the function, which has yet to be started.
 func (s Spec) Instance() *Instance { return &Instance{spec: s} }
 
+// settings are those of the function's configuration, bound to c.
+func (s Spec) settings(c *Config) []setting.Setting {
+	if s.Settings == nil {
+		return nil
+	}
+	return s.Settings(c)
+}
+
 // Start opens what the function needs, as the environment says:
 //
 //	KNATTER_STORE            the stores, see [open.Store]
@@ -49,10 +58,15 @@ func (f *Instance) Start(ctx context.Context, env map[string]string) error {
 	if err != nil {
 		return err
 	}
+	config := DefaultConfig()
+	if err := setting.Read(env, f.spec.settings(&config)...); err != nil {
+		return err
+	}
 	p, err := openParts(ctx, env, f.spec.Needs)
 	if err != nil {
 		return err
 	}
+	p.Config = config
 	if callers == nil {
 		slog.Warn("whoever reaches this function may call it: KNATTER_CALLER_SECRET is not set")
 	}

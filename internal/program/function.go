@@ -46,7 +46,7 @@ const (
 // Serve is the program that serves a function: its own paths, and for those who
 // run it /health/liveness and /health/readiness.
 func Serve(spec function.Spec) Program {
-	return serving(spec.Name, spec.Summary, spec.Instance(), settingsOf(spec.Needs))
+	return serving(spec.Name, spec.Summary, spec.Instance(), settingsOf(spec))
 }
 
 func serving(name, summary string, f instance, settings []setting.Setting) Program {
@@ -78,7 +78,8 @@ func (p *place) settings() []setting.Setting {
 func (p *place) address() string { return cmp.Or(p.listen, ":"+strconv.Itoa(p.port)) }
 
 // settingsOf are the settings by which a function gets what it needs.
-func settingsOf(n function.Needs) []setting.Setting {
+func settingsOf(spec function.Spec) []setting.Setting {
+	n := spec.Needs
 	settings := []setting.Setting{open.StoreSetting().Require()}
 	if n.Log {
 		settings = open.StoreAndLogSettings()
@@ -88,6 +89,10 @@ func settingsOf(n function.Needs) []setting.Setting {
 	}
 	if n.Signer {
 		settings = append(settings, open.SignerSetting(new(string)))
+	}
+	if spec.Settings != nil {
+		config := function.DefaultConfig()
+		settings = append(settings, spec.Settings(&config)...)
 	}
 	return settings
 }
