@@ -192,6 +192,40 @@ func TestSearchOperators(t *testing.T) {
 	}
 }
 
+// The text of an edit is found within a second of its ack, the one before no longer, and
+// nothing of what was recalled.
+func TestSearchFollowsEdits(t *testing.T) {
+	t.Parallel()
+	alice := common(t).someone(t, "alice")
+	room := alice.Creates("Drafts")
+	edited, recalled := alice.Sends(room, "numbat early words"), alice.Sends(room, "numbat secret words")
+	find := func(q string) int { return len(alice.Finds(client.Search{Text: q})) }
+	waittest.Until(t, "both are found", func() bool { return find("numbat") == 2 })
+	change := func(typ chat.Type, data any) {
+		t.Helper()
+		e, err := chat.NewEvent(uuid.NewString(), alice.User.ID, typ, room, data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := alice.Post(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(chat.MessageEdited, chat.Edited{About: chat.About{Message: edited}, Text: "numbat later words"})
+	change(chat.MessageDeleted, chat.About{Message: recalled})
+	acked := time.Now()
+	for find("later") != 1 || find("early")+find("secret") != 0 || find("numbat") != 1 {
+		if time.Since(acked) > time.Second {
+			t.Fatalf("after a second: later %d, early %d, secret %d, numbat %d", find("later"), find("early"), find("secret"), find("numbat"))
+		}
+	}
+	for q, want := range map[string]int{`"later words"`: 1, `"words later"`: 0, `"early words"`: 0, "words": 1} {
+		if got := find(q); got != want {
+			t.Errorf("%s: %d hits, want %d", q, got, want)
+		}
+	}
+}
+
 func countBefore(hits []client.Hit, before time.Time, room chat.RoomID) int {
 	n := 0
 	for _, h := range hits {

@@ -15,6 +15,8 @@ import (
 	"knatter.dev/chat/internal/analysis"
 	"knatter.dev/chat/internal/auth"
 	"knatter.dev/chat/internal/function"
+	"knatter.dev/chat/internal/messages"
+	"knatter.dev/chat/internal/projection"
 	"knatter.dev/chat/internal/serve"
 	"knatter.dev/chat/internal/view"
 )
@@ -41,7 +43,7 @@ type Function struct {
 	http.Handler
 
 	index    chat.SearchIndex
-	events   chat.EventStore
+	events   projection.Events
 	rooms    chat.RoomStore
 	verifier *auth.Verifier
 	reads    serve.Reads
@@ -104,9 +106,6 @@ func (f *Function) search(w http.ResponseWriter, r *http.Request) error {
 		if a.Suggestion, err = f.suggestion(ctx, &p, sought, q); err != nil {
 			return err
 		}
-	}
-	if err := f.name(ctx, a.Hits); err != nil {
-		return err
 	}
 	if f.isStale(ctx) {
 		w.Header().Set("Knatter-Complete", "false")
@@ -185,52 +184,41 @@ func (f *Function) page(ctx context.Context, s sought, q chat.Query) (answer, er
 	}
 }
 
-// read reads the messages of matches; those that are no hits are nil.
+// read reads the messages of matches as they are now; those that are no hits are nil.
 func (f *Function) read(ctx context.Context, s sought, matches []chat.Hit) ([]*view.Hit, error) {
+	var rooms []chat.RoomID
+	in := make(map[chat.RoomID][]chat.Sequence)
+	at := make(map[place]int)
+	for i, m := range matches {
+		if in[m.Room] == nil {
+			rooms = append(rooms, m.Room)
+		}
+		in[m.Room] = append(in[m.Room], m.Sequence)
+		at[place{m.Room, m.Sequence}] = i
+	}
 	hits := make([]*view.Hit, len(matches))
-	err := f.reads.Each(ctx, len(matches), func(ctx context.Context, i int) error {
-		m := matches[i]
-		only := chat.Range{After: m.Sequence - 1, Before: m.Sequence + 1, Limit: 1}
-		messages, _, err := f.events.Messages(ctx, m.Room, only)
+	err := f.reads.Each(ctx, len(rooms), func(ctx context.Context, i int) error {
+		look := &messages.Look{Events: f.events, Rooms: f.rooms, Room: rooms[i], User: s.caller}
+		posted, err := look.At(ctx, in[rooms[i]])
 		if err != nil {
-			return fmt.Errorf("reading a message: %w", err)
+			return err
 		}
-		if len(messages) == 0 {
-			return nil
+		list, err := look.Views(ctx, posted)
+		if err != nil {
+			return err
 		}
-		message, ok := view.MessageOf(&messages[0], nil, "")
-		if !ok {
-			return nil
-		}
-		if highlights, ok := s.match(&message); ok {
-			hits[i] = &view.Hit{Room: m.Room, Message: message, Highlights: highlights}
+		for _, m := range list {
+			if highlights, ok := s.match(&m); ok && !m.Deleted {
+				hits[at[place{rooms[i], m.Sequence}]] = &view.Hit{Room: rooms[i], Message: m, Highlights: highlights}
+			}
 		}
 		return nil
 	})
 	return hits, err
 }
 
-// name sets the senders' nicknames, which are theirs in the room and stay known
-// when they have left.
-func (f *Function) name(ctx context.Context, hits []view.Hit) error {
-	type sender struct {
-		room chat.RoomID
-		user chat.UserID
-	}
-	known := make(map[sender]string)
-	for i := range hits {
-		h := &hits[i]
-		key := sender{h.Room, h.User}
-		nickname, ok := known[key]
-		if !ok {
-			m, err := f.rooms.Membership(ctx, h.Room, h.User)
-			if err != nil && chat.KindOf(err) != chat.NotFound {
-				return fmt.Errorf("reading a membership: %w", err)
-			}
-			nickname = m.Nickname
-			known[key] = nickname
-		}
-		h.Nickname = nickname
-	}
-	return nil
+// place is a message's, in its room.
+type place struct {
+	room     chat.RoomID
+	sequence chat.Sequence
 }

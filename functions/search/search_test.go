@@ -367,6 +367,40 @@ func TestFacts(t *testing.T) {
 	}
 }
 
+// TestCurrent: a hit has the text of now, whatever the index still has.
+func TestCurrent(t *testing.T) {
+	x := setUp(t)
+	x.member("r1", "alice", chat.MemberJoined)
+	edited, deleted := x.posts("alice", "r1", "old words here"), x.posts("alice", "r1", "recalled words here")
+	edit := x.event("alice", chat.MessageEdited, "r1", chat.Edited{About: chat.About{Message: edited.Sequence}, Text: "here new words"})
+	deletion := x.event("alice", chat.MessageDeleted, "r1", chat.About{Message: deleted.Sequence})
+	want := func(query string, want ...string) {
+		t.Helper()
+		a := x.finds("alice", "q", query)
+		if got := texts(a); !slices.Equal(got, append([]string{}, want...)) {
+			t.Errorf("%s: found %q, want %q", query, got, want)
+		}
+	}
+	for i, index := range []bool{false, true} {
+		if index {
+			x.indexes(edit)
+			x.indexes(deletion)
+		} else {
+			x.stores(edit)
+			x.stores(deletion)
+		}
+		want("recalled")
+		want("old")
+		want(`"words here"`)
+		want("words", "here new words")
+		want("from:alice", "here new words")
+		if i == 1 {
+			want("new", "here new words")
+			want(`"new words"`, "here new words")
+		}
+	}
+}
+
 func TestOperators(t *testing.T) {
 	x := setUp(t)
 	room := func(id chat.RoomID, name string, kind chat.RoomKind) {

@@ -11,13 +11,14 @@ import (
 
 // sought is what a message must have: the text, and one fact of each list.
 type sought struct {
-	text  string
-	query *analysis.Query // of the text
-	facts [][]string
+	caller chat.UserID
+	text   string
+	query  *analysis.Query // of the text
+	facts  [][]string
 }
 
 func newSought(p *request, caller chat.UserID) sought {
-	s := sought{text: p.text, query: analysis.Parse(p.text)}
+	s := sought{caller: caller, text: p.text, query: analysis.Parse(p.text)}
 	for _, kind := range p.has {
 		s.facts = append(s.facts, []string{facts.Kinds[kind]})
 	}
