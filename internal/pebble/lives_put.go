@@ -69,7 +69,8 @@ func (p *put) put(k *kept) error {
 			return err
 		}
 	}
-	_ = p.b.Set(k.identity, appendSequence(nil, ev.Sequence), nil)
+	p.key = appendSequence(p.key[:0], ev.Sequence)
+	_ = p.b.Set(k.identity, p.key, nil)
 	switch {
 	case ev.Type == chat.MessagePosted:
 		return p.post(ev, k.row)

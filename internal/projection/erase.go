@@ -1,6 +1,7 @@
 package projection
 
 import (
+	"bytes"
 	"encoding/json"
 	"slices"
 
@@ -37,6 +38,9 @@ func Mentioned(posted *chat.Event, l *Life) []chat.UserID {
 	}
 	mentions := l.Mentions
 	if !l.Replaced() {
+		if !bytes.Contains(posted.Data, []byte("mentions")) && !bytes.Contains(posted.Data, []byte(`\u`)) {
+			return nil // as nearly all do: it is not worth decoding
+		}
 		var d chat.Posted
 		if posted.Decode(&d) != nil {
 			return nil
