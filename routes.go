@@ -72,6 +72,7 @@ var paths = []struct{ path, function string }{
 	{"/v1/me", "accounts"},
 	{"/v1/me/invitations", "rooms"},
 	{"/v1/direct", "rooms"},
+	{"/v1/invitations", "rooms"},
 	{"/v1/rooms", "rooms"},
 	{"/v1/rooms/{room}/messages", "history"},
 	{"/v1/rooms/{room}/events", "history"},

@@ -141,6 +141,27 @@ type SessionStore interface {
 	Revoke(ctx context.Context, id string) error
 }
 
+// InviteStore holds invites. Like accounts it is not a projection.
+type InviteStore interface {
+	// Create stores a new invite, durably. Errors: Conflict when the code is taken.
+	Create(ctx context.Context, i Invite) error
+
+	// Invite returns an invite, expired and used up or not. Errors: NotFound.
+	Invite(ctx context.Context, code string) (Invite, error)
+
+	// Invites returns a room's invites, by code.
+	Invites(ctx context.Context, room RoomID) ([]Invite, error)
+
+	// Change stores what f makes of an invite, durably, and as nobody else changes it
+	// between. It may call f again, also with what f has left before: f must take that
+	// for the same change. An error of f is returned, and nothing is stored. Errors:
+	// NotFound, f's own.
+	Change(ctx context.Context, code string, f func(*Invite) error) error
+
+	// Withdraw removes an invite, durably. Errors: NotFound.
+	Withdraw(ctx context.Context, code string) error
+}
+
 // AttemptStore counts attempts, to limit their rate.
 type AttemptStore interface {
 	// Attempt counts one attempt for key and returns how many there were in the

@@ -2,6 +2,8 @@ package tests
 
 import (
 	"net/http"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -201,5 +203,105 @@ func TestSlowMode(t *testing.T) {
 		} else {
 			w.IsTooEarly(id, seconds)
 		}
+	}
+}
+
+// Never more people join by a code than it has uses.
+func TestInvitesByCode(t *testing.T) {
+	t.Parallel()
+	alice, mod, bob, room := withModerator(t)
+	_, err := bob.CreateInvite(t.Context(), room, client.InviteOptions{})
+	wantKind(t, "a plain member invites by a code", err, chat.Forbidden)
+	closed := chat.JoinByInvitation
+	alice.Changes(room, client.RoomChange{Joining: &closed})
+
+	const uses, people = 5, 20
+	invite, err := mod.CreateInvite(t.Context(), room, client.InviteOptions{Uses: uses, ExpiresIn: 600})
+	if err != nil || invite.Uses != uses || invite.Used != 0 || invite.Expires == nil || invite.By.ID != mod.User.ID {
+		t.Fatalf("%+v, %v", invite, err)
+	}
+	var in atomic.Int64
+	var wg sync.WaitGroup
+	for range people {
+		p := common(t).someone(t, "guest")
+		wantKind(t, "joining by the room's code", p.Join(t.Context(), room), chat.Forbidden)
+		wg.Go(func() {
+			for range 2 {
+				switch r, err := p.Accept(t.Context(), invite.Code); {
+				case err == nil && r.ID == room:
+					in.Add(1)
+				case chat.KindOf(err) != chat.NotFound:
+					t.Errorf("%+v, %v", r, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	members, err := alice.Members(t.Context(), room)
+	if err != nil || in.Load() != 2*uses || len(members) != 3+uses {
+		t.Errorf("%d of %d were let in, each twice; members %+v, %v", in.Load(), uses, members, err)
+	}
+	list, err := alice.Invites(t.Context(), room)
+	if err != nil || len(list) != 1 || list[0].Used != uses || list[0].Code != invite.Code {
+		t.Errorf("%+v, %v", list, err)
+	}
+	_, err = bob.Invites(t.Context(), room)
+	wantKind(t, "a plain member lists codes", err, chat.Forbidden)
+
+	carol := common(t).someone(t, "carol")
+	for name, code := range map[string]string{"used up": invite.Code, "no such": "no-such-code"} {
+		_, err = carol.Accept(t.Context(), code)
+		wantKind(t, name, err, chat.NotFound)
+	}
+	if invite, err = alice.CreateInvite(t.Context(), room, client.InviteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := alice.Remove(t.Context(), room, bob.User.ID); err != nil {
+		t.Fatal(err)
+	}
+	_, err = bob.Accept(t.Context(), invite.Code)
+	wantKind(t, "removed since", err, chat.Forbidden)
+	if err := alice.WithdrawInvite(t.Context(), room, invite.Code); err != nil {
+		t.Fatal(err)
+	}
+	_, err = carol.Accept(t.Context(), invite.Code)
+	wantKind(t, "withdrawn", err, chat.NotFound)
+	if invite, err = mod.CreateInvite(t.Context(), room, client.InviteOptions{ExpiresIn: 1}); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(1100 * time.Millisecond) // codes expire by themselves
+	_, err = carol.Accept(t.Context(), invite.Code)
+	wantKind(t, "expired", err, chat.NotFound)
+	if invite, err = mod.CreateInvite(t.Context(), room, client.InviteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range []*Person{carol, bob} { // bob by an invite made after the removal
+		if _, err := p.Accept(t.Context(), invite.Code); err != nil {
+			t.Errorf("%s: %v", p.User.Nickname, err)
+		}
+	}
+}
+
+// In a room that people join by invitation, owners and moderators invite.
+func TestClosedRoom(t *testing.T) {
+	t.Parallel()
+	alice, mod, bob, room := withModerator(t)
+	carol, dave := common(t).two(t)
+	closed, open := chat.JoinByInvitation, chat.JoinByCode
+	alice.Changes(room, client.RoomChange{Joining: &closed})
+	wantKind(t, "by the room's code", carol.Join(t.Context(), room), chat.Forbidden)
+	wantKind(t, "a plain member invites", bob.Invite(t.Context(), room, carol.User.ID), chat.Forbidden)
+	if err := mod.Invite(t.Context(), room, carol.User.ID); err != nil {
+		t.Fatal(err)
+	}
+	carol.Joins(room)
+	if err := carol.Leave(t.Context(), room); err != nil {
+		t.Fatal(err)
+	}
+	wantKind(t, "coming back by the room's code", carol.Join(t.Context(), room), chat.Forbidden)
+	alice.Changes(room, client.RoomChange{Joining: &open})
+	carol.Joins(room)
+	if err := bob.Invite(t.Context(), room, dave.User.ID); err != nil {
+		t.Error(err)
 	}
 }

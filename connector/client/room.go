@@ -112,6 +112,44 @@ func (s *Session) Invitations(ctx context.Context) ([]Invitation, error) {
 	return answer.Invitations, err
 }
 
+// Invite is an invitation by a code, as owners and moderators see it.
+type Invite = view.Invite
+
+// InviteOptions bound an invite; zero values do not.
+type InviteOptions struct {
+	ExpiresIn int `json:"expiresIn,omitempty"` // seconds
+	Uses      int `json:"uses,omitempty"`      // how many may join by it
+}
+
+// CreateInvite makes an invitation by a code. Errors: Forbidden for plain members.
+func (s *Session) CreateInvite(ctx context.Context, room chat.RoomID, o InviteOptions) (Invite, error) {
+	var i Invite
+	err := s.call(ctx, http.MethodPost, roomPath(room, "/invitations"), o, &i)
+	return i, err
+}
+
+// Invites are a room's invitations by a code, latest first. Errors: as of CreateInvite.
+func (s *Session) Invites(ctx context.Context, room chat.RoomID) ([]Invite, error) {
+	var answer struct {
+		Invitations []Invite `json:"invitations"`
+	}
+	err := s.call(ctx, http.MethodGet, roomPath(room, "/invitations"), nil, &answer)
+	return answer.Invitations, err
+}
+
+// WithdrawInvite ends an invitation by a code. Errors: as of CreateInvite, NotFound.
+func (s *Session) WithdrawInvite(ctx context.Context, room chat.RoomID, code string) error {
+	return s.call(ctx, http.MethodDelete, roomPath(room, "/invitations/"+url.PathEscape(code)), nil, nil)
+}
+
+// Accept joins a room by an invitation's code. Errors: NotFound if it is used up,
+// expired or withdrawn, Forbidden for who was removed since it was made.
+func (s *Session) Accept(ctx context.Context, code string) (Room, error) {
+	var r Room
+	err := s.call(ctx, http.MethodPost, "/v1/invitations/"+url.PathEscape(code), struct{}{}, &r)
+	return r, err
+}
+
 // Decline declines a pending invitation. Errors: NotFound if there is none.
 func (s *Session) Decline(ctx context.Context, room chat.RoomID) error {
 	return s.Remove(ctx, room, s.User.ID)

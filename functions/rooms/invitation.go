@@ -30,11 +30,13 @@ const recentMessages = 100
 type Limits struct {
 	Invite    attempts.Rate // by one user; default 300 an hour
 	InviteOne attempts.Rate // of one user by one other; default 50 an hour
+	Accept    attempts.Rate // codes that one user tries; default 60 an hour
 }
 
 var defaults = Limits{
 	Invite:    attempts.Rate{Count: 300, Window: time.Hour},
 	InviteOne: attempts.Rate{Count: 50, Window: time.Hour},
+	Accept:    attempts.Rate{Count: 60, Window: time.Hour},
 }
 
 // mayInvite counts an invitation. Errors: TooMany.
@@ -46,9 +48,9 @@ func (f *Function) mayInvite(w http.ResponseWriter, r *http.Request, by, user ch
 	return attempts.Allow(w, r, f.attempts, "invite", string(by), cmp.Or(f.Limits.Invite, defaults.Invite))
 }
 
-// invite lets in whom the caller invites: 201, or 200 for who is in already. Whom the
+// inviteUser lets in whom the caller invites: 201, or 200 for who is in already. Whom the
 // caller does not know has to consent: 202.
-func (f *Function) invite(w http.ResponseWriter, r *http.Request, v visit, user chat.UserID) error {
+func (f *Function) inviteUser(w http.ResponseWriter, r *http.Request, v visit, user chat.UserID) error {
 	ctx := r.Context()
 	if !v.self.Active {
 		return chat.Errorf(chat.Forbidden, "only members may invite")
@@ -74,7 +76,10 @@ func (f *Function) invite(w http.ResponseWriter, r *http.Request, v visit, user 
 	if v, err = f.owned(ctx, v); err != nil {
 		return err
 	}
-	if target.Removed && v.self.Role == chat.Plain {
+	if v.self.Role == chat.Plain && v.room.Joining == chat.JoinByInvitation {
+		return chat.Errorf(chat.Forbidden, "only owners and moderators may invite to this room")
+	}
+	if v.self.Role == chat.Plain && target.Removed {
 		return errRemoved
 	}
 	if err := f.mayInvite(w, r, v.user, user); err != nil {

@@ -96,11 +96,12 @@ func (f *Function) addMember(w http.ResponseWriter, r *http.Request) error {
 	if in.User == "" || in.User == v.user {
 		return f.join(w, r, v)
 	}
-	return f.invite(w, r, v, in.User)
+	return f.inviteUser(w, r, v, in.User)
 }
 
 var (
 	errDirect  = chat.Errorf(chat.Forbidden, "a direct room is of two, who open it with POST /v1/direct")
+	errClosed  = chat.Errorf(chat.Forbidden, "people join this room by an owner's or moderator's invitation")
 	errRemoved = chat.Errorf(chat.Forbidden, "after a removal only an owner or a moderator can invite to the room again")
 )
 
@@ -125,7 +126,15 @@ func (f *Function) join(w http.ResponseWriter, r *http.Request, v visit) error {
 		if !by.Active || by.Role == chat.Plain {
 			return errRemoved
 		}
-		enter = func(ctx context.Context, v visit) error { _, err := f.admit(ctx, v, v.user); return err }
+		enter = f.readmit
+	} else if v.room.Joining == chat.JoinByInvitation {
+		by, err := f.membership(r.Context(), v.room.ID, v.self.InvitedBy)
+		if err != nil {
+			return err
+		}
+		if !by.Active {
+			return errClosed
+		}
 	}
 	if err := enter(r.Context(), v); err != nil {
 		return err
@@ -166,22 +175,39 @@ func (f *Function) enter(ctx context.Context, v visit) error {
 	return errRemoved
 }
 
-// admit makes a user a member and returns the place of that in the log. Errors: NotFound
-// without an account, Invalid when user or room are full.
-func (f *Function) admit(ctx context.Context, v visit, user chat.UserID) (chat.Sequence, error) {
+// readmit admits the caller, who was removed and is invited again.
+func (f *Function) readmit(ctx context.Context, v visit) error {
+	_, err := f.admit(ctx, v, v.user)
+	return err
+}
+
+// mayEnter checks that a user can be in one more room, and a room have one more member,
+// and returns the user's account. Errors: NotFound without an account, Invalid when user
+// or room are full.
+func (f *Function) mayEnter(ctx context.Context, room chat.RoomID, user chat.UserID) (chat.Account, error) {
 	account, err := f.account(ctx, user)
 	if err != nil {
-		return 0, err
+		return account, err
 	}
 	if err := f.roomFor(ctx, user); err != nil {
-		return 0, err
+		return account, err
 	}
-	present, err := f.active(ctx, v.room.ID)
+	present, err := f.active(ctx, room)
 	if err != nil {
-		return 0, err
+		return account, err
 	}
 	if len(present) >= maxMembers {
-		return 0, chat.Invalidf("room-full", "a room can have at most %d members", maxMembers)
+		return account, chat.Invalidf("room-full", "a room can have at most %d members", maxMembers)
+	}
+	return account, nil
+}
+
+// admit makes a user a member and returns the place of that in the log. Errors: those of
+// mayEnter.
+func (f *Function) admit(ctx context.Context, v visit, user chat.UserID) (chat.Sequence, error) {
+	account, err := f.mayEnter(ctx, v.room.ID, user)
+	if err != nil {
+		return 0, err
 	}
 	e, err := memberEvent(v.user, chat.MemberJoined, v.room.ID, user, account.Nickname, chat.Plain)
 	if err != nil {

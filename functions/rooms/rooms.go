@@ -32,13 +32,13 @@ const (
 // Spec declares the function.
 var Spec = function.Spec{
 	Name:     "rooms",
-	Summary:  "Serves rooms and their members: /v1/rooms, /v1/direct and /v1/me/invitations.",
+	Summary:  "Serves rooms and their members: /v1/rooms, /v1/direct, /v1/invitations and /v1/me/invitations.",
 	Needs:    function.Needs{Log: true, Appends: true, Verifier: true},
 	Requests: func(d function.Deps) http.Handler { return New(d) },
 }
 
-// Function answers /v1/rooms, but for messages and events, /v1/direct and
-// /v1/me/invitations.
+// Function answers /v1/rooms, but for messages and events, /v1/direct, /v1/invitations
+// and /v1/me/invitations.
 //
 // Every change is checked against the store and then logged. Two of them at the
 // same time can both pass the check; what counts then is the order in the log,
@@ -50,6 +50,7 @@ type Function struct {
 	events   projection.Events
 	accounts chat.AccountStore
 	attempts chat.AttemptStore
+	invites  chat.InviteStore
 	log      chat.Log
 	verifier *auth.Verifier
 	reads    serve.Reads
@@ -61,24 +62,28 @@ type Function struct {
 // New returns the function.
 func New(d function.Deps) *Function {
 	f := &Function{
-		rooms: d.Rooms, events: d.Events, accounts: d.Accounts, attempts: d.Attempts, log: d.Log, verifier: d.Verifier,
+		rooms: d.Rooms, events: d.Events, accounts: d.Accounts, attempts: d.Attempts, invites: d.Invites, log: d.Log, verifier: d.Verifier,
 		reads: serve.Reads{AtOnce: runtime.NumCPU()},
 	}
 	if d.Elsewhere {
 		f.reads.Elsewhere()
 	}
 	f.Handler = serve.Routes(map[string]func(http.ResponseWriter, *http.Request) error{
-		"POST /v1/rooms":                         f.create,
-		"GET /v1/rooms":                          f.reads.Limited(d.Verifier, func(*http.Request) int { return 1 }, f.list),
-		"GET /v1/rooms/{room}":                   f.show,
-		"PATCH /v1/rooms/{room}":                 f.changeRoom,
-		"GET /v1/rooms/{room}/members":           f.listMembers,
-		"POST /v1/rooms/{room}/members":          f.addMember,
-		"PATCH /v1/rooms/{room}/members/{user}":  f.changeMember,
-		"DELETE /v1/rooms/{room}/members/{user}": f.removeMember,
-		"GET /v1/rooms/{room}/pins":              f.pins,
-		"POST /v1/direct":                        f.direct,
-		"GET /v1/me/invitations":                 f.invitations,
+		"POST /v1/rooms":                             f.create,
+		"GET /v1/rooms":                              f.reads.Limited(d.Verifier, func(*http.Request) int { return 1 }, f.list),
+		"GET /v1/rooms/{room}":                       f.show,
+		"PATCH /v1/rooms/{room}":                     f.changeRoom,
+		"GET /v1/rooms/{room}/members":               f.listMembers,
+		"POST /v1/rooms/{room}/members":              f.addMember,
+		"PATCH /v1/rooms/{room}/members/{user}":      f.changeMember,
+		"DELETE /v1/rooms/{room}/members/{user}":     f.removeMember,
+		"POST /v1/direct":                            f.direct,
+		"POST /v1/rooms/{room}/invitations":          f.createInvite,
+		"GET /v1/rooms/{room}/invitations":           f.listInvites,
+		"DELETE /v1/rooms/{room}/invitations/{code}": f.withdrawInvite,
+		"POST /v1/invitations/{code}":                f.accept,
+		"GET /v1/me/invitations":                     f.invitations,
+		"GET /v1/rooms/{room}/pins":                  f.pins,
 	})
 	return f
 }

@@ -58,6 +58,10 @@ func TestAttempts(t *testing.T) {
 	chattest.AttemptStore(t, func(t *testing.T) chat.AttemptStore { return fresh(t).Attempts() })
 }
 
+func TestInvites(t *testing.T) {
+	chattest.InviteStore(t, func(t *testing.T) chat.InviteStore { return fresh(t).Invites() })
+}
+
 func TestRoutes(t *testing.T) {
 	chattest.RouteStore(t, func(t *testing.T) chat.RouteStore { return fresh(t).Routes() })
 }

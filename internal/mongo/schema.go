@@ -48,6 +48,7 @@ var indexes = []index{
 	{collection: "members", key: ascending("room", "owner")},
 	{collection: "friends", key: ascending("user", "friend")},
 	{collection: "attempts", key: ascending("end")},
+	{collection: "invites", key: ascending("room")},
 	{collection: "accounts", key: ascending("address"), unique: true},
 }
 

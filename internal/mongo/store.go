@@ -16,6 +16,7 @@
 //	rooms       a room               room              _id
 //	friends     one's friend         user friend       user       user, friend
 //	sessions    a login              its ID            _id
+//	invites     an invite          code              _id        room
 //	attempts    a window's count     window key        _id        end
 //	accounts    an account           its ID            none       address (unique)
 //	progress    a store's mark       store partition   none       -; and the log's lineage
@@ -91,6 +92,7 @@ type Store struct {
 	accounts *Accounts
 	sessions *Sessions
 	attempts *Attempts
+	invites  *Invites
 	routes   *Routes
 	index    *Index
 	progress *Progress
@@ -158,6 +160,7 @@ func (s *Store) use(ctx context.Context, database string) error {
 	s.accounts = &Accounts{all: s.db.Collection("accounts"), exact: s.exact.Collection("accounts"), friends: s.db.Collection("friends")}
 	s.sessions = &Sessions{all: s.db.Collection("sessions"), exact: s.exact.Collection("sessions")}
 	s.attempts = &Attempts{all: s.db.Collection("attempts", options.Collection().SetWriteConcern(writeconcern.W1()))}
+	s.invites = &Invites{all: s.db.Collection("invites"), exact: s.exact.Collection("invites")}
 	s.routes = &Routes{all: s.db.Collection("routes"), exact: s.exact.Collection("routes"), marks: s.marksOf(chat.StoreRoutes)}
 	s.index = &Index{all: s.db.Collection("documents"), changes: s.db.Collection("changes"), marks: s.marksOf(chat.StoreIndex)}
 	s.progress = &Progress{all: s.db.Collection("progress")}
@@ -176,6 +179,7 @@ func (s *Store) Stores() store.Stores {
 		Accounts: s.accounts,
 		Sessions: s.sessions,
 		Attempts: s.attempts,
+		Invites:  s.invites,
 		Routes:   s.routes,
 		Index:    s.index,
 		Progress: s.progress,
@@ -196,6 +200,9 @@ func (s *Store) Sessions() *Sessions { return s.sessions }
 
 // Attempts is the attempt store.
 func (s *Store) Attempts() *Attempts { return s.attempts }
+
+// Invites is the invite store.
+func (s *Store) Invites() *Invites { return s.invites }
 
 // Routes is the route store.
 func (s *Store) Routes() *Routes { return s.routes }

@@ -41,6 +41,9 @@ func NewRoom() chat.RoomID {
 	return chat.RoomID(s[:4] + "-" + s[4:8] + "-" + s[8:])
 }
 
+// NewInvite returns a new invite's code: 100 random bits.
+func NewInvite() string { return random(20) }
+
 // Direct is the ID of the direct room of two users, in whatever order.
 func Direct(a, b chat.UserID) chat.RoomID {
 	if b < a {

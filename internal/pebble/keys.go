@@ -41,6 +41,8 @@ import (
 //	l email, see names.EmailKey          user
 //	n user NUL friend                    friend is on the user's list
 //	s session                            JSON session
+//	j code                               JSON invite
+//	J room NUL code                      the invite is one to the room
 //	c end8 length8 key                   count4 of attempts in the window that ends at end8
 //
 //	w room NUL connector4                sequence8 open1: route
@@ -92,6 +94,9 @@ const (
 	kindFriend  byte = 'n'
 	kindSession byte = 's'
 	kindAttempt byte = 'c'
+
+	kindInvite   byte = 'j'
+	kindInviteOf byte = 'J'
 
 	kindRoute byte = 'w'
 

@@ -59,6 +59,10 @@ func TestAttempts(t *testing.T) {
 	chattest.AttemptStore(t, func(t *testing.T) chat.AttemptStore { return memory(t).Attempts() })
 }
 
+func TestInvites(t *testing.T) {
+	chattest.InviteStore(t, func(t *testing.T) chat.InviteStore { return memory(t).Invites() })
+}
+
 func TestRoutes(t *testing.T) {
 	chattest.RouteStore(t, func(t *testing.T) chat.RouteStore { return memory(t).Routes() })
 }

@@ -41,6 +41,7 @@ type Store struct {
 	accounts *Accounts
 	sessions *Sessions
 	attempts *Attempts
+	invites  *Invites
 	routes   *Routes
 	index    *Index
 	progress *Progress
@@ -118,6 +119,7 @@ func open(dir string, opts ...Option) (*Store, error) {
 	s.accounts = &Accounts{s: s}
 	s.sessions = &Sessions{s: s}
 	s.attempts = &Attempts{s: s}
+	s.invites = &Invites{s: s}
 	s.routes = &Routes{s: s, marks: marks{store: chat.StoreRoutes}, open: make(map[chat.StreamID][]int)}
 	s.index = newIndex(s)
 	s.progress = &Progress{s: s}
@@ -231,6 +233,7 @@ func (s *Store) Stores() store.Stores {
 		Accounts: s.accounts,
 		Sessions: s.sessions,
 		Attempts: s.attempts,
+		Invites:  s.invites,
 		Routes:   s.routes,
 		Index:    s.index,
 		Progress: s.progress,
@@ -251,6 +254,9 @@ func (s *Store) Sessions() *Sessions { return s.sessions }
 
 // Attempts is the attempt store.
 func (s *Store) Attempts() *Attempts { return s.attempts }
+
+// Invites is the invite store.
+func (s *Store) Invites() *Invites { return s.invites }
 
 // Routes is the route store.
 func (s *Store) Routes() *Routes { return s.routes }

@@ -15,6 +15,7 @@ type Stores struct {
 	Accounts chat.AccountStore
 	Sessions chat.SessionStore
 	Attempts chat.AttemptStore
+	Invites  chat.InviteStore
 	Routes   chat.RouteStore
 	Index    chat.SearchIndex
 	Progress chat.ProgressStore

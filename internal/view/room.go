@@ -61,6 +61,24 @@ type User struct {
 	Nickname string      `json:"nickname"`
 }
 
+// Invite is an invitation by a code, as owners and moderators see it.
+type Invite struct {
+	Code    string `json:"code"`
+	Expires *Time  `json:"expires,omitempty"`
+	Uses    int    `json:"uses,omitempty"` // how many may join by it; none: any number
+	Used    int    `json:"used"`
+	By      User   `json:"by"`
+}
+
+// InviteOf returns the view of an invite that a member made.
+func InviteOf(i chat.Invite, by chat.Membership) Invite {
+	v := Invite{Code: i.Code, Uses: i.Uses, Used: i.Used, By: User{ID: i.By, Nickname: by.Nickname}}
+	if !i.Expires.IsZero() {
+		v.Expires = &Time{Time: i.Expires}
+	}
+	return v
+}
+
 // Invitation is one that waits for a user's consent.
 type Invitation struct {
 	Room chat.RoomID `json:"room"`

@@ -27,6 +27,7 @@ var protocol = []string{
 	"GET /v1/oauth/{provider}", "GET /v1/oauth/{provider}/callback", "GET /.well-known/jwks.json",
 	"POST /v1/rooms", "GET /v1/rooms", "GET /v1/rooms/{room}", "PATCH /v1/rooms/{room}", "GET /v1/rooms/{room}/members",
 	"POST /v1/rooms/{room}/members", "DELETE /v1/rooms/{room}/members/{user}", "POST /v1/direct",
+	"POST /v1/rooms/{room}/invitations", "GET /v1/rooms/{room}/invitations", "DELETE /v1/rooms/{room}/invitations/{code}", "POST /v1/invitations/{code}",
 	"GET /v1/rooms/{room}/messages", "GET /v1/rooms/{room}/messages/{sequence}", "GET /v1/rooms/{room}/pins", "GET /v1/rooms/{room}/events", "GET /v1/search", "POST /v1/events",
 	"GET /v1/socket", "GET /healthz", "GET /readyz", "GET /metrics",
 }
@@ -92,7 +93,7 @@ func TestOpenAPIIsValid(t *testing.T) {
 		ids[id] = true
 		path := strings.Fields(name)[1]
 		tags, _ := o["tags"].([]any)
-		if function := chat.FunctionFor(strings.NewReplacer("{room}", "r", "{user}", "u", "{provider}", "p").Replace(path)); function != "" && (len(tags) != 1 || tags[0] != function) {
+		if function := chat.FunctionFor(strings.NewReplacer("{room}", "r", "{user}", "u", "{provider}", "p", "{code}", "c").Replace(path)); function != "" && (len(tags) != 1 || tags[0] != function) {
 			t.Errorf("%s is answered by %s and has the tags %v", name, function, tags)
 		}
 	}
@@ -339,6 +340,17 @@ func (c *conversation) roomsAndMembers() {
 	c.do(204, request{operation: "DELETE /v1/rooms/{room}/members/{user}", path: room + " " + carolID, token: bob})
 	c.do(403, request{operation: members, path: room, token: carol, body: object{}})
 	c.do(204, request{operation: "DELETE /v1/rooms/{room}/members/{user}", path: room + " " + bobID, token: bob})
+
+	invites := "POST /v1/rooms/{room}/invitations"
+	code := c.do(201, request{operation: invites, path: room, token: alice, body: object{"uses": 1, "expiresIn": 60}})["code"].(string)
+	c.do(201, request{operation: invites, path: room, token: alice, body: object{}})
+	c.do(422, request{operation: invites, path: room, token: alice, body: object{"uses": 0}})
+	c.do(200, request{operation: "GET /v1/rooms/{room}/invitations", path: room, token: alice})
+	c.do(200, request{operation: "POST /v1/invitations/{code}", path: code, token: bob})
+	c.do(403, request{operation: invites, path: room, token: bob, body: object{}})
+	c.do(404, request{operation: "POST /v1/invitations/{code}", path: code, token: carol})
+	c.do(204, request{operation: "DELETE /v1/rooms/{room}/invitations/{code}", path: room + " " + code, token: alice})
+	c.do(404, request{operation: "POST /v1/invitations/{code}", path: code, token: carol})
 
 	c.do(201, request{operation: "POST /v1/direct", token: alice, body: object{"user": bobID}})
 	c.do(200, request{operation: "POST /v1/direct", token: bob, body: object{"user": c.me(alice)}})

@@ -34,6 +34,7 @@ func TestViewsAreAsDocumented(t *testing.T) {
 		"Hit":        {client.Hit{Room: "room", Message: message, Highlights: [][2]int{{0, 2}}}, client.Hit{Room: "room", Message: bare, Highlights: [][2]int{}}},
 		"Member":     {client.Member{User: "alice", Nickname: "al", Role: chat.Moderator, MutedUntil: &at}, client.Member{User: "alice", Nickname: "al", Role: chat.Plain}},
 		"User":       {view.User{ID: "alice", Nickname: "al"}},
+		"Invite":     {client.Invite{Code: "code", Expires: &at, Uses: 3, Used: 1, By: view.User{ID: "alice", Nickname: "al"}}, client.Invite{Code: "code"}},
 		"Invitation": {client.Invitation{Room: "room", Name: "회의", By: view.User{ID: "alice", Nickname: "al"}, Time: at}},
 	} {
 		schema := d.at(t, "#/components/schemas/"+name).(map[string]any)
