@@ -171,6 +171,10 @@ type MemberData struct {
 
 	MutedUntil *Time  `json:"mutedUntil,omitempty"` // nil: not muted
 	Changed    string `json:"changed,omitempty"`
+
+	// Of a MemberPreferred: what the user changes.
+	Notify   Notify `json:"notify,omitempty"`
+	Favorite *bool  `json:"favorite,omitempty"`
 }
 
 func (d *MemberData) check() error {

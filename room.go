@@ -137,10 +137,24 @@ type Membership struct {
 
 	MutedUntil time.Time // see Muted
 
+	// The user's own settings of the room.
+	Notify   Notify // "" means NotifyAll
+	Favorite bool
+
 	// Who invited, and when, if that waits for the user's consent.
 	InvitedBy UserID
 	InvitedAt time.Time
 }
+
+// Notify says what of a room its member wants to be told of.
+type Notify string
+
+// The ways of notifying.
+const (
+	NotifyAll      Notify = "all"
+	NotifyMentions Notify = "mentions"
+	NotifyNone     Notify = "none"
+)
 
 // Muted reports whether the member may not write at a time. Only plain members can be
 // muted, so another role ends it for as long as they have that.

@@ -90,6 +90,10 @@ type RoomStore interface {
 	// Invitations returns the user's memberships that wait for consent, by room.
 	Invitations(ctx context.Context, user UserID) ([]Membership, error)
 
+	// Counts returns how many active members each of the rooms has; none where there are
+	// none. Its cost does not grow with them.
+	Counts(ctx context.Context, rooms []RoomID) (map[RoomID]int, error)
+
 	// Owned returns those of the rooms that have an active member who is an owner.
 	Owned(ctx context.Context, rooms []RoomID) (map[RoomID]bool, error)
 }

@@ -28,11 +28,12 @@ const (
 
 // Events of the log that no client ever sees.
 const (
-	MemberInvited  Type = Prefix + "member.invited"  // by a stranger: waits for the user's consent
-	MemberDeclined Type = Prefix + "member.declined" // an invitation: by the user, or withdrawn
-	RouteOpened    Type = Prefix + "route.opened"    // a connector has its first subscriber of a room
-	RouteClosed    Type = Prefix + "route.closed"    // a connector has none any more
-	SessionRevoked Type = Prefix + "session.revoked" // on a user's stream: a login was ended
+	MemberPreferred Type = Prefix + "member.preferred" // a user's own settings of a room
+	MemberInvited   Type = Prefix + "member.invited"   // by a stranger: waits for the user's consent
+	MemberDeclined  Type = Prefix + "member.declined"  // an invitation: by the user, or withdrawn
+	RouteOpened     Type = Prefix + "route.opened"     // a connector has its first subscriber of a room
+	RouteClosed     Type = Prefix + "route.closed"     // a connector has none any more
+	SessionRevoked  Type = Prefix + "session.revoked"  // on a user's stream: a login was ended
 )
 
 // Signals: delivered to whoever is there, never stored, without a sequence.
@@ -48,6 +49,7 @@ const (
 	RoomUnsubscribe  Type = Prefix + "room.unsubscribe"
 	RoomSubscribed   Type = Prefix + "room.subscribed"
 	RoomUnsubscribed Type = Prefix + "room.unsubscribed"
+	RoomPreferred    Type = Prefix + "room.preferred" // to the user's sessions, after member.preferred
 	Ack              Type = Prefix + "ack"
 	Refused          Type = Prefix + "error"
 )
@@ -88,6 +90,7 @@ var EventTypes = []EventType{
 	{Type: ReadAdvanced, Sender: ByClient, data: of[ReadData], wanted: byPersist},
 	{Type: MemberInvited, Sender: ByFunction, Hidden: true, data: of[MemberData], wanted: byPersist},
 	{Type: MemberDeclined, Sender: ByFunction, Hidden: true, data: of[MemberData], wanted: byPersist},
+	{Type: MemberPreferred, Sender: ByFunction, Hidden: true, data: of[MemberData], wanted: byPersist},
 	{Type: RouteOpened, Sender: ByConnector, Hidden: true, data: of[RouteData]},
 	{Type: RouteClosed, Sender: ByConnector, Hidden: true, data: of[RouteData]},
 	{Type: SessionRevoked, Sender: ByFunction, Hidden: true, data: of[RevokedData]},

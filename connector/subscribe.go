@@ -345,6 +345,10 @@ func (f *subscriptions) onOwn(d *hub.Delivery) {
 		f.s.c.logger.Error("own stream", "error", err)
 		return
 	}
+	if d.Type == chat.MemberPreferred {
+		f.preferred(e)
+		return
+	}
 	if d.Type.Member() {
 		f.s.c.publisher.rules.changed(e.Room, f.s.user())
 		f.task(func() { f.review(e.Room) })
@@ -358,6 +362,29 @@ func (f *subscriptions) onOwn(d *hub.Delivery) {
 	if data.Session == f.s.identity().Session {
 		f.s.close(CloseUnauthorized, "logged out")
 	}
+}
+
+// preferred tells the client that the user has changed settings of a room, perhaps by
+// another session.
+func (f *subscriptions) preferred(e *chat.Event) {
+	var data chat.MemberData
+	if err := e.Decode(&data); err != nil {
+		f.s.c.logger.Error("own stream", "error", err)
+		return
+	}
+	frame, err := chat.NewEvent(f.s.frameID(), "", chat.RoomPreferred, e.Room, preferredData{Notify: data.Notify, Favorite: data.Favorite})
+	if err != nil {
+		f.s.c.logger.Error("own frame", "error", err)
+		return
+	}
+	frame.Source, frame.Stream = f.s.c.source, ""
+	f.s.sendFrame(&frame)
+}
+
+// preferredData is the data of room.preferred: what has changed.
+type preferredData struct {
+	Notify   chat.Notify `json:"notify,omitempty"`
+	Favorite *bool       `json:"favorite,omitempty"`
 }
 
 // review brings the session in line with the store after the user joined or left

@@ -305,3 +305,85 @@ func TestClosedRoom(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Own settings are the user's alone, and known to all of the user's sessions.
+func TestPreferences(t *testing.T) {
+	t.Parallel()
+	alice, bob := common(t).two(t)
+	room := alice.Creates("Mine")
+	bob.Joins(room)
+	bob.Follows(room)
+	direct, err := bob.Direct(t.Context(), alice.User.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := bob.Wire()
+	other.Follows(room, "")
+	other.Gets(chat.RoomSubscribed)
+	entry := func(p *Person, room chat.RoomID) client.Room {
+		t.Helper()
+		one, err := p.Room(t.Context(), room)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rooms, err := p.Rooms(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range rooms {
+			if r.ID == room {
+				if r.Notify != one.Notify || r.Favorite != one.Favorite || r.Members != one.Members || r.Topic != one.Topic {
+					t.Errorf("the list has %+v, the room is %+v", r, one)
+				}
+				return r
+			}
+		}
+		t.Fatalf("%s is not in the list", room)
+		return client.Room{}
+	}
+	if r := entry(bob, room); r.Notify != chat.NotifyAll || r.Favorite || r.Members != 2 || r.Peer != nil {
+		t.Errorf("%+v", r)
+	}
+	if r := entry(bob, direct.ID); r.Members != 2 || r.Peer == nil || r.Peer.ID != alice.User.ID || r.Peer.Nickname != "alice" || r.Name != "alice" {
+		t.Errorf("%+v", r)
+	}
+	mentions, yes := chat.NotifyMentions, true
+	for range 2 {
+		r, err := bob.Prefer(t.Context(), room, client.Preferences{Notify: &mentions})
+		if err != nil || r.Notify != mentions || r.Favorite {
+			t.Errorf("%+v, %v", r, err)
+		}
+	}
+	if e := other.Gets(chat.RoomPreferred); e.Room != room || string(e.Data) != `{"notify":"mentions"}` || e.Sequence != 0 {
+		t.Errorf("%+v", e)
+	}
+	bob.SeesEvent("his own settings", func(e *chat.Event) bool { return e.Type == chat.RoomPreferred && e.Room == room })
+	if _, err := bob.Prefer(t.Context(), room, client.Preferences{Favorite: &yes}); err != nil {
+		t.Fatal(err)
+	}
+	if e := other.Gets(chat.RoomPreferred); string(e.Data) != `{"favorite":true}` {
+		t.Errorf("%s", e.Data)
+	}
+	if r := entry(bob, room); r.Notify != mentions || !r.Favorite {
+		t.Errorf("%+v", r)
+	}
+	if r := entry(alice, room); r.Notify != chat.NotifyAll || r.Favorite {
+		t.Errorf("alice's: %+v", r)
+	}
+	for _, e := range alice.ReadsEvents(room) {
+		if e.Type == chat.MemberPreferred {
+			t.Errorf("alice sees %s", e.Data)
+		}
+	}
+	if _, err := alice.Prefer(t.Context(), direct.ID, client.Preferences{Favorite: &yes}); err != nil {
+		t.Error(err)
+	}
+	if err := bob.Leave(t.Context(), room); err != nil {
+		t.Fatal(err)
+	}
+	_, err = bob.Prefer(t.Context(), room, client.Preferences{Notify: &mentions})
+	wantKind(t, "of a room that he has left", err, chat.Forbidden)
+	if r := entry(alice, room); r.Members != 1 {
+		t.Errorf("%+v", r)
+	}
+}

@@ -66,6 +66,20 @@ func (s *Session) RenameRoom(ctx context.Context, room chat.RoomID, name string)
 	return err
 }
 
+// Preferences are the user's own settings of a room: what is not nil changes.
+type Preferences struct {
+	Notify   *chat.Notify `json:"notify,omitempty"`
+	Favorite *bool        `json:"favorite,omitempty"`
+}
+
+// Prefer changes the user's own settings of a room. The user's connections get a
+// [chat.RoomPreferred] event. Errors: Forbidden, NotFound, Invalid.
+func (s *Session) Prefer(ctx context.Context, room chat.RoomID, p Preferences) (Room, error) {
+	var r Room
+	err := s.call(ctx, http.MethodPatch, roomPath(room, "/me"), p, &r)
+	return r, err
+}
+
 // SetRole changes a member's role. Errors: Forbidden unless the user is an owner,
 // NotFound, Conflict if the room would have no owner.
 func (s *Session) SetRole(ctx context.Context, room chat.RoomID, user chat.UserID, role chat.Role) (Member, error) {

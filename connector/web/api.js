@@ -40,6 +40,10 @@ import { Problem } from './problem.js';
  * @property {'code' | 'invitation'} joining
  * @property {'everyone' | 'moderators'} posting
  * @property {number} slowMode in seconds
+ * @property {number} members
+ * @property {'all' | 'mentions' | 'none'} notify
+ * @property {boolean} favorite
+ * @property {{id: string, nickname: string}} [peer] of a direct room
  * @property {string} sequence
  * @property {string} [read]
  * @property {number} unread

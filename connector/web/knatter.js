@@ -121,7 +121,7 @@ class Subscription {
 
 /**
  * Dispatches CustomEvents:
- * - `event`: detail is a {@link ChatEvent} of a subscribed room; each once, in room order; signals, which have no sequence, as they come
+ * - `event`: detail is a {@link ChatEvent} of a subscribed room; each once, in room order; signals and `room.preferred`, which have no sequence, as they come
  * - `state`: detail is `{state, retryAt?}`
  * - `subscribed`: detail is `{room, sequence}`; also for a room joined later
  * - `reset`: detail is `{room}`: the server has lost what was seen of it, so what is held of it is to be loaded anew

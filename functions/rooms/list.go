@@ -41,6 +41,10 @@ func (f *Function) list(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fmt.Errorf("looking for owners: %w", err)
 	}
+	counts, err := now.rooms.Counts(r.Context(), ids)
+	if err != nil {
+		return fmt.Errorf("counting members: %w", err)
+	}
 	entries := make([]entry, len(memberships))
 	err = f.reads.Each(r.Context(), len(memberships), func(ctx context.Context, i int) error {
 		m := memberships[i]
@@ -59,7 +63,7 @@ func (f *Function) list(w http.ResponseWriter, r *http.Request) error {
 				return err
 			}
 		}
-		entries[i], err = now.entry(ctx, room, m)
+		entries[i], err = now.entry(ctx, room, m, counts[m.Room])
 		return err
 	})
 	if err != nil {
@@ -123,7 +127,11 @@ func (f *Function) answer(w http.ResponseWriter, r *http.Request, status int, v 
 	if !self.Active {
 		return errOutside
 	}
-	e, err := now.entry(r.Context(), room, self)
+	counts, err := now.rooms.Counts(r.Context(), []chat.RoomID{room.ID})
+	if err != nil {
+		return fmt.Errorf("counting members: %w", err)
+	}
+	e, err := now.entry(r.Context(), room, self, counts[room.ID])
 	if err != nil {
 		return err
 	}

@@ -73,6 +73,7 @@ func New(d function.Deps) *Function {
 		"GET /v1/rooms":                              f.reads.Limited(d.Verifier, func(*http.Request) int { return 1 }, f.list),
 		"GET /v1/rooms/{room}":                       f.show,
 		"PATCH /v1/rooms/{room}":                     f.changeRoom,
+		"PATCH /v1/rooms/{room}/me":                  f.prefer,
 		"GET /v1/rooms/{room}/members":               f.listMembers,
 		"POST /v1/rooms/{room}/members":              f.addMember,
 		"PATCH /v1/rooms/{room}/members/{user}":      f.changeMember,
@@ -205,7 +206,9 @@ func (f *Function) create(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	w.Header().Set("Location", "/v1/rooms/"+string(room.ID))
-	serve.JSON(w, http.StatusCreated, view.RoomOf(room, chat.Membership{Role: chat.Owner}))
+	made := view.RoomOf(room, chat.Membership{Role: chat.Owner})
+	made.Members = 1
+	serve.JSON(w, http.StatusCreated, made)
 	return nil
 }
 

@@ -156,7 +156,7 @@ func TestCreate(t *testing.T) {
 	got := alice.does("POST", "/v1/rooms", object{"name": " 독서 모임 "}, 201)
 	room := got["id"].(string)
 	delete(got, "id")
-	equal(t, "answer", got, object{"name": "독서 모임", "kind": "group", "topic": "", "joining": "code", "posting": "everyone", "slowMode": 0, "role": "owner", "sequence": "0000000000000000", "read": "0000000000000000", "unread": 0, "mentions": 0})
+	equal(t, "answer", got, object{"name": "독서 모임", "kind": "group", "topic": "", "joining": "code", "posting": "everyone", "slowMode": 0, "role": "owner", "members": 1, "notify": "all", "favorite": false, "sequence": "0000000000000000", "read": "0000000000000000", "unread": 0, "mentions": 0})
 	equal(t, "log", x.logged(chat.StreamID(room)), []string{"room.created 독서 모임", "member.joined alice owner"})
 	equal(t, "alice's stream", x.logged(chat.StreamOf(alice.id)), []string{"member.joined alice owner"})
 	equal(t, "the same from the store", alice.does("GET", "/v1/rooms/"+room, nil, 200)["name"], "독서 모임")

@@ -129,3 +129,44 @@ func oneOf[T ~string](what string, value T, all ...T) error {
 	}
 	return nil
 }
+
+// prefer changes the caller's own settings of a room. The caller's other sessions are
+// told.
+func (f *Function) prefer(w http.ResponseWriter, r *http.Request) error {
+	v, err := f.inside(r)
+	if err != nil {
+		return err
+	}
+	var in struct {
+		Notify   *chat.Notify
+		Favorite *bool
+	}
+	if err := serve.Decode(w, r, &in); err != nil {
+		return err
+	}
+	if in.Notify == nil && in.Favorite == nil {
+		return chat.Errorf(chat.Invalid, "notify or favorite must be there")
+	}
+	data := chat.MemberData{User: v.user, Nickname: v.self.Nickname, Role: v.self.Role}
+	if in.Notify != nil {
+		if err := oneOf("notify", *in.Notify, chat.NotifyAll, chat.NotifyMentions, chat.NotifyNone); err != nil {
+			return err
+		}
+		if *in.Notify != cmp.Or(v.self.Notify, chat.NotifyAll) {
+			data.Notify = *in.Notify
+		}
+	}
+	if in.Favorite != nil && *in.Favorite != v.self.Favorite {
+		data.Favorite = in.Favorite
+	}
+	if data.Notify != "" || data.Favorite != nil {
+		e, err := newMemberEvent(v.user, chat.MemberPreferred, v.room.ID, data)
+		if err != nil {
+			return err
+		}
+		if err := members.Publish(r.Context(), f.log, f.rooms, e); err != nil {
+			return err
+		}
+	}
+	return f.answer(w, r, http.StatusOK, v)
+}

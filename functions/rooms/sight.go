@@ -54,10 +54,11 @@ func (s *sight) mark(w http.ResponseWriter) {
 	}
 }
 
-// entry is a room as a member sees it.
-func (s *sight) entry(ctx context.Context, room chat.Room, self chat.Membership) (entry, error) {
+// entry is a room as a member sees it, who is one of so many.
+func (s *sight) entry(ctx context.Context, room chat.Room, self chat.Membership, members int) (entry, error) {
 	e := entry{latest: room.Created}
 	e.Room = view.RoomOf(room, self)
+	e.Members = members
 	look, err := s.look(ctx, room.ID, self.User)
 	if err != nil {
 		return e, err
@@ -80,8 +81,11 @@ func (s *sight) entry(ctx context.Context, room chat.Room, self chat.Membership)
 		return e, err
 	}
 	if room.Kind == chat.Direct {
-		if e.Name, err = s.other(ctx, room.ID, self.User); err != nil {
+		if e.Peer, err = s.other(ctx, room.ID, self.User); err != nil {
 			return e, err
+		}
+		if e.Peer != nil {
+			e.Name = e.Peer.Nickname
 		}
 	}
 	last, err := s.last(ctx, room.ID, fresh, stored)
@@ -176,16 +180,16 @@ func (s *sight) last(ctx context.Context, room chat.RoomID, fresh []chat.Event, 
 	return &messages[0], nil
 }
 
-// other is the nickname of the other one in a direct room.
-func (s *sight) other(ctx context.Context, room chat.RoomID, user chat.UserID) (string, error) {
+// other is the other one of a direct room, also after leaving it.
+func (s *sight) other(ctx context.Context, room chat.RoomID, user chat.UserID) (*view.User, error) {
 	both, err := s.rooms.Members(ctx, room)
 	if err != nil {
-		return "", fmt.Errorf("listing members: %w", err)
+		return nil, fmt.Errorf("listing members: %w", err)
 	}
 	for _, m := range both {
 		if m.User != user {
-			return m.Nickname, nil
+			return &view.User{ID: m.User, Nickname: m.Nickname}, nil
 		}
 	}
-	return "", nil
+	return nil, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -89,6 +90,50 @@ func RoomStore(t *testing.T, open func(t *testing.T) chat.RoomStore) {
 		if m.Muted(epoch) {
 			t.Fatalf("%+v", m)
 		}
+	})
+
+	t.Run("a user's own settings count beside all else", func(t *testing.T) {
+		s := open(t)
+		yes := true
+		prefer := func(d chat.MemberData, seq chat.Sequence) chat.Event {
+			d.User = "alice"
+			return logged(chat.MemberPreferred, "room", "alice", fmt.Sprint(seq), seq, d)
+		}
+		must(t, s.Apply(ctx, []chat.Event{
+			prefer(chat.MemberData{Notify: chat.NotifyNone}, 13),
+			joined("room", "alice", 10),
+			prefer(chat.MemberData{Notify: chat.NotifyMentions}, 12),
+			prefer(chat.MemberData{Favorite: &yes}, 11),
+		}))
+		m, err := s.Membership(ctx, "room", "alice")
+		must(t, err)
+		wantEqual(t, "membership", m, chat.Membership{
+			Room: "room", User: "alice", Nickname: "nick of alice", Role: chat.Plain, Active: true, Since: 10, Sequence: 10,
+			Notify: chat.NotifyNone, Favorite: true,
+		})
+	})
+
+	t.Run("members are counted however many come at once", func(t *testing.T) {
+		s := open(t)
+		var wg sync.WaitGroup
+		for n := range 12 {
+			user := chat.UserID(fmt.Sprint("user-", n))
+			wg.Go(func() {
+				events := []chat.Event{joined("room", user, chat.Sequence(10+n))}
+				if n%3 == 0 {
+					events = append(events, member(chat.MemberLeft, "room", user, "gone", chat.Plain, chat.Sequence(30+n)))
+				}
+				for _, e := range events {
+					if err := s.Apply(ctx, []chat.Event{e}); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+		counts, err := s.Counts(ctx, []chat.RoomID{"room", "other"})
+		must(t, err)
+		wantEqual(t, "counts", counts, map[chat.RoomID]int{"room": 8})
 	})
 
 	t.Run("a member joins, is promoted, leaves, comes back", func(t *testing.T) {
@@ -416,7 +461,18 @@ func roomState(t *testing.T, s chat.RoomStore) string {
 		must(t, err)
 		owned, err := s.Owned(t.Context(), []chat.RoomID{room})
 		must(t, err)
-		state = append(state, r, members, owned)
+		counts, err := s.Counts(t.Context(), []chat.RoomID{room, "none", "no room"})
+		must(t, err)
+		active := 0
+		for _, m := range members {
+			if m.Active {
+				active++
+			}
+		}
+		if counts[room] != active || counts["none"] != 0 {
+			t.Fatalf("%d members are counted, and there are %d", counts[room], active)
+		}
+		state = append(state, r, members, owned, counts)
 		for _, m := range members {
 			one, err := s.Membership(t.Context(), room, m.User)
 			must(t, err)

@@ -16,6 +16,7 @@ import (
 type Rooms struct {
 	rooms   *mongo.Collection
 	members *mongo.Collection
+	counts  *mongo.Collection
 	marks   *marks
 }
 
@@ -95,6 +96,7 @@ func (r *Rooms) Apply(ctx context.Context, events []chat.Event) error {
 	var members merger[memberDoc, *memberDoc]
 	var reads reads
 	var moved moves
+	var changed []chat.RoomID // who is in them
 	for i := range events {
 		moved.add(events[i].Origin, events[i].Sequence)
 		c, ok, err := projection.Of(&events[i])
@@ -106,6 +108,9 @@ func (r *Rooms) Apply(ctx context.Context, events []chat.Event) error {
 			rooms.add(roomDoc{ID: c.RoomID, State: *c.Room})
 		case c.Member != nil:
 			members.add(newMember(c.RoomID, c.User, *c.Member))
+			if c.Member.Joined != 0 || c.Member.Ended != 0 {
+				changed = append(changed, c.RoomID)
+			}
 		default:
 			reads.add(c.RoomID, c.User, c.Mark)
 		}
@@ -114,6 +119,9 @@ func (r *Rooms) Apply(ctx context.Context, events []chat.Event) error {
 		return err
 	}
 	if err := members.apply(ctx, r.members); err != nil {
+		return err
+	}
+	if err := r.recount(ctx, changed); err != nil {
 		return err
 	}
 	if err := reads.apply(ctx, r.members); err != nil {

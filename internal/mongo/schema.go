@@ -46,6 +46,7 @@ var indexes = []index{
 	{collection: "members", key: ascending("user", "active", "room")},
 	{collection: "members", key: ascending("user", "pending", "room")},
 	{collection: "members", key: ascending("room", "owner")},
+	{collection: "members", key: ascending("room", "active")},
 	{collection: "friends", key: ascending("user", "friend")},
 	{collection: "attempts", key: ascending("end")},
 	{collection: "invites", key: ascending("room")},

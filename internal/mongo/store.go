@@ -14,6 +14,7 @@
 //	routes      a room's connector   room connector    room       room, open, connector
 //	members     a room's member      room user         room       room, user; room, owner; user, active or pending, room
 //	rooms       a room               room              _id
+//	counts      a room's members     room              _id        -
 //	friends     one's friend         user friend       user       user, friend
 //	sessions    a login              its ID            _id
 //	invites     an invite          code              _id        room
@@ -156,7 +157,7 @@ func (s *Store) use(ctx context.Context, database string) error {
 		all: s.db.Collection("events"), exact: s.exact.Collection("events"), marks: s.marksOf(chat.StoreEvents),
 		lives: s.db.Collection("lives"), reactions: s.db.Collection("reactions"),
 	}
-	s.rooms = &Rooms{rooms: s.db.Collection("rooms"), members: s.db.Collection("members"), marks: s.marksOf(chat.StoreRooms)}
+	s.rooms = &Rooms{rooms: s.db.Collection("rooms"), members: s.db.Collection("members"), counts: s.db.Collection("counts"), marks: s.marksOf(chat.StoreRooms)}
 	s.accounts = &Accounts{all: s.db.Collection("accounts"), exact: s.exact.Collection("accounts"), friends: s.db.Collection("friends")}
 	s.sessions = &Sessions{all: s.db.Collection("sessions"), exact: s.exact.Collection("sessions")}
 	s.attempts = &Attempts{all: s.db.Collection("attempts", options.Collection().SetWriteConcern(writeconcern.W1()))}

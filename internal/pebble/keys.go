@@ -36,13 +36,14 @@ import (
 //	o user NUL room                      the user is an active member of the room
 //	i user NUL room                      an invitation to the room waits for the user's consent
 //	k room NUL user                      the user is an active member of the room and an owner
+//	C room                               count4 of active members; of an earlier version's room none until it is asked for
 //
 //	a user                               JSON account
 //	l email, see names.EmailKey          user
 //	n user NUL friend                    friend is on the user's list
 //	s session                            JSON session
-//	j code                               JSON invite
-//	J room NUL code                      the invite is one to the room
+//	y code                               JSON invite
+//	I room NUL code                      the invite is one to the room
 //	c end8 length8 key                   count4 of attempts in the window that ends at end8
 //
 //	w room NUL connector4                sequence8 open1: route
@@ -88,6 +89,7 @@ const (
 	kindRoomOf  byte = 'o'
 	kindInvited byte = 'i'
 	kindOwner   byte = 'k'
+	kindCount   byte = 'C'
 
 	kindAccount byte = 'a'
 	kindEmail   byte = 'l'
@@ -95,8 +97,8 @@ const (
 	kindSession byte = 's'
 	kindAttempt byte = 'c'
 
-	kindInvite   byte = 'j'
-	kindInviteOf byte = 'J'
+	kindInvite   byte = 'y'
+	kindInviteOf byte = 'I'
 
 	kindRoute byte = 'w'
 

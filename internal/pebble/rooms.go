@@ -81,8 +81,14 @@ func mergeMember(b *pebble.Batch, room chat.RoomID, user chat.UserID, from *proj
 	if _, err := getJSON(b, key, &row); err != nil {
 		return err
 	}
+	was := row.Active()
 	if !row.Merge(from) {
 		return nil
+	}
+	if is := row.Active(); is != was {
+		if err := countMember(b, room, is); err != nil {
+			return err
+		}
 	}
 	return setMember(b, room, user, &row)
 }

@@ -19,7 +19,9 @@ type Member struct {
 	Role       chat.Role     `json:"role" bson:"role"`
 	RoleAt     chat.Sequence `json:"roleAt,omitzero" bson:"roleAt"`
 
-	Muted Latest[time.Time] `json:"muted,omitzero" bson:"muted"` // until then, over the ends of stays
+	Muted    Latest[time.Time]   `json:"muted,omitzero" bson:"muted"` // until then, over the ends of stays
+	Notify   Latest[chat.Notify] `json:"notify,omitzero" bson:"notify"`
+	Favorite Latest[bool]        `json:"favorite,omitzero" bson:"favorite"`
 
 	Joins   []chat.Sequence `json:"joins,omitempty" bson:"joins"`
 	Joined  chat.Sequence   `json:"joined,omitzero" bson:"joined"`   // the last time
@@ -46,6 +48,14 @@ func memberOf(e *chat.Event) (chat.UserID, *Member, error) {
 	}
 	m := new(Member)
 	switch e.Type {
+	case chat.MemberPreferred:
+		if d.Notify != "" {
+			m.Notify = Latest[chat.Notify]{d.Notify, e.Sequence}
+		}
+		if d.Favorite != nil {
+			m.Favorite = Latest[bool]{*d.Favorite, e.Sequence}
+		}
+		return d.User, m, nil
 	case chat.MemberInvited:
 		m.Invited, m.InvitedBy, m.InvitedAt = e.Sequence, e.User(), e.Time
 		return d.User, m, nil
@@ -90,6 +100,8 @@ func (m *Member) Merge(from *Member) (changed bool) {
 		m.Role = from.Role
 	}
 	is(m.Muted.merge(from.Muted))
+	is(m.Notify.merge(from.Notify))
+	is(m.Favorite.merge(from.Favorite))
 	is(later(&m.Joined, from.Joined))
 	is(later(&m.Removed, from.Removed))
 	if is(later(&m.Ended, from.Ended)) {
@@ -130,6 +142,7 @@ func (m *Member) View(room chat.RoomID, user chat.UserID, mark chat.Sequence) ch
 	v := chat.Membership{
 		Room: room, User: user, Nickname: m.Nickname, Role: m.Role, Sequence: m.Sequence,
 		Active: m.Active(), Removed: !m.Active() && m.Removed > m.Joined, MutedUntil: m.Muted.Is,
+		Notify: m.Notify.Is, Favorite: m.Favorite.Is,
 	}
 	if v.Active {
 		v.Since = m.Joins[0]

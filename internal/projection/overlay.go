@@ -75,6 +75,45 @@ func (o *overlay) Relations(ctx context.Context, room chat.RoomID) ([]Relation, 
 	return all, err
 }
 
+// Counts implements [States]: who is in the room by the tail, and is not in the store,
+// counts too.
+func (o *overlay) Counts(ctx context.Context, rooms []chat.RoomID) (map[chat.RoomID]int, error) {
+	counts, err := o.States.Counts(ctx, rooms)
+	if err != nil {
+		return nil, err
+	}
+	for _, room := range rooms {
+		var moved map[chat.UserID]*Member
+		o.changes(room, func(c Change) {
+			if c.Member == nil || c.Member.Joined == 0 && c.Member.Ended == 0 {
+				return
+			}
+			if moved == nil {
+				moved = make(map[chat.UserID]*Member)
+			}
+			if moved[c.User] == nil {
+				moved[c.User] = new(Member)
+			}
+			moved[c.User].Merge(c.Member)
+		})
+		for user, m := range moved {
+			r, err := o.States.Relation(ctx, room, user)
+			if err != nil {
+				return nil, err
+			}
+			was := r.Active()
+			r.Merge(m)
+			switch is := r.Active(); {
+			case is && !was:
+				counts[room]++
+			case was && !is:
+				counts[room]--
+			}
+		}
+	}
+	return counts, nil
+}
+
 // ActiveOf implements [States].
 func (o *overlay) ActiveOf(ctx context.Context, user chat.UserID) ([]Relation, error) {
 	return o.foldAll(o.States.ActiveOf(ctx, user))

@@ -84,5 +84,7 @@ func seen(t *testing.T, s chat.RoomStore) string {
 		all += fmt.Sprint("\n", m, err)
 	}
 	members, err := s.Members(t.Context(), "room")
-	return all + fmt.Sprint("\n", members, err)
+	all += fmt.Sprint("\n", members, err)
+	counts, err := s.Counts(t.Context(), []chat.RoomID{"room"})
+	return all + fmt.Sprint("\n", counts["room"], err)
 }

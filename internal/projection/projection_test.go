@@ -88,7 +88,7 @@ func logged(t *testing.T, typ chat.Type, by chat.UserID, seq chat.Sequence, data
 
 var memberTypes = []chat.Type{
 	chat.MemberJoined, chat.MemberJoined, chat.MemberLeft, chat.MemberRemoved, chat.MemberUpdated, chat.MemberUpdated,
-	chat.MemberInvited, chat.MemberDeclined,
+	chat.MemberInvited, chat.MemberDeclined, chat.MemberPreferred,
 }
 
 // randomLog is a life of a room in the log's order.
@@ -109,6 +109,12 @@ func randomLog(t *testing.T, rnd *rand.Rand, length int) (log []chat.Event) {
 				data.Changed = []string{"", chat.ChangedNickname, chat.ChangedRole, chat.ChangedMute}[rnd.IntN(4)]
 				if rnd.IntN(2) == 0 {
 					data.MutedUntil = &chat.Time{Time: time.UnixMilli(int64(1000 * seq)).UTC()}
+				}
+			}
+			if typ == chat.MemberPreferred {
+				data.Notify = []chat.Notify{"", chat.NotifyMentions, chat.NotifyNone}[rnd.IntN(3)]
+				if favorite := rnd.IntN(2) == 0; rnd.IntN(2) == 0 {
+					data.Favorite = &favorite
 				}
 			}
 			log = append(log, logged(t, typ, "carol", seq, data))
@@ -162,6 +168,14 @@ func (m *model) apply(t *testing.T, e *chat.Event) {
 		t.Fatal(err)
 	}
 	switch e.Type {
+	case chat.MemberPreferred:
+		if d.Notify != "" {
+			m.Notify = d.Notify
+		}
+		if d.Favorite != nil {
+			m.Favorite = *d.Favorite
+		}
+		return
 	case chat.MemberInvited:
 		if !m.Active {
 			m.InvitedBy, m.InvitedAt = e.User(), e.Time

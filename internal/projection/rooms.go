@@ -51,7 +51,8 @@ type States interface {
 	ActiveOf(ctx context.Context, user chat.UserID) ([]Relation, error)
 	PendingOf(ctx context.Context, user chat.UserID) ([]Relation, error)
 
-	// Owned is that of [chat.RoomStore].
+	// Counts and Owned are those of [chat.RoomStore].
+	Counts(ctx context.Context, rooms []chat.RoomID) (map[chat.RoomID]int, error)
 	Owned(ctx context.Context, rooms []chat.RoomID) (map[chat.RoomID]bool, error)
 }
 

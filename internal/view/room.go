@@ -20,10 +20,14 @@ type Room struct {
 	Posting     chat.Posting  `json:"posting"`
 	SlowMode    int           `json:"slowMode"` // seconds from one message of a plain member to the next
 	Role        chat.Role     `json:"role"`
-	Sequence    chat.Sequence `json:"sequence"` // of the newest event
-	Read        chat.Sequence `json:"read"`     // how far the member has read
-	Unread      int           `json:"unread"`   // at most 9,999
-	Mentions    int           `json:"mentions"` // unread messages that mention the member, or everyone; at most 9,999
+	Members     int           `json:"members"`        // how many are in it
+	Notify      chat.Notify   `json:"notify"`         // what the member wants to be told of
+	Favorite    bool          `json:"favorite"`       // of the member
+	Peer        *User         `json:"peer,omitempty"` // the other one of a direct room
+	Sequence    chat.Sequence `json:"sequence"`       // of the newest event
+	Read        chat.Sequence `json:"read"`           // how far the member has read
+	Unread      int           `json:"unread"`         // at most 9,999
+	Mentions    int           `json:"mentions"`       // unread messages that mention the member, or everyone; at most 9,999
 	LastMessage *Message      `json:"lastMessage,omitempty"`
 }
 
@@ -34,6 +38,7 @@ func RoomOf(r chat.Room, self chat.Membership) Room {
 		Joining: cmp.Or(r.Joining, chat.JoinByCode), Posting: cmp.Or(r.Posting, chat.PostEveryone),
 		SlowMode: int(r.SlowMode / time.Second),
 		Role:     self.Role, Read: self.Read,
+		Notify: cmp.Or(self.Notify, chat.NotifyAll), Favorite: self.Favorite,
 	}
 }
 

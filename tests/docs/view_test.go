@@ -24,9 +24,9 @@ func TestViewsAreAsDocumented(t *testing.T) {
 		Mentions: []chat.UserID{"bob"}, Attachments: json.RawMessage(`[{"file":"f"}]`),
 	}
 	bare := client.Message{Sequence: 7, ID: "id", User: "alice", Nickname: "al", Text: "hi", Time: at}
-	room := client.Room{ID: "room", Name: "회의", Kind: chat.Group, Joining: chat.JoinByCode, Posting: chat.PostModerators, SlowMode: 30, Role: chat.Owner, Sequence: 8, Read: 7, Unread: 1, LastMessage: &message}
+	room := client.Room{ID: "room", Name: "회의", Kind: chat.Group, Joining: chat.JoinByCode, Posting: chat.PostModerators, SlowMode: 30, Role: chat.Owner, Sequence: 8, Read: 7, Unread: 1, LastMessage: &message, Members: 2, Notify: chat.NotifyAll, Peer: &view.User{ID: "bob", Nickname: "bo"}}
 	empty := room
-	empty.LastMessage = nil
+	empty.LastMessage, empty.Peer = nil, nil
 	d := openAPI(t)
 	for name, values := range map[string][]any{
 		"Message":    {message, bare},
@@ -34,7 +34,7 @@ func TestViewsAreAsDocumented(t *testing.T) {
 		"Hit":        {client.Hit{Room: "room", Message: message, Highlights: [][2]int{{0, 2}}}, client.Hit{Room: "room", Message: bare, Highlights: [][2]int{}}},
 		"Member":     {client.Member{User: "alice", Nickname: "al", Role: chat.Moderator, MutedUntil: &at}, client.Member{User: "alice", Nickname: "al", Role: chat.Plain}},
 		"User":       {view.User{ID: "alice", Nickname: "al"}},
-		"Invite":     {client.Invite{Code: "code", Expires: &at, Uses: 3, Used: 1, By: view.User{ID: "alice", Nickname: "al"}}, client.Invite{Code: "code"}},
+		"Invite":     {client.Invite{Code: "code", Expires: &at, Uses: 3, Used: 1, By: view.User{ID: "alice", Nickname: "al"}}, client.Invite{Code: "code", By: view.User{ID: "alice", Nickname: "al"}}},
 		"Invitation": {client.Invitation{Room: "room", Name: "회의", By: view.User{ID: "alice", Nickname: "al"}, Time: at}},
 	} {
 		schema := d.at(t, "#/components/schemas/"+name).(map[string]any)
