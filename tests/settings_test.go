@@ -1,7 +1,9 @@
 package tests
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -385,5 +387,57 @@ func TestPreferences(t *testing.T) {
 	wantKind(t, "of a room that he has left", err, chat.Forbidden)
 	if r := entry(alice, room); r.Members != 1 {
 		t.Errorf("%+v", r)
+	}
+}
+
+// A role and a nickname that change at the same moment both count: in the members, and for
+// whoever folds the events.
+func TestRoleAndNicknameAtOnce(t *testing.T) {
+	t.Parallel()
+	alice, bob := common(t).two(t)
+	room := alice.Creates("Both")
+	bob.Joins(room)
+	folded := client.Member{User: bob.User.ID, Nickname: "bob", Role: chat.Plain}
+	var last chat.Sequence
+	for round := range 10 {
+		nickname, role := fmt.Sprint("bob ", round), []chat.Role{chat.Moderator, chat.Plain}[round%2]
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, err := alice.SetRole(t.Context(), room, bob.User.ID, role); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Go(func() {
+			if err := bob.Rename(t.Context(), nickname); err != nil {
+				t.Error(err)
+			}
+		})
+		wg.Wait()
+		want := client.Member{User: bob.User.ID, Nickname: nickname, Role: role}
+		members, err := alice.Members(t.Context(), room)
+		if err != nil || !slices.Contains(members, want) {
+			t.Errorf("round %d: %+v, %v; want %+v", round, members, err, want)
+		}
+		for _, e := range alice.ReadsEvents(room) {
+			var d chat.MemberData
+			if e.Sequence <= last || e.Type != chat.MemberUpdated {
+				continue
+			}
+			last = e.Sequence
+			if err := e.Decode(&d); err != nil {
+				t.Fatal(err)
+			}
+			switch d.Changed {
+			case chat.ChangedNickname:
+				folded.Nickname = d.Nickname
+			case chat.ChangedRole:
+				folded.Role = d.Role
+			default:
+				t.Errorf("%s does not say what it changes", e.Data)
+			}
+		}
+		if folded != want {
+			t.Errorf("round %d: folded %+v, want %+v", round, folded, want)
+		}
 	}
 }
