@@ -10,12 +10,11 @@ import (
 	"knatter.dev/chat/internal/view"
 )
 
-// Reaction is all reactions to a message with one emoji, and Quoted what a message
-// replies to.
-type (
-	Reaction = view.Reaction
-	Quoted   = view.Quoted
-)
+// Reaction is all reactions to a message with one emoji.
+type Reaction = view.Reaction
+
+// Quoted is a message that another one replies to.
+type Quoted = view.Quoted
 
 // Fold keeps messages of one room as they are now: it is given pages of history and the
 // room's events, in their order, and folds the one over the other. What is between the

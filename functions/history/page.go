@@ -27,9 +27,9 @@ const (
 	escaped    = 6   // bytes that JSON may take for one
 )
 
-// turn calls f when it is its turn. Where the store is in this process it does so at a
+// turn calls do when it is its turn. Where the store is in this process it does so at a
 // lower priority than messages on their way.
-func (f *Function) turn(ctx context.Context, make func() error) error {
+func (f *Function) turn(ctx context.Context, do func() error) error {
 	select {
 	case f.pages <- struct{}{}:
 		defer func() { <-f.pages }()
@@ -37,9 +37,9 @@ func (f *Function) turn(ctx context.Context, make func() error) error {
 		return chat.Errorf(chat.Unavailable, "waiting for other pages: %w", ctx.Err())
 	}
 	if f.elsewhere {
-		return make()
+		return do()
 	}
-	_, err := priority.Run(ctx, "a page", make)
+	_, err := priority.Run(ctx, "a page", do)
 	return err
 }
 

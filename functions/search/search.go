@@ -29,7 +29,7 @@ const maxExamined = 1_000
 var Spec = function.Spec{
 	Name:     "search",
 	Summary:  "Finds messages in the caller's rooms: /v1/search.",
-	Needs:    function.Needs{Verifier: true},
+	Needs:    function.Needs{Log: true, Verifier: true},
 	Requests: func(d function.Deps) http.Handler { return New(d) },
 }
 
@@ -38,12 +38,15 @@ var Spec = function.Spec{
 // The index knows which messages have all the terms of a query; the messages
 // themselves are read from the event store, and only those in which the words are
 // really together become hits. Index and store follow the log independently, so
-// the index may be ahead: what the store doesn't have yet is no hit yet.
+// the index may be ahead: what the store doesn't have yet is no hit yet. What the log has
+// of a message and the store may not is folded over it: a text that was recalled is given
+// to nobody.
 type Function struct {
 	http.Handler
 
 	index    chat.SearchIndex
 	events   projection.Events
+	log      chat.Log
 	rooms    chat.RoomStore
 	verifier *auth.Verifier
 	reads    serve.Reads
@@ -54,7 +57,7 @@ type Function struct {
 
 // New returns the function.
 func New(d function.Deps) *Function {
-	f := &Function{index: d.Index, events: d.Events, rooms: d.Rooms, verifier: d.Verifier}
+	f := &Function{index: d.Index, events: d.Events, log: d.Log, rooms: d.Rooms, verifier: d.Verifier}
 	if d.Elsewhere {
 		f.reads.Elsewhere()
 	}
@@ -96,6 +99,9 @@ func (f *Function) search(w http.ResponseWriter, r *http.Request) error {
 	}
 	a := answer{Hits: []view.Hit{}}
 	sought := newSought(&p, claims.User)
+	if sought.tails, err = f.log.Tails(ctx); err != nil {
+		return fmt.Errorf("reading what is not stored yet: %w", err)
+	}
 	q.After, q.Before, q.Cursor, q.Limit = p.after, p.before, p.cursor, p.limit
 	if q.Words = sought.words(); ok && sought.can(q) {
 		if a, err = f.page(ctx, sought, q); err != nil {
@@ -198,7 +204,11 @@ func (f *Function) read(ctx context.Context, s sought, matches []chat.Hit) ([]*v
 	}
 	hits := make([]*view.Hit, len(matches))
 	err := f.reads.Each(ctx, len(rooms), func(ctx context.Context, i int) error {
-		look := &messages.Look{Events: f.events, Rooms: f.rooms, Room: rooms[i], User: s.caller}
+		fresh, err := messages.Fresh(ctx, f.events, s.tails.Of(rooms[i].Stream()))
+		if err != nil {
+			return err
+		}
+		look := &messages.Look{Events: f.events, Rooms: f.rooms, Room: rooms[i], User: s.caller, Fresh: fresh}
 		posted, err := look.At(ctx, in[rooms[i]])
 		if err != nil {
 			return err

@@ -1,6 +1,7 @@
 package search
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -37,9 +38,18 @@ func setUp(t *testing.T) *fixture {
 	t.Helper()
 	store := pebbletest.Memory(t)
 	signer := authtest.Signer(t)
-	f := New(function.Deps{Stores: store.Stores(), Verifier: auth.NewVerifier(signer.Keys, nil)})
+	f := New(function.Deps{Stores: store.Stores(), Log: noTails{}, Verifier: auth.NewVerifier(signer.Keys, nil)})
 	return &fixture{T: t, f: f, index: index.New(function.Deps{Stores: store.Stores()}), store: store, signer: signer}
 }
+
+// noTails is a log of which the stores have all.
+type noTails struct{ chat.Log }
+
+func (noTails) Tails(context.Context) (chat.Tails, error) { return noTails{}, nil }
+
+func (noTails) Of(chat.StreamID) []chat.Event { return nil }
+
+func (noTails) Begin(chat.StreamID) chat.Sequence { return 0 }
 
 func (x *fixture) event(user chat.UserID, typ chat.Type, room chat.RoomID, data any) chat.Event {
 	x.Helper()

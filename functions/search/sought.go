@@ -12,6 +12,7 @@ import (
 // sought is what a message must have: the text, and one fact of each list.
 type sought struct {
 	caller chat.UserID
+	tails  chat.Tails // read before the stores
 	text   string
 	query  *analysis.Query // of the text
 	facts  [][]string

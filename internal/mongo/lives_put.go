@@ -182,7 +182,7 @@ func (e *Events) renewOnce(ctx context.Context, m messageOf) (done bool, err err
 		return false, err
 	}
 	if len(lives) > 0 && lives[0].Life.Deleted() { // what it has erased does not come back
-		now.Life.Merge(&projection.Life{DeletedAt: lives[0].Life.DeletedAt})
+		now.Merge(&projection.Life{DeletedAt: lives[0].Life.DeletedAt})
 	}
 	life = newLife(m.Room, m.Message, &now.Life)
 	livesDone, err := exchange[lifeDoc](ctx, e.lives, lives, []lifeDoc{life})

@@ -160,13 +160,6 @@ func firstSequence(it *pebble.Iterator, identity []byte) (chat.Sequence, error) 
 	return first, nil
 }
 
-func kindOf(t chat.Type) byte {
-	if t == chat.MessagePosted {
-		return kindMessage
-	}
-	return kindEvent
-}
-
 // erased is added to the first byte of the row of a message that is deleted.
 const erased = 1 << 7
 

@@ -160,7 +160,7 @@ type State struct {
 // Add adds what an event says about the message.
 func (s *State) Add(a About) {
 	if a.Life != nil {
-		s.Life.Merge(a.Life)
+		s.Merge(a.Life)
 	}
 	if a.Reaction == nil {
 		return

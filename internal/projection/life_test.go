@@ -53,7 +53,7 @@ func foldLife(t *testing.T, events []chat.Event) projection.State {
 			t.Fatalf("%+v, %t, %v", a, ok, err)
 		}
 		if a.Life != nil {
-			state.Life.Merge(a.Life)
+			state.Merge(a.Life)
 			continue
 		}
 		k := key{a.Reaction.User, a.Reaction.Emoji}

@@ -17,9 +17,9 @@ type Memory[V any] struct {
 // and differs from process to process, so that nobody can choose two that are.
 type Key [2]uint64
 
-// New returns a memory of at most max keys.
-func New[V any](max int) *Memory[V] {
-	return &Memory[V]{seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, values: make(map[Key]V), max: max}
+// New returns a memory of at most so many keys.
+func New[V any](keys int) *Memory[V] {
+	return &Memory[V]{seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}, values: make(map[Key]V), max: keys}
 }
 
 // Key returns the key for strings, none of which has a zero byte.

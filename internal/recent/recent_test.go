@@ -28,7 +28,7 @@ func TestTheOldestIsForgotten(t *testing.T) {
 
 func TestKeys(t *testing.T) {
 	m, other := recent.New[int](1), recent.New[int](1)
-	if m.Key("a", "b") != m.Key("a", "b") || m.Hash("a") != m.Key("a")[0] {
+	if key := m.Key("a", "b"); key != m.Key("a", "b") || m.Hash("a") != m.Key("a")[0] {
 		t.Error("the same strings have two keys")
 	}
 	if m.Key("a", "b") == m.Key("ab", "") || m.Key("a", "b") == m.Key("b", "a") || m.Key("a") == m.Key("a", "") {

@@ -158,13 +158,15 @@ func (w *worker) react(due int64) {
 
 // about sends an event about a message.
 func (w *worker) about(i int, k kind, t *subject, due int64, more ...string) {
-	data := append(w.data[:0], `{"message":"`...)
+	data := w.data[:0]
+	data = append(data, `{"message":"`...)
 	data = append(data, chat.Sequence(t.sequence).String()...)
 	data = append(data, '"')
 	for _, s := range more {
 		data = append(data, s...)
 	}
-	w.data = append(data, '}')
+	data = append(data, '}')
+	w.data = data
 	w.publish(i, k, t, due)
 }
 

@@ -258,9 +258,11 @@ func (w *worker) schedule(t int64) {
 }
 
 func (w *worker) post(i int, due int64) {
-	data := append(w.data[:0], `{"text":"`...)
+	data := w.data[:0]
+	data = append(data, `{"text":"`...)
 	data = append(data, w.writer.text(w.plan.TextBytes)...) // there is nothing in it to escape
-	w.data = append(data, `"}`...)
+	data = append(data, `"}`...)
+	w.data = data
 	w.publish(i, posted, nil, due)
 	w.accompany(due)
 }
