@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -66,6 +67,7 @@ func JWKS(url string, rt http.RoundTripper) KeySource {
 type Verifier struct {
 	source   KeySource
 	sessions chat.SessionStore
+	proofs   proofs
 
 	known    atomic.Pointer[keys]
 	fetching chan struct{} // held while fetching; guards next and failed
@@ -112,21 +114,11 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Claims, error) {
 	if len(token) > maxToken {
 		return Claims{}, chat.Errorf(chat.Unauthenticated, "the access token is too long")
 	}
-	parsed, err := jwt.ParseSigned(token, algorithms)
-	if err != nil {
-		// Not wrapped: the cause could quote the token.
-		return Claims{}, chat.Errorf(chat.Unauthenticated, "the access token is malformed")
-	}
-	key, err := v.key(ctx, parsed.Headers[0].KeyID)
+	proven, err := v.prove(ctx, token)
 	if err != nil {
 		return Claims{}, err
 	}
-	var std jwt.Claims
-	var own names
-	if err := parsed.Claims(key, &std, &own); err != nil {
-		return Claims{}, chat.Errorf(chat.Unauthenticated, "the access token has no valid signature")
-	}
-	c, err := check(std, own, time.Now())
+	c, err := check(proven.std, proven.own, time.Now())
 	if err == nil {
 		err = v.CheckSession(ctx, c)
 	}
@@ -134,6 +126,31 @@ func (v *Verifier) Verify(ctx context.Context, token string) (Claims, error) {
 		return Claims{}, err
 	}
 	return c, nil
+}
+
+// prove checks a token's signature, with the keys as they are now. Errors:
+// Unauthenticated, Unavailable.
+func (v *Verifier) prove(ctx context.Context, token string) (*proof, error) {
+	sum := sha256.Sum256([]byte(token))
+	if known := v.proofs.of(sum); known != nil {
+		if key, err := v.key(ctx, known.keyID); err != nil || known.by(key) {
+			return known, err
+		}
+	}
+	parsed, err := jwt.ParseSigned(token, algorithms)
+	if err != nil {
+		// Not wrapped: the cause could quote the token.
+		return nil, chat.Errorf(chat.Unauthenticated, "the access token is malformed")
+	}
+	p := &proof{keyID: parsed.Headers[0].KeyID}
+	if p.key, err = v.key(ctx, p.keyID); err != nil {
+		return nil, err
+	}
+	if err := parsed.Claims(p.key, &p.std, &p.own); err != nil {
+		return nil, chat.Errorf(chat.Unauthenticated, "the access token has no valid signature")
+	}
+	v.proofs.add(sum, p)
+	return p, nil
 }
 
 // CheckSession checks that the session of a verified token is still open.
