@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/messages"
@@ -33,7 +34,7 @@ func (f *Function) check(w http.ResponseWriter, r *http.Request) error {
 		e := &events[i]
 		look := looks[e.Room]
 		if look == nil {
-			if look, err = f.lookAt(r.Context(), claims.User, e.Room, tails); err != nil {
+			if look, err = f.lookAt(r.Context(), claims.User, e.Room, tails, events); err != nil {
 				return err
 			}
 			looks[e.Room] = look
@@ -48,19 +49,31 @@ func (f *Function) check(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// lookAt is a user's look at a room with all that was acknowledged before. Without tails
-// the room's own is read.
-func (f *Function) lookAt(ctx context.Context, user chat.UserID, room chat.RoomID, tails chat.Tails) (*messages.Look, error) {
+// lookAt is a user's look at a room with all that was acknowledged before and says
+// anything about the events. Without tails the room's own is read.
+func (f *Function) lookAt(ctx context.Context, user chat.UserID, room chat.RoomID, tails chat.Tails, events []chat.Event) (*messages.Look, error) {
 	look := &messages.Look{Events: f.events, Rooms: f.rooms, Room: room, User: user}
 	var tail []chat.Event
 	var err error
 	if tails != nil {
 		tail = tails.Of(room.Stream())
-	} else if tail, err = f.log.Tail(ctx, room.Stream()); err != nil {
+	} else if tail, err = f.tail(ctx, room); err != nil {
 		return nil, err
 	}
-	look.Fresh, err = messages.Fresh(ctx, f.events, tail)
+	look.Fresh, err = messages.FreshFor(ctx, f.events, tail, slices.DeleteFunc(slices.Clone(events), func(e chat.Event) bool { return e.Room != room }))
 	return look, err
+}
+
+// tail is one room's tail. A few are read at once: each takes as long as persist is
+// behind, and those who ask come faster then than they are answered.
+func (f *Function) tail(ctx context.Context, room chat.RoomID) ([]chat.Event, error) {
+	select {
+	case f.pages <- struct{}{}:
+		defer func() { <-f.pages }()
+	case <-ctx.Done():
+		return nil, chat.Errorf(chat.Unavailable, "waiting to read a tail: %w", ctx.Err())
+	}
+	return f.log.Tail(ctx, room.Stream())
 }
 
 func (f *Function) verdict(ctx context.Context, look *messages.Look, e *chat.Event) (messages.Verdict, error) {

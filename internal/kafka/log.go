@@ -26,6 +26,7 @@ type Log struct {
 	lag        lag
 	refused    refusing
 	tails      *share.Query[struct{}, *tails]
+	read       read // by tails, of which one runs at a time
 }
 
 var (

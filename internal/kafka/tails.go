@@ -1,7 +1,9 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -28,7 +30,8 @@ const (
 
 // Tails implements [chat.Log]. It asks each broker once for the ends of all its
 // partitions, and once for all commits; only partitions that have something between
-// are read. Calls at the same time share that.
+// are read. Calls at the same time share that, and of what the call before has read only
+// what came since is.
 func (l *Log) Tails(ctx context.Context) (chat.Tails, error) {
 	t, err := l.tails.Ask(ctx)
 	if err != nil {
@@ -40,6 +43,14 @@ func (l *Log) Tails(ctx context.Context) (chat.Tails, error) {
 func (l *Log) readTails(ctx context.Context, _ []struct{}) (t *tails, err error) {
 	ctx, cancel := context.WithTimeout(ctx, tailsTimeout)
 	defer cancel()
+	if time.Since(l.read.at) > readAge {
+		l.read = read{}
+	}
+	defer func() {
+		if l.read.at = time.Now(); err != nil {
+			l.read = read{}
+		}
+	}()
 	err = l.ask(ctx, "tails", func(ctx context.Context, age time.Duration) (err error) {
 		t, err = l.tailsOnce(ctx, age)
 		return err
@@ -63,13 +74,67 @@ func (l *Log) tailsOnce(ctx context.Context, age time.Duration) (*tails, error) 
 	if behind > maxTails {
 		return nil, chat.Errorf(chat.Unavailable, "persist is %d events behind", behind)
 	}
-	t := &tails{cfg: l.cfg, partitions: len(all), from: from, records: make(map[chat.StreamID][]*kgo.Record), events: make(map[chat.StreamID][]chat.Event)}
+	t := &tails{cfg: l.cfg, partitions: len(all), from: from, streams: make(map[chat.StreamID][]*tailed)}
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(tailsAtOnce)
-	for _, at := range all {
-		group.Go(func() error { return l.between(ctx, at, from[at.partition], ends[at.partition], t.add) })
+	if len(l.read.records) != len(all) {
+		l.read.records = make([]run, len(all))
+	}
+	for i, at := range all {
+		group.Go(func() error {
+			r := &l.read.records[i]
+			r.keep(at, from[at.partition], ends[at.partition])
+			if err := l.between(ctx, at, r.end, ends[at.partition], r.add); err != nil {
+				return err
+			}
+			return t.add(r.records)
+		})
 	}
 	return t, group.Wait()
+}
+
+// read is what a look at the tails has read. The next look, if it comes soon, goes on
+// from there. While calls follow each other closely, as the checks of a busy chat do,
+// nearly all that they need was read before.
+type read struct {
+	at      time.Time
+	records []run // of each partition
+}
+
+// readAge is how old what was read can be. Within it no broker dies and comes back
+// without what it had, unnoticed by all looks.
+const readAge = time.Second
+
+// run is records of a partition that follow each other.
+type run struct {
+	place
+	records []*tailed
+	end     int64 // offset behind the last
+}
+
+// keep leaves the records from an offset on, and nothing if the next read, up to end,
+// could not go on behind them.
+func (r *run) keep(at place, from, end int64) {
+	first := r.end
+	if len(r.records) > 0 {
+		first = r.records[0].Offset
+	}
+	if r.place != at || from < first || from >= r.end || end < r.end {
+		*r = run{place: at, end: from}
+		return
+	}
+	n, _ := slices.BinarySearchFunc(r.records, from, func(r *tailed, offset int64) int { return cmp.Compare(r.Offset, offset) })
+	r.records = r.records[n:]
+}
+
+// add adds the next record. Errors: Unavailable when there are too many.
+func (r *run) add(next *kgo.Record) error {
+	if len(r.records) == maxTails {
+		return chat.Errorf(chat.Unavailable, "persist is over %d events behind", maxTails)
+	}
+	r.records = append(r.records, &tailed{Record: next})
+	r.end = next.Offset + 1
+	return nil
 }
 
 // extents are the offsets, by partition, between which the tails lie. Both are asked
@@ -113,29 +178,44 @@ func (l *Log) extents(ctx context.Context, all []place) (from, ends map[int32]in
 	return from, ends, nil
 }
 
-// tails are the records of all tails by stream. They are decoded when they are asked
-// for: nobody asks for most of them.
+// tailed is a record of a tail, with its event once that was asked for: nobody asks for most.
+type tailed struct {
+	*kgo.Record
+
+	once  sync.Once
+	event chat.Event
+	err   error
+}
+
+// decoded is the record's event. Errors: those for the dead letters.
+func (r *tailed) decoded(c Config) (*chat.Event, error) {
+	r.once.Do(func() { r.event, r.err = c.Event(r.Record) })
+	return &r.event, r.err
+}
+
+// tails are the records of all tails by stream.
 type tails struct {
 	cfg        Config
 	partitions int
 	from       map[int32]int64 // by partition: the offset
 
-	mu      sync.Mutex
+	mu      sync.Mutex // held while streams are added
 	size    int
-	records map[chat.StreamID][]*kgo.Record
-	events  map[chat.StreamID][]chat.Event
+	streams map[chat.StreamID][]*tailed
 }
 
-// add adds a record; those of one stream come in their order. Errors: Unavailable
-// when there are too many.
-func (t *tails) add(r *kgo.Record) error {
+// add adds a partition's records, in their order. Errors: Unavailable when there are too
+// many.
+func (t *tails) add(records []*tailed) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.size += len(r.Value); t.size > maxTailsBytes {
-		return chat.Errorf(chat.Unavailable, "persist is over %d bytes behind", maxTailsBytes)
+	for _, r := range records {
+		if t.size += len(r.Value); t.size > maxTailsBytes {
+			return chat.Errorf(chat.Unavailable, "persist is over %d bytes behind", maxTailsBytes)
+		}
+		stream := chat.StreamID(r.Key)
+		t.streams[stream] = append(t.streams[stream], r)
 	}
-	stream := chat.StreamID(r.Key)
-	t.records[stream] = append(t.records[stream], r)
 	return nil
 }
 
@@ -147,19 +227,12 @@ func (t *tails) Begin(stream chat.StreamID) chat.Sequence {
 
 // Of implements [chat.Tails].
 func (t *tails) Of(stream chat.StreamID) []chat.Event {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	records, ok := t.records[stream]
-	if !ok {
-		return t.events[stream]
-	}
-	delete(t.records, stream)
+	records := t.streams[stream]
 	events := make([]chat.Event, 0, len(records))
 	for _, r := range records {
-		if e, err := t.cfg.Event(r); err == nil { // others are for the dead letters
-			events = append(events, e)
+		if e, err := r.decoded(t.cfg); err == nil {
+			events = append(events, *e)
 		}
 	}
-	t.events[stream] = events
 	return events
 }

@@ -183,6 +183,12 @@ func TestTailsCostOneLook(t *testing.T) {
 	if l, r := looks.Swap(0), reads.Swap(0); l != 2 || r < 1 || r > 2 {
 		t.Errorf("two events behind: %d looks and %d reads", l, r)
 	}
+	// What was read is not read again.
+	look()
+	want("again", 2, 0)
+	if err := l.Append(t.Context(), events[2]); err != nil {
+		t.Fatal(err)
+	}
 	held.Store(true)
 	var all sync.WaitGroup
 	all.Go(look)

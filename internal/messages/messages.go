@@ -36,7 +36,37 @@ type Look struct {
 func Fresh(ctx context.Context, events chat.EventStore, tail []chat.Event) ([]chat.Event, error) {
 	var firsts projection.Firsts
 	firsts.Add(tail)
-	fresh := firsts.Events()
+	return fresh(ctx, events, firsts.Events())
+}
+
+// FreshFor is as Fresh, of those events alone on which it depends whether some others may
+// be logged: repeats of these, the messages that they are about, what happened to those,
+// and pins. In a busy room this is next to nothing of the tail.
+func FreshFor(ctx context.Context, events chat.EventStore, tail []chat.Event, checked []chat.Event) ([]chat.Event, error) {
+	if len(tail) == 0 {
+		return nil, nil
+	}
+	ids, about := make(map[string]bool, len(checked)), make(map[chat.Sequence]bool, len(checked))
+	for i := range checked {
+		e := &checked[i]
+		ids[e.ID] = true
+		if e.Type != chat.MessagePosted {
+			about[e.About()] = true
+		} else if d := new(chat.Posted); e.Decode(d) == nil {
+			about[d.ReplyTo] = true
+		}
+	}
+	delete(about, 0)
+	var firsts projection.Firsts
+	firsts.Add(tail)
+	return fresh(ctx, events, slices.DeleteFunc(firsts.Events(), func(e chat.Event) bool {
+		pin := e.Type == chat.MessagePinned || e.Type == chat.MessageUnpinned
+		return !pin && !ids[e.ID] && !about[e.Sequence] && !about[e.About()]
+	}))
+}
+
+// fresh returns those of a tail's firsts that are first in the store, too.
+func fresh(ctx context.Context, events chat.EventStore, fresh []chat.Event) ([]chat.Event, error) {
 	if len(fresh) == 0 {
 		return nil, nil
 	}
