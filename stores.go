@@ -280,6 +280,7 @@ type Delivery struct {
 	Stream    StreamID
 	Sequence  Sequence
 	Type      Type
+	Only      UserID // whose sessions alone get it; "" for all that follow the stream
 	Frame     []byte // the finished frame
 }
 

@@ -56,7 +56,7 @@ func newRig(t *testing.T, cfg connector.Config, wrap ...func(connector.Follow) c
 	for _, w := range wrap {
 		follow = w(follow)
 	}
-	deps := function.Deps{Stores: r.store.Stores(), Log: r.log, Deliverer: r.log, Verifier: verifier}
+	deps := function.Deps{Stores: r.store.Stores(), Log: r.log, Deliverer: r.log, Verifier: verifier, Config: function.DefaultConfig()}
 	r.c, err = connector.New(cfg, connector.Parts{
 		Log:       r.log,
 		Signals:   r.log,

@@ -123,7 +123,7 @@ func (r *rules) of(ctx context.Context, room chat.RoomID, follows bool) (*roomRu
 		r.mu.Lock()
 		if kept = r.rooms[room]; kept == nil {
 			kept = &roomRules{rules: r, id: room, writers: make(map[chat.UserID]*writer)}
-			kept.Place = hub.PlaceOf(kept)
+			kept.Place = hub.PlaceOf(kept, "")
 			r.rooms[room] = kept
 		}
 		r.mu.Unlock()

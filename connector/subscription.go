@@ -26,7 +26,7 @@ var _ hub.Subscriber = (*subscription)(nil)
 
 func newSubscription(s *session, replay bool) *subscription {
 	sub := &subscription{session: s, replay: replay}
-	sub.Place = hub.PlaceOf(sub)
+	sub.Place = hub.PlaceOf(sub, s.user())
 	return sub
 }
 

@@ -101,6 +101,16 @@ func (s *Session) changeMember(ctx context.Context, room chat.RoomID, user chat.
 	return m, err
 }
 
+// Receipts are how far the members of a room have read; hidden in a large room.
+type Receipts = view.Receipts
+
+// Receipts are how far the active members of a room have read. Errors: NotFound, Forbidden.
+func (s *Session) Receipts(ctx context.Context, room chat.RoomID) (Receipts, error) {
+	var r Receipts
+	err := s.call(ctx, http.MethodGet, roomPath(room, "/receipts"), nil, &r)
+	return r, err
+}
+
 // Join makes the user a member, or accepts a pending invitation. Errors: NotFound.
 func (s *Session) Join(ctx context.Context, room chat.RoomID) error {
 	return s.call(ctx, http.MethodPost, roomPath(room, "/members"), struct{}{}, nil)

@@ -187,7 +187,8 @@ func (h *Hub) Deliver(d *chat.Delivery) {
 	}
 	delivery := Delivery{Delivery: d}
 	for i := len(st.places) - 1; i >= 0; i-- { // backwards, since a subscriber that leaves is replaced by a later one
-		if p := st.places[i]; !p.who.Take(&delivery) {
+		p := st.places[i]
+		if (d.Only == "" || d.Only == p.user) && !p.who.Take(&delivery) {
 			p.leave()
 		}
 	}

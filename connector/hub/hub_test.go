@@ -44,7 +44,13 @@ type listener struct {
 
 func listen(wants int) *listener {
 	l := &listener{wants: wants}
-	l.Place = PlaceOf(l)
+	l.Place = PlaceOf(l, "")
+	return l
+}
+
+func listenAs(user chat.UserID) *listener {
+	l := listen(10)
+	l.Place = PlaceOf(l, user)
 	return l
 }
 
@@ -155,6 +161,30 @@ func TestSubscribersLeaveWhileOthersStay(t *testing.T) {
 }
 
 // What nobody followed from one sweep to the next is closed, then forgotten.
+// What is for one user's sessions alone, the others do not get; it is passed all the same.
+func TestDeliveryForOneUser(t *testing.T) {
+	h, log := newHub(t)
+	phone, laptop, bob := listenAs("alice"), listenAs("alice"), listenAs("bob")
+	border := subscribes(t, h, log, phone)
+	for _, l := range []*listener{laptop, bob} {
+		if _, err := h.Subscribe(t.Context(), "r", &l.Place); err != nil {
+			t.Fatal(err)
+		}
+	}
+	own := posted(border + 1)
+	own.Only = "alice"
+	h.Deliver(own)
+	h.Deliver(posted(border + 2))
+	for l, want := range map[*listener]int{phone: 2, laptop: 2, bob: 1} {
+		if len(l.got) != want {
+			t.Errorf("%v, want %d", l.got, want)
+		}
+	}
+	if !bob.Passed(border + 1) {
+		t.Error("not passed")
+	}
+}
+
 func TestSweep(t *testing.T) {
 	h, log := newHub(t)
 	l := listen(10)

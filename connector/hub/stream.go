@@ -108,13 +108,14 @@ func (d *Delivery) Departed() (chat.UserID, error) {
 // Place is a subscriber's membership in a stream.
 type Place struct {
 	who    Subscriber
+	user   chat.UserID
 	stream *stream
 	at     int // index in the stream's places
 	left   bool
 }
 
-// PlaceOf returns a place for a subscriber, to be passed to [Hub.Subscribe].
-func PlaceOf(who Subscriber) Place { return Place{who: who} }
+// PlaceOf returns a place for a user's subscriber, which [Hub.Subscribe] takes.
+func PlaceOf(who Subscriber, user chat.UserID) Place { return Place{who: who, user: user} }
 
 // Stream is the stream's id.
 func (p *Place) Stream() chat.StreamID { return p.stream.id }

@@ -160,6 +160,11 @@ export class API {
     return this.#call('DELETE', `/v1/rooms/${path(room)}/members/${path(user)}`);
   }
 
+  /** How far the members have read. @param {string} room @returns {Promise<{hidden?: boolean, receipts: {user: string, upTo: string}[]}>} */
+  receipts(room) {
+    return this.#call('GET', `/v1/rooms/${path(room)}/receipts`);
+  }
+
   /** @param {string} room @returns {Promise<Member[]>} */
   async members(room) {
     return (await this.#call('GET', `/v1/rooms/${path(room)}/members`)).members;

@@ -14,10 +14,11 @@ import (
 
 // Spec declares the function.
 var Spec = function.Spec{
-	Name:    chat.Fanout.Name,
-	Summary: "Passes each event to the connectors that have subscribers of its room. It takes events by POST /.",
-	Needs:   function.Needs{Log: true},
-	Events:  func(d function.Deps) chat.Handler { return New(d) },
+	Name:     chat.Fanout.Name,
+	Summary:  "Passes each event to the connectors that have subscribers of its room. It takes events by POST /.",
+	Needs:    function.Needs{Log: true},
+	Settings: (*function.Config).ReceiptSettings,
+	Events:   func(d function.Deps) chat.Handler { return New(d) },
 }
 
 // Function delivers events, and keeps the routes by which it does so.
@@ -25,6 +26,7 @@ type Function struct {
 	routes  chat.RouteStore
 	lookups *lookups // of routes
 	repeats *repeats
+	sizes   *sizes // of rooms
 	out     chat.Deliverer
 }
 
@@ -32,7 +34,7 @@ var _ chat.Handler = (*Function)(nil)
 
 // New returns the function.
 func New(d function.Deps) *Function {
-	return &Function{routes: d.Routes, lookups: newLookups(d.Routes), repeats: newRepeats(d.Events), out: d.Deliverer}
+	return &Function{routes: d.Routes, lookups: newLookups(d.Routes), repeats: newRepeats(d.Events), sizes: newSizes(d.Rooms, d.Config.ReceiptsMembers), out: d.Deliverer}
 }
 
 // signalLife is how old a signal may be to be delivered: later it is of no use.
@@ -65,6 +67,7 @@ func (f *Function) HandleEvents(ctx context.Context, events []chat.Event) error 
 	if err != nil {
 		return fmt.Errorf("looking for repeats: %w", err)
 	}
+	f.sizes.note(events)
 	var deliveries []chat.Delivery
 	var changes []chat.RouteChange
 	for i := range events {
@@ -85,9 +88,15 @@ func (f *Function) HandleEvents(ctx context.Context, events []chat.Event) error 
 		if len(connectors) == 0 || again[i] || e.Type.Signal() && time.Since(e.Time) > signalLife {
 			continue
 		}
+		var only chat.UserID
+		if e.Type == chat.ReadAdvanced {
+			if only, err = f.sizes.readers(ctx, e); err != nil {
+				return fmt.Errorf("counting members: %w", err)
+			}
+		}
 		frame := e.AppendFrame(nil)
 		for _, c := range connectors {
-			deliveries = append(deliveries, chat.Delivery{Connector: c, Stream: e.Stream, Sequence: e.Sequence, Type: e.Type, Frame: frame})
+			deliveries = append(deliveries, chat.Delivery{Connector: c, Stream: e.Stream, Sequence: e.Sequence, Type: e.Type, Only: only, Frame: frame})
 		}
 	}
 	if len(deliveries) > 0 {

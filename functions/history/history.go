@@ -16,6 +16,7 @@ import (
 	"knatter.dev/chat/internal/messages"
 	"knatter.dev/chat/internal/projection"
 	"knatter.dev/chat/internal/serve"
+	"knatter.dev/chat/internal/setting"
 	"knatter.dev/chat/internal/view"
 )
 
@@ -42,7 +43,7 @@ var Spec = function.Spec{
 	Summary:  "Serves messages and events: /v1/rooms/{room}/messages and /events.",
 	Needs:    function.Needs{Log: true, Verifier: true},
 	Requests: func(d function.Deps) http.Handler { return New(d) },
-	Settings: (*function.Config).WindowSettings,
+	Settings: func(c *function.Config) []setting.Setting { return append(c.WindowSettings(), c.ReceiptSettings()...) },
 }
 
 // Function answers /v1/rooms/{room}/messages and /v1/rooms/{room}/events.
@@ -55,6 +56,7 @@ type Function struct {
 	verifier *auth.Verifier
 	pages    chan struct{} // held while a page is put together
 	rates    rates
+	most     int // active members of rooms in which read marks are shown to others
 
 	elsewhere bool // the store is a server of its own
 
@@ -67,6 +69,7 @@ func New(d function.Deps) *Function {
 		events: d.Events, rooms: d.Rooms, log: d.Log, verifier: d.Verifier, elsewhere: d.Elsewhere,
 		pages:   make(chan struct{}, runtime.NumCPU()),
 		windows: d.Config.Windows,
+		most:    d.Config.ReceiptsMembers,
 	}
 	if d.Elsewhere {
 		f.pages = make(chan struct{}, pagesElsewhere)
@@ -160,15 +163,10 @@ func (f *Function) listEvents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var p page
-	err = f.turn(r.Context(), func() (err error) {
-		p, err = f.assemble(r.Context(), look, ranges, f.events.Events, func(t chat.Type) bool { return !t.Hidden() })
-		return err
-	})
+	p, err := f.shown(r.Context(), look, ranges[0])
 	if err != nil {
 		return err
 	}
-	f.rates.read(look.User, p.weight())
 	w.Header().Set("Content-Type", "application/cloudevents-batch+json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set(headerMore, strconv.FormatBool(p.more))

@@ -34,6 +34,7 @@ var Spec = function.Spec{
 	Name:     "rooms",
 	Summary:  "Serves rooms and their members: /v1/rooms, /v1/direct, /v1/invitations and /v1/me/invitations.",
 	Needs:    function.Needs{Log: true, Appends: true, Verifier: true},
+	Settings: (*function.Config).ReceiptSettings,
 	Requests: func(d function.Deps) http.Handler { return New(d) },
 }
 
@@ -55,6 +56,7 @@ type Function struct {
 	verifier *auth.Verifier
 	reads    serve.Reads
 	failed   atomic.Pointer[time.Time] // when the log's tails could not be read
+	most     int                       // active members of rooms that show receipts
 
 	Limits Limits
 }
@@ -63,7 +65,7 @@ type Function struct {
 func New(d function.Deps) *Function {
 	f := &Function{
 		rooms: d.Rooms, events: d.Events, accounts: d.Accounts, attempts: d.Attempts, invites: d.Invites, log: d.Log, verifier: d.Verifier,
-		reads: serve.Reads{AtOnce: runtime.NumCPU()},
+		reads: serve.Reads{AtOnce: runtime.NumCPU()}, most: d.Config.ReceiptsMembers,
 	}
 	if d.Elsewhere {
 		f.reads.Elsewhere()
@@ -85,6 +87,7 @@ func New(d function.Deps) *Function {
 		"POST /v1/invitations/{code}":                f.accept,
 		"GET /v1/me/invitations":                     f.invitations,
 		"GET /v1/rooms/{room}/pins":                  f.pins,
+		"GET /v1/rooms/{room}/receipts":              f.reads.Limited(d.Verifier, func(*http.Request) int { return 1 }, f.receipts),
 	})
 	return f
 }

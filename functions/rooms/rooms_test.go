@@ -44,7 +44,7 @@ func setUp(t *testing.T) *fixture {
 		t.Fatal(err)
 	}
 	log := kafkatest.Log(t, config)
-	f := New(function.Deps{Stores: store.Stores(), Log: log, Verifier: auth.NewVerifier(signer.Keys, nil)})
+	f := New(function.Deps{Stores: store.Stores(), Log: log, Verifier: auth.NewVerifier(signer.Keys, nil), Config: function.DefaultConfig()})
 	return &fixture{T: t, f: f, store: store, config: config, log: log, signer: signer}
 }
 

@@ -33,7 +33,7 @@ func (c *Config) WindowSettings() []setting.Setting {
 	}
 }
 
-// ReceiptSetting is where read marks are shown.
-func (c *Config) ReceiptSetting() setting.Setting {
-	return setting.Number(&c.ReceiptsMembers, "receipts-members", 0, mostReceiptsMembers, "Show read marks in rooms of at most so many active members; 0 means in none")
+// ReceiptSettings are where read marks are shown.
+func (c *Config) ReceiptSettings() []setting.Setting {
+	return []setting.Setting{setting.Number(&c.ReceiptsMembers, "receipts-members", 0, mostReceiptsMembers, "Show read marks in rooms of at most so many active members; 0 means in none")}
 }

@@ -113,6 +113,8 @@ func delivery(r *kgo.Record) (chat.Delivery, error) {
 			d.Stream = chat.StreamID(h.Value)
 		case headerType:
 			d.Type = chat.Type(h.Value)
+		case headerOnly:
+			d.Only = chat.UserID(h.Value)
 		case headerSequence:
 			n, err := strconv.ParseInt(string(h.Value), 10, 64)
 			if err != nil {

@@ -323,6 +323,7 @@ const (
 	headerStream   = "stream"
 	headerSequence = "sequence"
 	headerType     = "type"
+	headerOnly     = "only"
 )
 
 func deliveryRecord(d chat.Delivery) *kgo.Record {
@@ -337,6 +338,9 @@ func deliveryRecord(d chat.Delivery) *kgo.Record {
 	}
 	if !d.Type.Signal() {
 		r.Headers = append(r.Headers, kgo.RecordHeader{Key: headerSequence, Value: []byte(strconv.FormatInt(int64(d.Sequence), 10))})
+	}
+	if d.Only != "" {
+		r.Headers = append(r.Headers, kgo.RecordHeader{Key: headerOnly, Value: []byte(d.Only)})
 	}
 	return r
 }

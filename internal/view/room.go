@@ -60,6 +60,33 @@ func MemberOf(m chat.Membership) Member {
 	return v
 }
 
+// Receipt is how far an active member has read; 0 if nothing of this stay.
+type Receipt struct {
+	User chat.UserID   `json:"user"`
+	UpTo chat.Sequence `json:"upTo"`
+}
+
+// Receipts are those of a room; hidden in a large one.
+type Receipts struct {
+	Hidden   bool      `json:"hidden,omitempty"`
+	Receipts []Receipt `json:"receipts"` // by user
+}
+
+// ReceiptsOf returns the view of a room's memberships, some of which may not be active;
+// hidden if more than most are.
+func ReceiptsOf(room []chat.Membership, most int) Receipts {
+	list := make([]Receipt, 0, len(room))
+	for _, m := range room {
+		if m.Active {
+			list = append(list, Receipt{User: m.User, UpTo: m.Read})
+		}
+	}
+	if len(list) > most {
+		return Receipts{Hidden: true, Receipts: []Receipt{}}
+	}
+	return Receipts{Receipts: list}
+}
+
 // User is a person as others see them.
 type User struct {
 	ID       chat.UserID `json:"id"`

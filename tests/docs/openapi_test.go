@@ -25,7 +25,7 @@ var protocol = []string{
 	"POST /v1/accounts", "POST /v1/sessions", "POST /v1/sessions/refresh", "DELETE /v1/sessions",
 	"GET /v1/me", "PATCH /v1/me", "GET /v1/me/friends", "POST /v1/me/friends", "DELETE /v1/me/friends/{user}",
 	"GET /v1/oauth/{provider}", "GET /v1/oauth/{provider}/callback", "GET /.well-known/jwks.json",
-	"POST /v1/rooms", "GET /v1/rooms", "GET /v1/rooms/{room}", "PATCH /v1/rooms/{room}", "GET /v1/rooms/{room}/members", "PATCH /v1/rooms/{room}/me",
+	"POST /v1/rooms", "GET /v1/rooms", "GET /v1/rooms/{room}", "PATCH /v1/rooms/{room}", "GET /v1/rooms/{room}/members", "PATCH /v1/rooms/{room}/me", "GET /v1/rooms/{room}/receipts",
 	"POST /v1/rooms/{room}/members", "DELETE /v1/rooms/{room}/members/{user}", "POST /v1/direct",
 	"POST /v1/rooms/{room}/invitations", "GET /v1/rooms/{room}/invitations", "DELETE /v1/rooms/{room}/invitations/{code}", "POST /v1/invitations/{code}",
 	"GET /v1/rooms/{room}/messages", "GET /v1/rooms/{room}/messages/{sequence}", "GET /v1/rooms/{room}/pins", "GET /v1/rooms/{room}/events", "GET /v1/search", "POST /v1/events",
@@ -336,6 +336,9 @@ func (c *conversation) roomsAndMembers() {
 	c.do(404, request{operation: members, path: "none", token: bob, body: object{}})
 	c.do(403, request{operation: "PATCH /v1/rooms/{room}", path: room, token: bob, body: object{"name": "x"}})
 	c.do(200, request{operation: "GET /v1/rooms/{room}/members", path: room, token: carol})
+
+	c.do(200, request{operation: "GET /v1/rooms/{room}/receipts", path: room, token: carol})
+	c.do(404, request{operation: "GET /v1/rooms/{room}/receipts", path: "none", token: carol})
 
 	one := "PATCH /v1/rooms/{room}/members/{user}"
 	c.do(200, request{operation: one, path: room + " " + bobID, token: alice, body: object{"role": "moderator"}})

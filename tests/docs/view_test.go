@@ -33,6 +33,7 @@ func TestViewsAreAsDocumented(t *testing.T) {
 		"Room":       {room, empty},
 		"Hit":        {client.Hit{Room: "room", Message: message, Highlights: [][2]int{{0, 2}}}, client.Hit{Room: "room", Message: bare, Highlights: [][2]int{}}},
 		"Member":     {client.Member{User: "alice", Nickname: "al", Role: chat.Moderator, MutedUntil: &at}, client.Member{User: "alice", Nickname: "al", Role: chat.Plain}},
+		"Receipts":   {view.ReceiptsOf(nil, -1), view.ReceiptsOf([]chat.Membership{{User: "alice", Active: true, Read: 7}}, 1)},
 		"User":       {view.User{ID: "alice", Nickname: "al"}},
 		"Invite":     {client.Invite{Code: "code", Expires: &at, Uses: 3, Used: 1, By: view.User{ID: "alice", Nickname: "al"}}, client.Invite{Code: "code", By: view.User{ID: "alice", Nickname: "al"}}},
 		"Invitation": {client.Invitation{Room: "room", Name: "회의", By: view.User{ID: "alice", Nickname: "al"}, Time: at}},
