@@ -288,6 +288,36 @@ func TestWindows(t *testing.T) {
 	must(t, "an owner deletes", alice.Conn().Delete(t.Context(), room, m))
 }
 
+// Beside each message is how many members have yet to read it: of those who were there
+// when it was sent, and not its sender.
+func TestUnreadBy(t *testing.T) {
+	t.Parallel()
+	alice, bob := common(t).two(t)
+	carol := common(t).someone(t, "carol")
+	room := alice.Creates("Reading")
+	bob.Joins(room)
+	first := alice.Sends(room, "first")
+	carol.Joins(room)
+	second := alice.Sends(room, "second")
+	unreadBy := func(want ...int) {
+		t.Helper()
+		for i, m := range []chat.Sequence{first, second} {
+			if got := carol.message(room, m).UnreadBy; got == nil || *got != want[i] {
+				t.Errorf("message %d is unread by %v, want %d", i, got, want[i])
+			}
+		}
+	}
+	unreadBy(1, 2)
+	must(t, "read", bob.Conn().Read(t.Context(), room, first))
+	unreadBy(0, 2)
+	must(t, "read", carol.Conn().Read(t.Context(), room, second))
+	unreadBy(0, 1)
+	must(t, "delete", alice.Conn().Delete(t.Context(), room, second))
+	if got := carol.message(room, second); got.UnreadBy != nil {
+		t.Errorf("a deleted message is %+v", got)
+	}
+}
+
 func TestAround(t *testing.T) {
 	t.Parallel()
 	alice := common(t).someone(t, "alice")

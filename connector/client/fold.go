@@ -195,7 +195,7 @@ func (f *Fold) about(e *chat.Event) []chat.Sequence {
 	case chat.MessageDeleted:
 		m.Message = Message{
 			Sequence: m.Sequence, ID: m.ID, User: m.User, Nickname: m.Nickname, Time: m.Time, ReplyTo: m.ReplyTo,
-			Deleted: true, UnreadBy: m.UnreadBy,
+			Deleted: true,
 		}
 	case chat.MessagePinned, chat.MessageUnpinned:
 		m.Pinned = e.Type == chat.MessagePinned

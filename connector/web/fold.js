@@ -71,8 +71,8 @@ function changed(message, event, me) {
       if (data.deleted) return message; // its deletion follows
       return clean({ ...message, text: data.text, mentions: data.mentions, editedTime: event.time });
     case 'message.deleted': {
-      const { sequence, id, user, nickname, time, replyTo, unreadBy } = message;
-      return clean({ sequence, id, user, nickname, text: '', time, replyTo, unreadBy, deleted: true });
+      const { sequence, id, user, nickname, time, replyTo } = message;
+      return clean({ sequence, id, user, nickname, text: '', time, replyTo, deleted: true });
     }
     case 'message.pinned':
       return { ...message, pinned: true };

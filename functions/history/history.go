@@ -51,7 +51,7 @@ type Function struct {
 	http.Handler
 
 	events   projection.Events
-	rooms    chat.RoomStore
+	rooms    projection.Rooms
 	log      chat.Log
 	verifier *auth.Verifier
 	pages    chan struct{} // held while a page is put together
@@ -208,7 +208,7 @@ func (f *Function) look(r *http.Request) (*messages.Look, error) {
 	if err := f.rates.wait(r.Context(), claims.User); err != nil {
 		return nil, err
 	}
-	return &messages.Look{Events: f.events, Rooms: f.rooms, Room: room, User: claims.User}, nil
+	return &messages.Look{Events: f.events, Rooms: f.rooms, Room: room, User: claims.User, Receipts: f.most}, nil
 }
 
 // parse reads the parameters. Without a beginning the newest events are meant, with one

@@ -104,6 +104,7 @@ func (f *Function) pins(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	look.Receipts = f.most
 	pins, err := look.Pins(r.Context())
 	if err != nil {
 		return err

@@ -30,6 +30,7 @@ var Spec = function.Spec{
 	Name:     "search",
 	Summary:  "Finds messages in the caller's rooms: /v1/search.",
 	Needs:    function.Needs{Log: true, Verifier: true},
+	Settings: (*function.Config).ReceiptSettings,
 	Requests: func(d function.Deps) http.Handler { return New(d) },
 }
 
@@ -47,9 +48,10 @@ type Function struct {
 	index    chat.SearchIndex
 	events   projection.Events
 	log      chat.Log
-	rooms    chat.RoomStore
+	rooms    projection.Rooms
 	verifier *auth.Verifier
 	reads    serve.Reads
+	most     int // active members of rooms that show receipts
 
 	stale  atomic.Bool  // as far as is known
 	looked atomic.Int64 // when, in nanoseconds
@@ -57,7 +59,7 @@ type Function struct {
 
 // New returns the function.
 func New(d function.Deps) *Function {
-	f := &Function{index: d.Index, events: d.Events, log: d.Log, rooms: d.Rooms, verifier: d.Verifier}
+	f := &Function{index: d.Index, events: d.Events, log: d.Log, rooms: d.Rooms, verifier: d.Verifier, most: d.Config.ReceiptsMembers}
 	if d.Elsewhere {
 		f.reads.Elsewhere()
 	}
@@ -208,7 +210,7 @@ func (f *Function) read(ctx context.Context, s sought, matches []chat.Hit) ([]*v
 		if err != nil {
 			return err
 		}
-		look := &messages.Look{Events: f.events, Rooms: f.rooms, Room: rooms[i], User: s.caller, Fresh: fresh}
+		look := &messages.Look{Events: f.events, Rooms: f.rooms, Room: rooms[i], User: s.caller, Receipts: f.most, Fresh: fresh}
 		posted, err := look.At(ctx, in[rooms[i]])
 		if err != nil {
 			return err

@@ -19,9 +19,13 @@ import (
 // Look is a look of one user at one room's messages.
 type Look struct {
 	Events projection.Events
-	Rooms  chat.RoomStore
+	Rooms  projection.Rooms
 	Room   chat.RoomID
 	User   chat.UserID
+
+	// Receipts is up to how many active members the room shows by how many of them a message
+	// is unread.
+	Receipts int
 
 	// Fresh are those of the room's events that the stores may not have yet, oldest
 	// first, each once: see [Fresh]. They may be in the stores already.
@@ -188,7 +192,40 @@ func (l *Look) Views(ctx context.Context, posted []chat.Event) ([]view.Message, 
 	if err := l.quote(ctx, list); err != nil {
 		return nil, err
 	}
+	if err := l.readers(ctx, list); err != nil {
+		return nil, err
+	}
 	return list, l.name(ctx, list)
+}
+
+// readers says by how many members messages are unread, where the room shows that.
+func (l *Look) readers(ctx context.Context, list []view.Message) error {
+	if l.Receipts == 0 || len(list) == 0 {
+		return nil
+	}
+	counts, err := l.Rooms.Counts(ctx, []chat.RoomID{l.Room})
+	if err != nil {
+		return fmt.Errorf("counting members: %w", err)
+	}
+	if counts[l.Room] > l.Receipts {
+		return nil
+	}
+	now := projection.Rooms{States: projection.Over(l.Rooms.States, func(chat.StreamID) []chat.Event { return l.Fresh })}
+	members, err := now.Members(ctx, l.Room)
+	if err != nil {
+		return fmt.Errorf("listing members: %w", err)
+	}
+	reading := projection.ReadingOf(members)
+	if reading.Members() > l.Receipts {
+		return nil
+	}
+	for i := range list {
+		if m := &list[i]; !m.Deleted {
+			n := reading.UnreadBy(m.Sequence, m.User)
+			m.UnreadBy = &n
+		}
+	}
+	return nil
 }
 
 // Plain is as Views, without names and quotes.
