@@ -64,7 +64,7 @@ type writer struct {
 // who is muted.
 func restriction(t chat.Type) (posting, muting bool) {
 	switch t {
-	case chat.MessagePosted, chat.MessageEdited:
+	case chat.MessagePosted, chat.MessageEdited, chat.TypingStarted:
 		return true, true
 	case chat.ReactionAdded, chat.ReactionRemoved:
 		return false, true

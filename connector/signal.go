@@ -20,6 +20,9 @@ func (s *session) signal(e chat.Event) {
 	if err == nil {
 		err = s.c.publisher.permit(s.c.ctx, &e, by)
 	}
+	if err == nil {
+		err = s.c.publisher.rules.check(s.c.ctx, &e, by)
+	}
 	if err != nil {
 		s.refuse(e.ID, err)
 		return

@@ -149,6 +149,7 @@ func TestMuted(t *testing.T) {
 			w.IsForbidden(w.Says(room, "refused"))
 			w.IsForbidden(w.Edits(room, last, "refused"))
 			w.IsForbidden(w.Reacts(room, last))
+			w.IsForbidden(w.Sends(chat.TypingStarted, room, nil))
 			w.GetsAck(w.Sends(chat.ReadAdvanced, room, chat.ReadData{UpTo: last}))
 		}
 		wantKind(t, "over HTTP", bob.Posts(room, "refused", "refused"), chat.Forbidden)

@@ -43,7 +43,7 @@ func TestRooms(t *testing.T) {
 
 func TestReading(t *testing.T) {
 	s := fresh(t)
-	chattest.Reading(t, s.Events(), s.Rooms(), 1_000) // FerretDB looks through all for each
+	chattest.Reading(t, s.Events(), s.Rooms(), 300) // FerretDB looks through all for each
 }
 
 func TestAccounts(t *testing.T) {
