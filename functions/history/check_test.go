@@ -25,11 +25,11 @@ func (x *fixture) checked(e *chat.Event) int {
 func TestCheckGoesByTheTail(t *testing.T) {
 	x := setUp(t)
 	gone, kept := x.says("gone"), x.says("kept")
-	delete := func(id string, m *chat.Event) {
+	remove := func(id string, m *chat.Event) {
 		x.append(x.event(room, id, "alice", chat.MessageDeleted, chat.About{Message: m.Sequence}))
 	}
-	delete("recall", gone)
-	delete("recall", kept) // counts as the first
+	remove("recall", gone)
+	remove("recall", kept) // counts as the first
 	like := func(m *chat.Event) *chat.Event {
 		return x.event(room, "like "+m.ID, "alice", chat.ReactionAdded, chat.Reaction{About: chat.About{Message: m.Sequence}, Emoji: "👍"})
 	}

@@ -285,7 +285,8 @@ func (w *worker) publish(i int, k kind, about *subject, due int64) {
 	if len(w.data) > 0 {
 		b = append(append(b, `,"data":`...), w.data...)
 	}
-	w.frame = append(b, '}')
+	b = append(b, '}')
+	w.frame = b
 	m := message{kind: k, n: id.n, due: due, about: about, frame: appendFrame(make([]byte, 0, len(w.frame)+8), opText, w.frame)}
 	for m.phase = len(w.phases) - 1; m.phase > 0 && due < w.phases[m.phase].From; {
 		m.phase--
