@@ -86,7 +86,7 @@ func TestReplaysToSlowPeersHoldNobodyUp(t *testing.T) {
 	bob.send(chat.RoomSubscribe, "", "s", `{"rooms":[{"room":"r","after":"0000000000000000"}]}`)
 	bob.hears("hello")
 	bob.until(chat.RoomSubscribed)
-	if took := time.Since(begin); took > 2*time.Second {
+	if took := time.Since(begin); took > 20*time.Second { // it was a minute, that of WriteTimeout
 		t.Errorf("the resume took %v", took)
 	}
 }

@@ -314,8 +314,8 @@ func EventStore(t *testing.T, open func(t *testing.T) chat.EventStore) {
 		read := make(map[chat.UserID]chat.Sequence)
 		var log []chat.Event
 		put, end := 0, chat.Sequence(1)
-		for round := range 60 {
-			for range rnd.IntN(3) * rnd.IntN(100) {
+		for round := range 25 {
+			for range rnd.IntN(3) * rnd.IntN(80) {
 				end += chat.Sequence(1 + rnd.IntN(1+rnd.IntN(100))) // other rooms have the rest
 				log = append(log, message("room", users[rnd.IntN(1+rnd.IntN(len(users)))], fmt.Sprint(end), end))
 			}
