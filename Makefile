@@ -100,7 +100,7 @@ kafka: ## the suites of the log on Apache Kafka, one and three brokers, with fau
 
 .PHONY: mongo
 mongo: ## the suites of the stores on MongoDB's protocol: FerretDB, or what KNATTER_TEST_MONGODB names
-	KNATTER_SLOW=1 go test -count=1 -timeout=15m ./internal/mongo ./internal/open
+	KNATTER_SLOW=1 go test -count=1 -timeout=20m ./internal/mongo ./internal/open
 
 .PHONY: bench-stores
 bench-stores: ## messages a second that persist and index put into Pebble and into MongoDB's protocol, side by side

@@ -19,13 +19,13 @@ import (
 // epoch is when the suites' events begin.
 var epoch = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-// seeds are the runs of the tests that shuffle.
-const seeds = 20
+// Seeds are the runs of the tests that shuffle: fewer for a store whose server is slow.
+var Seeds uint64 = 20
 
 // shuffled runs f with generators of fixed seeds, each with a store of its own.
 func shuffled[S any](t *testing.T, open func(t *testing.T) S, f func(t *testing.T, store S, rnd *rand.Rand)) {
 	t.Helper()
-	for seed := range uint64(seeds) {
+	for seed := range Seeds {
 		t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) {
 			f(t, open(t), rand.New(rand.NewPCG(seed, seed)))
 		})

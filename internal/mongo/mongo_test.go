@@ -41,6 +41,8 @@ func TestRooms(t *testing.T) {
 	chattest.RoomStore(t, func(t *testing.T) chat.RoomStore { return fresh(t).Rooms() })
 }
 
+func init() { chattest.Seeds = 8 } // FerretDB looks through all for each query
+
 func TestReading(t *testing.T) {
 	s := fresh(t)
 	chattest.Reading(t, s.Events(), s.Rooms(), 300) // FerretDB looks through all for each
