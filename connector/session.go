@@ -22,6 +22,7 @@ import (
 
 const (
 	lingerTime  = 3 * time.Second // for the peer to answer a close frame
+	hangUpTime  = time.Second     // for a peer that does not stop sending to see it
 	lingerBytes = 256 << 10       // that it may send before; who sends more is hung up on
 )
 
@@ -447,7 +448,10 @@ func (s *session) leave() {
 	s.c.drop(s)
 	<-s.flushed
 	if s.late < 0 {
-		edge.HangUp(s.net) // it had time enough to see the close frame
+		// Hanging up takes back what has not reached the peer yet, the close frame last. Until
+		// then nothing is read, so what the peer goes on sending costs nothing.
+		wait.For(hangUpTime, s.c.ctx.Done())
+		edge.HangUp(s.net)
 		return
 	}
 	_ = s.net.Close()
