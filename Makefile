@@ -96,7 +96,7 @@ test-slow: ## the stories at full size: crashes, floods, 100,000 events, 10,000 
 
 .PHONY: kafka
 kafka: ## the suites of the log on Apache Kafka, one and three brokers, with faults: needs java and mvn
-	KNATTER_SLOW=1 go test -count=1 -timeout=10m -v ./tests/engines/kafka
+	KNATTER_SLOW=1 go test -count=1 -timeout=15m -v ./tests/engines/kafka
 
 .PHONY: mongo
 mongo: ## the suites of the stores on MongoDB's protocol: FerretDB, or what KNATTER_TEST_MONGODB names
