@@ -10,6 +10,7 @@ import (
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/connector/client"
+	"knatter.dev/chat/internal/wait/waittest"
 )
 
 // Person is somebody who chats.
@@ -30,11 +31,25 @@ func (s *Server) someone(t *testing.T, nickname string) *Person {
 		Password: "correct horse " + nickname,
 		t:        t, server: s,
 	}
-	if _, err := s.Client().SignUp(t.Context(), p.Email, p.Password, nickname); err != nil {
+	err := onceThereIsTime(func() error {
+		_, err := s.Client().SignUp(t.Context(), p.Email, p.Password, nickname)
+		return err
+	})
+	if err != nil {
 		t.Fatalf("%s cannot sign up: %v", nickname, err)
 	}
 	p.LogsIn()
 	return p
+}
+
+// onceThereIsTime does something that hashes a password, again while others who do so are
+// before us: all stories begin at once.
+func onceThereIsTime(do func() error) (err error) {
+	waittest.Holds(patience, func() bool {
+		err = do()
+		return chat.KindOf(err) != chat.Unavailable
+	})
+	return err
 }
 
 // two are two people.
@@ -46,7 +61,11 @@ func (s *Server) two(t *testing.T) (alice, bob *Person) {
 // LogsIn opens another session.
 func (p *Person) LogsIn() {
 	p.t.Helper()
-	session, err := p.server.Client().LogIn(p.t.Context(), p.Email, p.Password)
+	var session *client.Session
+	err := onceThereIsTime(func() (err error) {
+		session, err = p.server.Client().LogIn(p.t.Context(), p.Email, p.Password)
+		return err
+	})
 	if err != nil {
 		p.t.Fatalf("%s cannot log in: %v", p.Email, err)
 	}
