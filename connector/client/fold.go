@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"encoding/json"
 	"slices"
-	"unicode/utf8"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/view"
@@ -157,19 +156,10 @@ func (f *Fold) post(e *chat.Event) []chat.Sequence {
 		Deleted: d.Deleted, ReplyTo: d.ReplyTo, Text: d.Text, Mentions: d.Mentions, Attachments: d.Attachments,
 	}, at: e.Sequence}
 	if q := f.messages[d.ReplyTo]; q != nil && !d.Deleted {
-		m.Quoted = quote(&q.Message)
+		m.Quoted = view.QuoteOf(&q.Message)
 	}
 	f.put(m)
 	return []chat.Sequence{e.Sequence}
-}
-
-// quote is a message as others quote it.
-func quote(m *Message) *Quoted {
-	q := &Quoted{User: m.User, Nickname: m.Nickname, Text: m.Text, Deleted: m.Deleted}
-	if utf8.RuneCountInString(q.Text) > view.MaxQuoted {
-		q.Text = string([]rune(q.Text)[:view.MaxQuoted])
-	}
-	return q
 }
 
 // about applies an event about a message.
@@ -216,7 +206,7 @@ func (f *Fold) requote(e *chat.Event, d *said, changed []chat.Sequence) []chat.S
 			continue
 		}
 		now := Message{User: m.Quoted.User, Nickname: m.Quoted.Nickname, Text: d.Text, Deleted: d.Deleted || e.Type == chat.MessageDeleted}
-		m.Quoted = quote(&now)
+		m.Quoted = view.QuoteOf(&now)
 		changed = append(changed, s)
 	}
 	return changed

@@ -2,7 +2,6 @@ package history
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"slices"
 
@@ -66,14 +65,12 @@ func (f *Function) lookAt(ctx context.Context, user chat.UserID, room chat.RoomI
 
 // tail is one room's tail. A few are read at once: each takes as long as persist is
 // behind, and those who ask come faster then than they are answered.
-func (f *Function) tail(ctx context.Context, room chat.RoomID) ([]chat.Event, error) {
-	select {
-	case f.pages <- struct{}{}:
-		defer func() { <-f.pages }()
-	case <-ctx.Done():
-		return nil, chat.Errorf(chat.Unavailable, "waiting to read a tail: %w", ctx.Err())
-	}
-	return f.log.Tail(ctx, room.Stream())
+func (f *Function) tail(ctx context.Context, room chat.RoomID) (tail []chat.Event, err error) {
+	err = f.inTurn(ctx, func() (err error) {
+		tail, err = f.log.Tail(ctx, room.Stream())
+		return err
+	})
+	return tail, err
 }
 
 func (f *Function) verdict(ctx context.Context, look *messages.Look, e *chat.Event) (messages.Verdict, error) {
@@ -81,19 +78,12 @@ func (f *Function) verdict(ctx context.Context, look *messages.Look, e *chat.Eve
 	if err := chat.CheckSent(e); err != nil {
 		return messages.Verdict{}, err
 	}
-	room, err := f.rooms.Room(ctx, e.Room)
-	if chat.KindOf(err) == chat.NotFound {
+	room, self, err := f.standing(ctx, e.Room, look.User)
+	if chat.KindOf(err) == chat.NotFound || err == nil && !self.Active {
 		return messages.Verdict{}, errOutside
 	}
 	if err != nil {
-		return messages.Verdict{}, fmt.Errorf("reading a room: %w", err)
-	}
-	self, err := f.rooms.Membership(ctx, e.Room, look.User)
-	if err != nil && chat.KindOf(err) != chat.NotFound {
-		return messages.Verdict{}, fmt.Errorf("reading a membership: %w", err)
-	}
-	if err != nil || !self.Active {
-		return messages.Verdict{}, errOutside
+		return messages.Verdict{}, err
 	}
 	e.Source, e.Stream = chat.SourceOf(look.User), e.Room.Stream()
 	return look.Check(ctx, e, room, self, f.windows)

@@ -4,6 +4,7 @@
 package history
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -186,21 +187,14 @@ func (f *Function) look(r *http.Request) (*messages.Look, error) {
 		return nil, err
 	}
 	room := chat.RoomID(r.PathValue("room"))
-	errNoRoom := chat.Errorf(chat.NotFound, "no such room")
 	if !room.Valid() {
 		return nil, errNoRoom
 	}
-	found, err := f.rooms.Room(r.Context(), room)
-	if chat.KindOf(err) == chat.NotFound {
-		return nil, errNoRoom
-	} else if err != nil {
-		return nil, fmt.Errorf("reading a room: %w", err)
-	}
-	self, err := f.rooms.Membership(r.Context(), room, claims.User)
+	found, self, err := f.standing(r.Context(), room, claims.User)
 	switch {
-	case err != nil && chat.KindOf(err) != chat.NotFound:
-		return nil, fmt.Errorf("reading a membership: %w", err)
-	case err != nil && found.Kind == chat.Direct:
+	case err != nil:
+		return nil, err
+	case self.User == "" && found.Kind == chat.Direct:
 		return nil, errNoRoom
 	case !self.Active:
 		return nil, chat.Errorf(chat.Forbidden, "you are not in this room")
@@ -209,6 +203,28 @@ func (f *Function) look(r *http.Request) (*messages.Look, error) {
 		return nil, err
 	}
 	return &messages.Look{Events: f.events, Rooms: f.rooms, Room: room, User: claims.User, Receipts: f.most}, nil
+}
+
+var errNoRoom = chat.Errorf(chat.NotFound, "no such room")
+
+// standing is a room and what a user is in it; the zero membership if nothing. Errors:
+// NotFound without a room, the store's own.
+func (f *Function) standing(ctx context.Context, room chat.RoomID, user chat.UserID) (chat.Room, chat.Membership, error) {
+	found, err := f.rooms.Room(ctx, room)
+	if chat.KindOf(err) == chat.NotFound {
+		return found, chat.Membership{}, errNoRoom
+	}
+	if err != nil {
+		return found, chat.Membership{}, fmt.Errorf("reading a room: %w", err)
+	}
+	self, err := f.rooms.Membership(ctx, room, user)
+	if chat.KindOf(err) == chat.NotFound {
+		return found, chat.Membership{}, nil
+	}
+	if err != nil {
+		return found, self, fmt.Errorf("reading a membership: %w", err)
+	}
+	return found, self, nil
 }
 
 // parse reads the parameters. Without a beginning the newest events are meant, with one

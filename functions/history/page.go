@@ -30,17 +30,24 @@ const (
 // turn calls do when it is its turn. Where the store is in this process it does so at a
 // lower priority than messages on their way.
 func (f *Function) turn(ctx context.Context, do func() error) error {
+	return f.inTurn(ctx, func() error {
+		if f.elsewhere {
+			return do()
+		}
+		_, err := priority.Run(ctx, "a page", do)
+		return err
+	})
+}
+
+// inTurn calls do when it is its turn.
+func (f *Function) inTurn(ctx context.Context, do func() error) error {
 	select {
 	case f.pages <- struct{}{}:
 		defer func() { <-f.pages }()
 	case <-ctx.Done():
-		return chat.Errorf(chat.Unavailable, "waiting for other pages: %w", ctx.Err())
+		return chat.Errorf(chat.Unavailable, "waiting for other reads: %w", ctx.Err())
 	}
-	if f.elsewhere {
-		return do()
-	}
-	_, err := priority.Run(ctx, "a page", do)
-	return err
+	return do()
 }
 
 // assemble reads what the store has, and then from the log what the store may not have

@@ -1,7 +1,6 @@
 package chattest
 
 import (
-	"context"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -83,17 +82,7 @@ func ChangedIndex(t *testing.T, open func(t *testing.T) chat.SearchIndex) {
 		s := open(t)
 		rnd := rand.New(rand.NewPCG(5, 6))
 		docs := livelyDocuments(rnd)
-		orders := make([][][]chat.Document, 4)
-		for i := range orders {
-			orders[i] = deliveries(rnd, docs)
-		}
-		concurrently(len(orders), func(i int) {
-			for _, batch := range orders[i] {
-				if err := s.Put(context.WithoutCancel(ctx), batch); err != nil {
-					t.Error(err)
-				}
-			}
-		})
+		putConcurrently(t, rnd, 4, docs, s.Put)
 		wantDump(t, s, currentDocuments(docs))
 	})
 

@@ -4,6 +4,7 @@
 package chattest
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -56,6 +57,23 @@ func concurrently(n int, f func(i int)) {
 		wg.Go(func() { f(i) })
 	}
 	wg.Wait()
+}
+
+// putConcurrently has n at once put the items, each as a log might deliver them.
+func putConcurrently[T any](t *testing.T, rnd *rand.Rand, n int, items []T, put func(context.Context, []T) error) {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	orders := make([][][]T, n)
+	for i := range orders {
+		orders[i] = deliveries(rnd, items)
+	}
+	concurrently(n, func(i int) {
+		for _, batch := range orders[i] {
+			if err := put(ctx, batch); err != nil {
+				t.Error(err)
+			}
+		}
+	})
 }
 
 // must fails the test on an error.

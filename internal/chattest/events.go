@@ -1,7 +1,6 @@
 package chattest
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -354,17 +353,7 @@ func EventStore(t *testing.T, open func(t *testing.T) chat.EventStore) {
 		s := open(t)
 		rnd := rand.New(rand.NewPCG(1, 2))
 		log := resentLog(rnd)
-		orders := make([][][]chat.Event, 8)
-		for i := range orders {
-			orders[i] = deliveries(rnd, log)
-		}
-		concurrently(len(orders), func(i int) {
-			for _, batch := range orders[i] {
-				if err := s.Put(context.WithoutCancel(ctx), batch); err != nil {
-					t.Error(err)
-				}
-			}
-		})
+		putConcurrently(t, rnd, 8, log, s.Put)
 		for room, want := range firsts(log) {
 			wantPages(t, s, room, want, rnd)
 		}

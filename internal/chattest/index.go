@@ -2,7 +2,6 @@ package chattest
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -180,17 +179,7 @@ func SearchIndex(t *testing.T, open func(t *testing.T) chat.SearchIndex) {
 		s := open(t)
 		rnd := rand.New(rand.NewPCG(7, 8))
 		docs := resentDocuments(rnd)
-		orders := make([][][]chat.Document, 8)
-		for i := range orders {
-			orders[i] = deliveries(rnd, docs)
-		}
-		concurrently(len(orders), func(i int) {
-			for _, batch := range orders[i] {
-				if err := s.Put(context.WithoutCancel(ctx), batch); err != nil {
-					t.Error(err)
-				}
-			}
-		})
+		putConcurrently(t, rnd, 8, docs, s.Put)
 		wantDump(t, s, firstDocuments(docs))
 	})
 

@@ -2,7 +2,6 @@ package chattest
 
 import (
 	"cmp"
-	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -62,17 +61,7 @@ func Lives(t *testing.T, open func(t *testing.T) projection.Events) {
 			s := open(t)
 			rnd := rand.New(rand.NewPCG(3, seed))
 			log := randomLives(rnd, 120)
-			orders := make([][][]chat.Event, 4)
-			for i := range orders {
-				orders[i] = deliveries(rnd, log)
-			}
-			concurrently(len(orders), func(i int) {
-				for _, batch := range orders[i] {
-					if err := s.Put(context.WithoutCancel(ctx), batch); err != nil {
-						t.Error(err)
-					}
-				}
-			})
+			putConcurrently(t, rnd, 4, log, s.Put)
 			wantAllLives(t, s, log, rnd)
 		}
 	})

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"unicode/utf8"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/projection"
@@ -43,9 +42,9 @@ func Fresh(ctx context.Context, events chat.EventStore, tail []chat.Event) ([]ch
 	return fresh(ctx, events, firsts.Events())
 }
 
-// FreshFor is as Fresh, of those events alone on which it depends whether some others may
-// be logged: repeats of these, the messages that they are about, what happened to those,
-// and pins. In a busy room this is next to nothing of the tail.
+// FreshFor is Fresh without the events that don't matter for checking others. It keeps
+// repeats of the checked events, the messages they are about, what happened to those
+// messages, and pins. In a busy room that is a small part of the tail.
 func FreshFor(ctx context.Context, events chat.EventStore, tail []chat.Event, checked []chat.Event) ([]chat.Event, error) {
 	if len(tail) == 0 {
 		return nil, nil
@@ -126,21 +125,23 @@ func (l *Look) load(ctx context.Context, messages []chat.Sequence) error {
 // States returns what happened to messages since they were posted; nothing for those to
 // which nothing did.
 func (l *Look) States(ctx context.Context, messages []chat.Sequence) (map[chat.Sequence]*projection.State, error) {
+	unknown := slices.DeleteFunc(slices.Clone(messages), func(m chat.Sequence) bool { _, known := l.states[m]; return known })
+	if len(unknown) == 0 {
+		return l.states, nil
+	}
 	posted := make(map[chat.Sequence]bool) // of these all that happened is fresh too
 	for i := range l.Fresh {
 		posted[l.Fresh[i].Sequence] = l.Fresh[i].Type == chat.MessagePosted
 	}
-	if err := l.load(ctx, slices.DeleteFunc(slices.Clone(messages), func(m chat.Sequence) bool { return posted[m] })); err != nil {
+	if err := l.load(ctx, slices.DeleteFunc(slices.Clone(unknown), func(m chat.Sequence) bool { return posted[m] })); err != nil {
 		return nil, err
 	}
-	unknown := make(map[chat.Sequence]*projection.State)
-	for _, m := range messages {
-		if _, known := l.states[m]; !known {
-			unknown[m] = l.stored[m]
-		}
+	states := make(map[chat.Sequence]*projection.State, len(unknown))
+	for _, m := range unknown {
+		states[m] = l.stored[m]
 	}
-	projection.FoldLives(unknown, l.Fresh)
-	maps.Copy(l.states, unknown)
+	projection.FoldLives(states, l.Fresh)
+	maps.Copy(l.states, states)
 	return l.states, nil
 }
 
@@ -272,18 +273,10 @@ func (l *Look) quote(ctx context.Context, list []view.Message) error {
 	for i := range list {
 		m := &list[i]
 		if q, ok := quotes[m.ReplyTo]; ok && !m.Deleted {
-			m.Quoted = &view.Quoted{User: q.User, Text: beginning(q.Text), Deleted: q.Deleted}
+			m.Quoted = view.QuoteOf(&q)
 		}
 	}
 	return nil
-}
-
-// beginning is as much of a text as is quoted.
-func beginning(text string) string {
-	if utf8.RuneCountInString(text) <= view.MaxQuoted {
-		return text
-	}
-	return string([]rune(text)[:view.MaxQuoted])
 }
 
 // name sets the nicknames, which are the users' in the room and stay known when they have
@@ -358,30 +351,27 @@ func (l *Look) Current(ctx context.Context, events []chat.Event) error {
 		if state == nil || !state.Deleted() && (!state.Replaced() || state.EditedAt == e.Sequence) {
 			continue
 		}
-		if e.Data, err = current(e, state); err != nil {
+		if state.Deleted() {
+			projection.Erase(e)
+		} else if e.Data, err = current(e, state); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// current is what a posting's or an edit's data is to say now.
+// current is what the data of a posting or an edit that was replaced is to say now.
 func current(e *chat.Event, state *projection.State) (json.RawMessage, error) {
 	var d struct {
 		Message     chat.Sequence   `json:"message,omitzero"`
-		Text        *string         `json:"text,omitempty"`
+		Text        string          `json:"text"`
 		ReplyTo     chat.Sequence   `json:"replyTo,omitzero"`
 		Mentions    []chat.UserID   `json:"mentions,omitempty"`
 		Attachments json.RawMessage `json:"attachments,omitempty"`
-		Deleted     bool            `json:"deleted,omitempty"`
 	}
 	if err := e.Decode(&d); err != nil {
 		return nil, err
 	}
-	if state.Deleted() {
-		d.Text, d.Mentions, d.Attachments, d.Deleted = nil, nil, nil, true
-	} else {
-		d.Text, d.Mentions = &state.Text, state.Mentions
-	}
+	d.Text, d.Mentions = state.Text, state.Mentions
 	return chat.Marshal(d)
 }

@@ -1,7 +1,6 @@
 package mongo
 
 import (
-	"sync"
 	"testing"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -25,20 +24,7 @@ func TestFromLayout3(t *testing.T) {
 		if _, err := s.db.Collection("schema").UpdateOne(t.Context(), bson.D{}, set(bson.E{Key: "version", Value: layout3})); err != nil {
 			t.Fatal(err)
 		}
-		var wg sync.WaitGroup
-		for range 3 {
-			wg.Go(func() {
-				s, err := Open(t.Context(), url)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				if err := s.Close(); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		wg.Wait()
+		openAtOnce(t, url)
 		chattest.MigratedAccounts(t, s.Accounts())
 	}
 }

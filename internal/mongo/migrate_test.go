@@ -18,7 +18,24 @@ import (
 func TestFromLayout2(t *testing.T) {
 	url := mongotest.Database(t)
 	s := connect(t, url)
-	f, err := os.Open("testdata/layout2.jsonl")
+	fill(t, s, "testdata/layout2.jsonl")
+	for range 2 {
+		openAtOnce(t, url)
+		chattest.MigratedRooms(t, s.Rooms())
+		left, err := s.rooms.members.CountDocuments(t.Context(), bson.D{{Key: "activeAt", Value: bson.D{{Key: "$exists", Value: true}}}})
+		if err != nil || left != 0 {
+			t.Errorf("%d members of the old layout are left: %v", left, err)
+		}
+		if _, err := s.db.Collection("schema").UpdateOne(t.Context(), bson.D{}, set(bson.E{Key: "version", Value: layout2})); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// fill inserts the documents of a file, each behind its collection's name.
+func fill(t *testing.T, s *Store, file string) {
+	t.Helper()
+	f, err := os.Open(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,28 +56,23 @@ func TestFromLayout2(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for range 2 {
-		var wg sync.WaitGroup
-		for range 3 {
-			wg.Go(func() {
-				s, err := Open(t.Context(), url)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				if err := s.Close(); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		wg.Wait()
-		chattest.MigratedRooms(t, s.Rooms())
-		left, err := s.rooms.members.CountDocuments(t.Context(), bson.D{{Key: "activeAt", Value: bson.D{{Key: "$exists", Value: true}}}})
-		if err != nil || left != 0 {
-			t.Errorf("%d members of the old layout are left: %v", left, err)
-		}
-		if _, err := s.db.Collection("schema").UpdateOne(t.Context(), bson.D{}, set(bson.E{Key: "version", Value: layout2})); err != nil {
-			t.Fatal(err)
-		}
+}
+
+// openAtOnce opens and closes a database by several processes at once.
+func openAtOnce(t *testing.T, url string) {
+	t.Helper()
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			s, err := Open(t.Context(), url)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+		})
 	}
+	wg.Wait()
 }

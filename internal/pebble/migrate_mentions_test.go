@@ -1,9 +1,6 @@
 package pebble
 
 import (
-	"bufio"
-	"fmt"
-	"os"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -18,16 +15,7 @@ func TestFromSchema6(t *testing.T) {
 	fs := vfs.NewMem()
 	s, err := open("db", withFS(fs))
 	must(t, err)
-	f, err := os.Open("testdata/layout5.txt")
-	must(t, err)
-	defer f.Close()
-	for rows := bufio.NewScanner(f); rows.Scan(); {
-		var key, value string
-		if _, err := fmt.Sscanf(rows.Text(), "%q %q", &key, &value); err != nil {
-			t.Fatal(err)
-		}
-		must(t, s.db.Set([]byte(key), []byte(value), pebble.Sync))
-	}
+	fillFrom(t, s, "testdata/layout5.txt")
 	must(t, s.Close())
 	for range 2 {
 		s, err = open("db", withFS(fs))

@@ -18,18 +18,7 @@ func TestFromSchema3(t *testing.T) {
 	fs := vfs.NewMem()
 	s, err := open("db", withFS(fs))
 	must(t, err)
-	f, err := os.Open("testdata/layout3.txt")
-	must(t, err)
-	defer f.Close()
-	old := make(map[string]string)
-	for rows := bufio.NewScanner(f); rows.Scan(); {
-		var key, value string
-		if _, err := fmt.Sscanf(rows.Text(), "%q %q", &key, &value); err != nil {
-			t.Fatal(err)
-		}
-		old[key] = value
-		must(t, s.db.Set([]byte(key), []byte(value), pebble.Sync))
-	}
+	old := fillFrom(t, s, "testdata/layout3.txt")
 	if old["V"] != schema3 {
 		t.Fatalf("the data has layout %q", old["V"])
 	}
@@ -46,4 +35,22 @@ func TestFromSchema3(t *testing.T) {
 		}
 		must(t, s.Close())
 	}
+}
+
+// fillFrom sets the rows of a file, and returns them.
+func fillFrom(t *testing.T, s *Store, file string) map[string]string {
+	t.Helper()
+	f, err := os.Open(file)
+	must(t, err)
+	defer f.Close()
+	rows := make(map[string]string)
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		var key, value string
+		if _, err := fmt.Sscanf(lines.Text(), "%q %q", &key, &value); err != nil {
+			t.Fatal(err)
+		}
+		rows[key] = value
+		must(t, s.db.Set([]byte(key), []byte(value), pebble.Sync))
+	}
+	return rows
 }

@@ -2,6 +2,7 @@ package view
 
 import (
 	"encoding/json"
+	"unicode/utf8"
 
 	"knatter.dev/chat"
 	"knatter.dev/chat/internal/projection"
@@ -32,6 +33,15 @@ type Quoted struct {
 	Nickname string      `json:"nickname"`
 	Text     string      `json:"text"` // the beginning of the current one
 	Deleted  bool        `json:"deleted,omitempty"`
+}
+
+// QuoteOf is how others quote a message.
+func QuoteOf(m *Message) *Quoted {
+	q := &Quoted{User: m.User, Nickname: m.Nickname, Text: m.Text, Deleted: m.Deleted}
+	if utf8.RuneCountInString(q.Text) > MaxQuoted {
+		q.Text = string([]rune(q.Text)[:MaxQuoted])
+	}
+	return q
 }
 
 // Reaction is all reactions to a message with one emoji.
